@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, NoReturn, Optional, Sequence, Tuple
+from typing import Callable, Iterator, Mapping, NamedTuple, NoReturn, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST = (3, 12)
@@ -51,7 +51,7 @@ class Interpreter(NamedTuple):
     """A Python that was found and answered."""
 
     executable: str
-    version: Tuple[int, int, int]
+    version: tuple[int, int, int]
     stable: bool
     """A final release of CPython with the interpreter lock: what wheels are built for."""
     has_venv: bool
@@ -66,12 +66,12 @@ class Interpreter(NamedTuple):
 # -- finding a Python --------------------------------------------------------------------------------------------------
 
 
-def candidates(environ: Mapping[str, str], platform: str, running: Optional[str]) -> Iterator[List[str]]:
+def candidates(environ: Mapping[str, str], platform: str, running: str | None) -> Iterator[list[str]]:
     """Yields commands that may start a Python >= 3.12, without running any; some don't exist."""
     if running:
         yield [running]
     minors = range(NEWEST_TRIED[1] + 2, OLDEST[1] - 1, -1)
-    names = ["python3.%d" % minor for minor in minors] + ["python3", "python"]
+    names = [f"python3.{minor}" for minor in minors] + ["python3", "python"]
     for folder in environ.get("PATH", "").split(os.pathsep):
         # Apple's /usr/bin/python3 is 3.9, and without the developer tools running it opens a dialogue.
         if not folder or (platform == "darwin" and folder == "/usr/bin"):
@@ -82,7 +82,7 @@ def candidates(environ: Mapping[str, str], platform: str, running: Optional[str]
         launcher = shutil.which("py", path=environ.get("PATH", ""))
         if launcher:
             for minor in minors:
-                yield [launcher, "-3.%d" % minor]
+                yield [launcher, f"-3.{minor}"]
 
     home = environ.get("USERPROFILE" if platform == "win32" else "HOME", "")
     patterns = []
@@ -112,7 +112,7 @@ def candidates(environ: Mapping[str, str], platform: str, running: Optional[str]
                     yield [os.path.join(folder, "bin", name)]
 
 
-def probe(command: Sequence[str]) -> Optional[Interpreter]:
+def probe(command: Sequence[str]) -> Interpreter | None:
     """Runs a candidate and returns what it says of itself; None if it doesn't start, fails, or is no Python 3."""
     try:
         answer = subprocess.run(
@@ -131,9 +131,9 @@ def probe(command: Sequence[str]) -> Optional[Interpreter]:
         return None
 
 
-def find_python(commands: Iterator[List[str]], platform: str) -> Interpreter:
+def find_python(commands: Iterator[list[str]], platform: str) -> Interpreter:
     """Returns the newest stable Python >= 3.12 among the commands that can make virtual environments."""
-    found: Dict[str, Interpreter] = {}
+    found: dict[str, Interpreter] = {}
     seen = set()
     for command in commands:
         if len(command) == 1:
@@ -151,9 +151,9 @@ def find_python(commands: Iterator[List[str]], platform: str) -> Interpreter:
     if recent:
         best = max(recent, key=lambda one: (one.stable, one.version))
         raise EnvironmentFailure(
-            "%s (%s) has no venv module: on Debian and Ubuntu, run `sudo apt install python3.%d-venv`;"
-            " elsewhere install Python from https://www.python.org/downloads/"
-            % (best.name, best.executable, best.version[1])
+            f"{best.name} ({best.executable}) has no venv module: on Debian and Ubuntu, run"
+            f" `sudo apt install python3.{best.version[1]}-venv`; elsewhere install Python from"
+            " https://www.python.org/downloads/"
         )
     raise EnvironmentFailure(no_python(sorted(found.values(), key=lambda one: one.version), platform))
 
@@ -168,14 +168,14 @@ def no_python(older: Sequence[Interpreter], platform: str) -> str:
         "run `sudo apt install python3 python3-venv` (Debian 13, Ubuntu 24.04 or later), `sudo dnf install python3.13`"
         " (Fedora), or with pyenv `pyenv install 3.13`",
     )
-    newest = ", only %s" % older[-1].name if older else ""
-    return "Python 3.12 or later is needed, and none was found%s: %s" % (newest, remedy)
+    newest = f", only {older[-1].name}" if older else ""
+    return f"Python 3.12 or later is needed, and none was found{newest}: {remedy}"
 
 
 # -- the environment ---------------------------------------------------------------------------------------------------
 
 
-def clean_environment(environ: Mapping[str, str]) -> Dict[str, str]:
+def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Returns the variables without those that would send Python or pip somewhere other than our environment."""
     astray = {"PYTHONHOME", "PYTHONPATH", "__PYVENV_LAUNCHER__", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER"}
     return {name: value for name, value in environ.items() if name not in astray}
@@ -189,7 +189,7 @@ def python_of(folder: Path) -> Path:
 class Environment:
     """The virtual environment of one checkout, at `.venv`, shared by all its scripts."""
 
-    def __init__(self, root: Path = ROOT, say: Optional[Callable[[str], None]] = None) -> None:
+    def __init__(self, root: Path = ROOT, say: Callable[[str], None] | None = None) -> None:
         self.root = root
         self.folder = root / ".venv"
         self.python = python_of(self.folder)
@@ -212,20 +212,20 @@ class Environment:
         except OSError as fault:
             raise EnvironmentFailure(self._blame(fault)) from fault
 
-    def _wanted(self) -> Dict[str, object]:
+    def _wanted(self) -> dict[str, object]:
         """What the stamp must say for the environment to be worth keeping, extras apart."""
         # Virtual environments hold absolute paths: a moved checkout needs a new one.
         digest = hashlib.sha256((self.root / "pyproject.toml").read_bytes()).hexdigest()
         return {"pyproject": digest, "root": str(self.root)}
 
-    def _read_stamp(self) -> Dict[str, object]:
+    def _read_stamp(self) -> dict[str, object]:
         try:
             stamp = json.loads(self._stamp.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return stamp if isinstance(stamp, dict) else {}
 
-    def _stamped_extras(self) -> List[str]:
+    def _stamped_extras(self) -> list[str]:
         extras = self._read_stamp().get("extras")
         return [extra for extra in extras if isinstance(extra, str)] if isinstance(extras, list) else []
 
@@ -276,7 +276,7 @@ class Environment:
     def _create(self, lock: int) -> None:
         running = candidates(os.environ, sys.platform, sys.executable)
         interpreter = find_python(running, sys.platform)
-        self._say("Making the environment .venv with %s (%s) ..." % (interpreter.name, interpreter.executable))
+        self._say(f"Making the environment .venv with {interpreter.name} ({interpreter.executable}) ...")
         if self.folder.is_symlink() or self.folder.is_file():
             self.folder.unlink()
         elif self.folder.exists():
@@ -284,13 +284,12 @@ class Environment:
         code, output = self._call([interpreter.executable, "-I", "-m", "venv", str(self.folder)], lock)
         if code:
             raise EnvironmentFailure(
-                "%s could not make the environment %s: %s (on Debian and Ubuntu, `sudo apt install python3.%d-venv`"
-                " may be what is missing)"
-                % (interpreter.name, self.folder, last_meaningful(output), interpreter.version[1])
+                f"{interpreter.name} could not make the environment {self.folder}: {last_meaningful(output)} (on Debian"
+                f" and Ubuntu, `sudo apt install python3.{interpreter.version[1]}-venv` may be what is missing)"
             )
 
     def _install(self, extras: Sequence[str], lock: int) -> None:
-        target = str(self.root) + ("[%s]" % ",".join(extras) if extras else "")
+        target = str(self.root) + (f"[{','.join(extras)}]" if extras else "")
         options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-warn-script-location"]
         code, output = self._call([str(self.python), "-m", "pip", "install", *options, "--editable", target], lock)
         if not code:
@@ -300,11 +299,11 @@ class Environment:
         if OFFLINE.search(output):
             raise EnvironmentFailure(
                 "corscope's dependencies could not be downloaded; a network is needed this once: connect (behind a"
-                " proxy, set HTTPS_PROXY), then run this again [pip: %s]" % last_meaningful(output)
+                f" proxy, set HTTPS_PROXY), then run this again [pip: {last_meaningful(output)}]"
             )
-        raise EnvironmentFailure("corscope's dependencies could not be installed: %s" % last_meaningful(output))
+        raise EnvironmentFailure(f"corscope's dependencies could not be installed: {last_meaningful(output)}")
 
-    def _call(self, command: Sequence[str], lock: int) -> Tuple[int, str]:
+    def _call(self, command: Sequence[str], lock: int) -> tuple[int, str]:
         """Runs a command that changes the environment; returns its exit code and all that it printed."""
         # The child inherits the lock: should we be killed, others still wait until it has finished.
         inherited = {} if os.name == "nt" else {"pass_fds": (lock,)}
@@ -337,11 +336,11 @@ class Environment:
             return "the disk is full: make room for about 250 MB, then run this again"
         where = fault.filename or self.folder
         if fault.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            return "%s can't be written to (%s): make it yours, or clone the repository where you may write" % (
-                where,
-                fault.strerror,
+            return (
+                f"{where} can't be written to ({fault.strerror}): make it yours, or clone the repository where you may"
+                " write"
             )
-        return "the environment %s could not be made: %s" % (self.folder, fault)
+        return f"the environment {self.folder} could not be made: {fault}"
 
 
 OFFLINE = re.compile(
@@ -394,7 +393,7 @@ def ensure_environment(*extras: str) -> Path:
 
 def fail(message: str, code: int = 1) -> NoReturn:
     """Ends the script with one line on standard error."""
-    print("%s: %s" % (Path(sys.argv[0]).name, message), file=sys.stderr)
+    print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
     sys.exit(code)
 
 
