@@ -1,0 +1,118 @@
+"""Which cookies were seen to travel where, so that their absence can tell something. Names and paths only, no values."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from corscope.headers import Fields, get_all, text
+
+REMEMBERED_SECONDS = 300.0
+"""How long a cookie that was seen to travel is expected to travel again. Longer, and scripts or expiry may have
+removed it unseen."""
+
+CAPACITY = 512
+"""Routes remembered for one client."""
+
+
+class Route(NamedTuple):
+    """From where to where a cookie travels: the same route means the same SameSite and third-party conditions."""
+
+    origin: bytes
+    """The request's Origin, never `null`."""
+    scheme: str
+    host: str
+    """Ports do not separate cookies, RFC 6265 section 8.5."""
+    site: bytes
+    """Sec-Fetch-Site, empty where there is none."""
+
+
+@dataclass(slots=True)
+class _Traveller:
+    """A cookie on a route."""
+
+    flow_id: str
+    seen: float
+    below: str
+    """Every path that starts with this was proven to be covered by the cookie's Path."""
+
+
+class TravelLog:
+    """The cookies that one client sent on its credentialed requests."""
+
+    __slots__ = ("_routes",)
+
+    def __init__(self) -> None:
+        self._routes: OrderedDict[Route, dict[str, _Traveller]] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        return bool(self._routes)
+
+    def travelled(self, route: Route, names: list[str], path: str, now: float, flow_id: str) -> None:
+        """Note that the cookies `names` were sent to `path` (query included) at `now`, in flow `flow_id`."""
+        known = self._routes.setdefault(route, {})
+        self._routes.move_to_end(route)
+        if len(self._routes) > CAPACITY:
+            self._routes.popitem(last=False)
+        path = path.partition("?")[0]
+        for name in names:
+            before = known.get(name)
+            below = path if before is None else common_directory(before.below, path)
+            known[name] = _Traveller(flow_id, now, below)
+
+    def expected(self, route: Route, path: str, now: float) -> tuple[str, str] | None:
+        """Return the name and last flow of a cookie that a credentialed request on `route` to `path` would carry."""
+        known = self._routes.get(route)
+        if not known:
+            return None
+        path = path.partition("?")[0]
+        for name, traveller in known.items():
+            fresh = 0 <= now - traveller.seen <= REMEMBERED_SECONDS
+            if fresh and is_below(path, traveller.below):
+                return name, traveller.flow_id
+        return None
+
+    def set_cookie(self, fields: Fields) -> None:
+        """Forget the cookies that a response's Set-Cookie lines remove, whatever host or path they name."""
+        for line in get_all(fields, b"set-cookie"):
+            name, removed = _removal(line)
+            if removed:
+                for known in self._routes.values():
+                    known.pop(name, None)
+
+
+def common_directory(one: str, other: str) -> str:
+    """Return the longest directory, with its final slash, that both paths are in; the path itself when equal.
+
+    A cookie whose Path matched both (RFC 6265 section 5.1.4) has a Path at or above it.
+    """
+    if one == other:
+        return one
+    length = 0
+    for left, right in zip(one, other, strict=False):
+        if left != right:
+            break
+        length += 1
+    return one[: one.rfind("/", 0, length) + 1] or "/"
+
+
+def is_below(path: str, below: str) -> bool:
+    """Tell whether a cookie that travelled to every path in directory `below` (or to that path) travels to `path`."""
+    return path == below or (below.endswith("/") and path.startswith(below)) or path.startswith(f"{below}/")
+
+
+def _removal(line: bytes) -> tuple[str, bool]:
+    """Return a Set-Cookie line's cookie name, and whether the line may remove or restrict the cookie.
+
+    An empty value, or any expiry but a Max-Age that outlasts this log's own memory, counts: a date is not worth
+    parsing to keep evidence that the next credentialed request brings back.
+    """
+    pair, _, attributes = line.partition(b";")
+    name, _, value = pair.partition(b"=")
+    ages = [
+        setting.strip()
+        for key, _, setting in (attribute.strip().partition(b"=") for attribute in attributes.split(b";"))
+        if key.strip().lower() == b"max-age"
+    ]
+    lasts = bool(ages) and ages[-1].isdigit() and int(ages[-1][:12]) >= REMEMBERED_SECONDS
+    removed = not value.strip() or ((bool(ages) or b"expires" in attributes.lower()) and not lasts)
+    return text(name.strip()), removed

@@ -1,0 +1,152 @@
+"""Whether a request was credentialed, told from that request alone, with the evidence in words.
+
+The mode is not a field on the wire. What other exchanges prove (a connection's class, a step that was followed) is the
+session's to join. Evidence names cookies and headers, never their values.
+"""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from corscope.engine import Headers
+from corscope.headers import Fields, get_all, text
+from corscope.model import Browser, BrowserFamily, Credentials
+from corscope.origins import site
+
+
+class Strength(IntEnum):
+    """How far a piece of evidence carries. Only STRONG and CERTAIN make a verdict definite."""
+
+    WEAK = 1
+    STRONG = 2
+    CERTAIN = 3
+
+
+class Evidence(NamedTuple):
+    """One piece of evidence for a credentials mode."""
+
+    credentials: Credentials
+    strength: Strength
+    text: str
+
+
+STORAGE_ACCESS_SINCE = {BrowserFamily.CHROMIUM: 133, BrowserFamily.FIREFOX: 147}
+"""The first major version that sends Sec-Fetch-Storage-Access with every credentialed cross-site request."""
+
+_NEVER_FROM_WORKERS = frozenset((b"audio", b"font", b"image", b"manifest", b"script", b"style", b"track", b"video"))
+"""Destinations of elements: workers, for which Firefox sends no Sec-Fetch-Storage-Access, fetch with `empty`."""
+
+_BROWSER_SCHEMES = frozenset((b"basic", b"digest", b"negotiate", b"ntlm"))
+"""Authentication schemes that a browser answers by itself, from its authentication cache."""
+
+
+def cookie_names(fields: Fields) -> list[str]:
+    """Return the names of the cookies a request carries; HTTP/2 may split the header into several lines."""
+    return [
+        text(pair.partition(b"=")[0].strip())
+        for line in get_all(fields, b"cookie")
+        for pair in line.split(b";")
+        if pair.strip()
+    ]
+
+
+def request_evidence(
+    request: Headers, fields: Fields, *, preflight: bool, client_certificate: bool, browser: Browser
+) -> Evidence | None:
+    """Tell credentials from what the request carries.
+
+    Cookie: a forbidden header that no uncredentialed cross-origin request has. Sec-Fetch-Storage-Access: set only in
+    mode "include", https://privacycg.github.io/storage-access-headers/#sec-fetch-storage-access-request-header;
+    Firefox puts it on the preflight of such a request too (netwerk/protocol/http/nsHttpChannel.cpp
+    AddStorageAccessHeadersToRequest).
+    """
+    if b"cookie" in request and not preflight:
+        names = ", ".join(cookie_names(fields)[:8])
+        return Evidence(Credentials.INCLUDE, Strength.CERTAIN, f"cookie header: {names}")
+    if b"sec-fetch-storage-access" in request:
+        value = text(request[b"sec-fetch-storage-access"])
+        return Evidence(Credentials.INCLUDE, Strength.CERTAIN, f"Sec-Fetch-Storage-Access: {value}")
+    # Firefox's anonymous connections present no certificate; Chromium's may (features.cc kOmitCorsClientCert, off).
+    if client_certificate and not preflight and browser.family is BrowserFamily.FIREFOX:
+        return Evidence(Credentials.INCLUDE, Strength.STRONG, "TLS client certificate on the connection")
+    return None
+
+
+def absence_evidence(
+    request: Headers, *, origin: bytes, target: bytes, browser: Browser, top_level_sites: frozenset[str] | set[str]
+) -> Evidence | None:
+    """Tell credentials from Sec-Fetch-Storage-Access missing where mode "include" would have sent it.
+
+    `target` is the serialized origin of the URL; `top_level_sites` the sites of the pages that this client navigated
+    to: a request to the top-level page's own site has first-party cookies and carries no such header.
+    """
+    since = STORAGE_ACCESS_SINCE.get(browser.family)
+    if since is None or browser.version < since or request.get(b"sec-fetch-site") != b"cross-site":
+        return None
+    # Only to potentially trustworthy URLs, of which Sec-Fetch-Site is the proof; http://localhost is left out for want
+    # of measurements.
+    if not target.startswith(b"https://"):
+        return None
+    here = site(target)
+    if here in top_level_sites or here == site(origin) or here == _referrer_site(request):
+        return None
+    if browser.family is BrowserFamily.FIREFOX and (
+        origin == b"null" or request.get(b"sec-fetch-dest") not in _NEVER_FROM_WORKERS
+    ):
+        return None
+    return Evidence(
+        Credentials.OMIT,
+        Strength.STRONG,
+        "no Sec-Fetch-Storage-Access on a cross-site request, which this browser sends with credentials",
+    )
+
+
+def _referrer_site(request: Headers) -> str | None:
+    """Return the site of the Referer, the best hint at the page where Origin is `null`."""
+    referrer = request.get(b"referer")
+    if referrer is None:
+        return None
+    scheme, _, rest = referrer.partition(b"://")
+    return site(scheme + b"://" + rest.partition(b"/")[0])
+
+
+def font_evidence(request: Headers) -> Evidence | None:
+    """Fonts are fetched in mode "same-origin" always, https://drafts.csswg.org/css-fonts/#font-fetching-requirements"""
+    if request.get(b"sec-fetch-dest") != b"font":
+        return None
+    return Evidence(Credentials.OMIT, Strength.STRONG, "a font: CSS never asks for one with credentials")
+
+
+def authorization_evidence(request: Headers, asked: tuple[bytes, ...] | None) -> Evidence | None:
+    """Tell credentials from Authorization on an actual request.
+
+    `asked` are the header names that this request's own preflight asked for, None where none was seen. A script's
+    Authorization is an ordinary header that a preflight must have listed, and says nothing of the mode; one that no
+    preflight listed was added by the browser, which it does in mode "include" only
+    (https://fetch.spec.whatwg.org/#http-network-or-cache-fetch, step 8.21).
+    """
+    value = request.get(b"authorization")
+    if value is None or (asked is not None and b"authorization" in asked):
+        return None
+    scheme = value.partition(b" ")[0].lower()
+    if scheme not in _BROWSER_SCHEMES:
+        return None
+    if asked is None:
+        # A preflight from before the capture may still have listed it.
+        return Evidence(
+            Credentials.INCLUDE, Strength.WEAK, f"Authorization ({text(scheme)}) that no preflight in sight listed"
+        )
+    return Evidence(
+        Credentials.INCLUDE,
+        Strength.STRONG,
+        f"Authorization ({text(scheme)}) that its preflight did not list: the browser added it",
+    )
+
+
+def recognise(user_agent: bytes) -> Browser:
+    """Recognise a browser by its User-Agent; what is neither Chromium nor Firefox is held to the standard."""
+    for marker, family in ((b"Firefox/", BrowserFamily.FIREFOX), (b"Chrome/", BrowserFamily.CHROMIUM)):
+        _, found, rest = user_agent.partition(marker)
+        if found:
+            digits = rest.split(b".", 1)[0]
+            return Browser(family=family, version=int(digits) if digits.isdigit() and len(digits) < 6 else 0)
+    return Browser(family=BrowserFamily.SPEC)

@@ -1,0 +1,385 @@
+"""The Fetch standard's CORS protocol as pure functions under its algorithms' names, and where browsers depart from it.
+
+Nothing here remembers, reads a clock or knows how a request was recorded. Each check returns every fault it finds, in
+the browser's own order: the first one decides, none means that the check passes.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from corscope.headers import Fields, extract_tokens, get_all, normalize, text
+from corscope.model import BrowserFamily
+from corscope.origins import OPAQUE, Target, is_valid_url
+
+RESPONSE_HEADERS = frozenset(
+    (
+        b"access-control-allow-origin",
+        b"access-control-allow-credentials",
+        b"access-control-allow-methods",
+        b"access-control-allow-headers",
+        b"access-control-max-age",
+        b"location",
+        b"set-cookie",
+        b"etag",
+        b"last-modified",
+    )
+)
+"""The response headers that a judgement reads, in lower case: what `headers.pick` is asked for."""
+
+type Headers = Mapping[bytes, bytes]
+"""Combined values by lower-case name, as `headers.pick` returns them."""
+
+OK_STATUS = range(200, 300)
+"""https://fetch.spec.whatwg.org/#ok-status"""
+
+REDIRECT_STATUS = frozenset((301, 302, 303, 307, 308))
+"""https://fetch.spec.whatwg.org/#redirect-status"""
+
+REDIRECT_LIMIT = 20
+"""Redirects that a fetch follows before it fails, HTTP-redirect fetch step 6; the browsers' limit too."""
+
+CORS_SAFELISTED_METHODS = frozenset((b"GET", b"HEAD", b"POST"))
+"""https://fetch.spec.whatwg.org/#cors-safelisted-method"""
+
+_NORMALIZED_METHODS = frozenset((b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"POST", b"PUT"))
+
+DEFAULT_MAX_AGE = 5
+"""Seconds that a preflight is kept without Access-Control-Max-Age, CORS-preflight fetch step 7.10."""
+
+MAX_AGE_CAP = {BrowserFamily.CHROMIUM: 7200, BrowserFamily.FIREFOX: 86400, BrowserFamily.SPEC: 7200}
+"""Seconds, at most. Chromium: preflight_result.cc kMaxTimeout; Firefox: nsCORSListenerProxy.cpp; the standard leaves
+the limit open, so the lower one serves for it."""
+
+
+class Fault(NamedTuple):
+    """One reason to block."""
+
+    id: str
+    """The catalogue's entry."""
+    parameter: str
+    """What Chromium reports beside its error, CDP Network.CorsErrorStatus.failedParameter."""
+    values: Mapping[str, str]
+    """What the catalogue's sentences name."""
+
+
+type Faults = tuple[Fault, ...]
+
+
+def cors_check(
+    origin: bytes, headers: Headers, *, include: bool, family: BrowserFamily, fields: Fields = ()
+) -> Faults:
+    """CORS check, https://fetch.spec.whatwg.org/#concept-cors-check
+
+    `origin` is the byte-serialized request origin as the Origin header carried it; `include` whether the request's
+    credentials mode is "include". `fields` are the response's raw lines: only Firefox's merging of an empty
+    Access-Control-Allow-Credentials line needs them.
+    """
+    # 1. Let origin be the result of getting `Access-Control-Allow-Origin` from response's header list.
+    allowed = headers.get(b"access-control-allow-origin")
+    # 2. If request's credentials mode is not "include" and origin is `*`, then return success.
+    if not include:
+        if allowed == b"*" or allowed == origin:
+            return ()
+        return (_allow_origin_fault(origin, allowed),)
+    faults: Faults = ()
+    # 3. If the result of byte-serializing a request origin with request is not origin, then return failure.
+    if allowed != origin:
+        faults = (
+            Fault("allow-origin-wildcard-with-credentials", "*", {"value": "*", "origin": text(origin)})
+            if allowed == b"*"
+            else _allow_origin_fault(origin, allowed),
+        )
+    # 5. to 7. Let credentials be the result of getting `Access-Control-Allow-Credentials` …; if it is `true`, success.
+    credentials = headers.get(b"access-control-allow-credentials")
+    if credentials != b"true" and not (family is BrowserFamily.FIREFOX and _true_beside_empty_lines(fields)):
+        value = text(credentials or b"")
+        faults += (Fault("allow-credentials-not-true", value, {"value": value, "origin": text(origin)}),)
+    return faults
+
+
+def _allow_origin_fault(origin: bytes, allowed: bytes | None) -> Fault:
+    """Name what is wrong with an Allow-Origin that isn't `origin`, as Chromium's CheckAccess tells them apart."""
+    if allowed is None:
+        return Fault("allow-origin-missing", "", {"value": "", "origin": text(origin)})
+    value = text(allowed)
+    if b" " in allowed or b"," in allowed:
+        finding = "allow-origin-multiple"
+    elif allowed != OPAQUE and not is_valid_url(allowed):
+        finding = "allow-origin-invalid"
+    else:
+        finding = "allow-origin-mismatch"
+    return Fault(finding, value, {"value": value, "origin": text(origin)})
+
+
+def _true_beside_empty_lines(fields: Fields) -> bool:
+    """Tell whether the header is one line `true` and otherwise empty lines.
+
+    Firefox departs from the standard: its header array drops an empty duplicate
+    (netwerk/protocol/http/nsHttpHeaderArray.cpp), so that `true` beside an empty line passes.
+    """
+    lines = get_all(fields, b"access-control-allow-credentials")
+    return len(lines) > 1 and [line for line in lines if line] == [b"true"]
+
+
+def cors_preflight_fetch(
+    origin: bytes,
+    method: bytes,
+    unsafe_names: tuple[bytes, ...],
+    status: int,
+    headers: Headers,
+    *,
+    include: bool,
+    family: BrowserFamily,
+    fields: Fields = (),
+) -> Faults:
+    """CORS-preflight fetch from step 7 on: what its response allows. https://fetch.spec.whatwg.org/#cors-preflight-fetch
+
+    `method` and `unsafe_names` are what the preflight asked for (Access-Control-Request-Method and -Headers, the
+    latter in lower case); `include` is the credentials mode of the request that it asks for. The order is Chromium's
+    (preflight_controller.cc, cors.cc CheckPreflightAccess, preflight_result.cc): a redirect first, then the CORS
+    check, the status, both lists, the method, the headers. Only the order, never the outcome, differs from the
+    standard's.
+    """
+    faults: list[Fault] = []
+    status_text = {"status": str(status), "origin": text(origin)}
+    redirected = status in REDIRECT_STATUS and b"location" in headers
+    if redirected:
+        faults.append(Fault("preflight-redirected", "", status_text))
+    # 7. If a CORS check for request and response returns success and response's status is an ok status, then:
+    faults += cors_check(origin, headers, include=include, family=family, fields=fields)
+    if status not in OK_STATUS and not redirected:
+        faults.append(Fault("preflight-status", "", status_text))
+    # 7.1. to 7.3. Let methods and headerNames be the result of extracting header list values …; failure: network error.
+    allow_methods = headers.get(b"access-control-allow-methods")
+    allow_headers = headers.get(b"access-control-allow-headers")
+    methods = extract_tokens(allow_methods)
+    names = extract_tokens(allow_headers)
+    asked = ", ".join(map(text, unsafe_names))
+    said = {"method": text(method), "headers": asked, "origin": text(origin)}
+    if methods is None:
+        faults.append(Fault("allow-methods-unparsable", "", {**said, "value": text(allow_methods or b"")}))
+    if names is None:
+        faults.append(Fault("allow-headers-unparsable", "", {**said, "value": text(allow_headers or b"")}))
+    # Deliberately absent, 7.4: "if methods is null and request's use-CORS-preflight flag is set, then set methods to
+    # request's method". The flag is not on the wire, and neither Chromium nor Firefox does it.
+    # 7.5. If request's method is not in methods, not a CORS-safelisted method, and credentials "include" or no `*` …
+    if methods is not None and not is_method_allowed(method, methods, include=include):
+        faults.append(
+            Fault("method-not-allowed", text(method), {**said, "value": text(allow_methods or b"")}),
+        )
+    # 7.6. and 7.7. Authorization, and every other CORS-unsafe request-header name
+    if names is not None:
+        allowed = frozenset(name.lower() for name in names)
+        for name in unsafe_names:
+            if not is_header_allowed(name, allowed, include=include, family=family):
+                values = {**said, "header": text(name), "value": text(allow_headers or b"")}
+                faults.append(Fault("header-not-allowed", text(name), values))
+    return tuple(faults)
+
+
+def is_method_allowed(method: bytes, methods: tuple[bytes, ...], *, include: bool) -> bool:
+    """CORS-preflight fetch step 7.5; methods are compared with their case."""
+    return method in CORS_SAFELISTED_METHODS or method in methods or (not include and b"*" in methods)
+
+
+def is_header_allowed(name: bytes, allowed: frozenset[bytes], *, include: bool, family: BrowserFamily) -> bool:
+    """CORS-preflight fetch steps 7.6 and 7.7, for one name in lower case against Allow-Headers in lower case.
+
+    The standard wants Authorization (its only CORS non-wildcard request-header name) listed by name. Chromium
+    (feature kCorsNonWildcardRequestHeadersSupport, off) and Firefox
+    (network.cors_preflight.authorization_covered_by_wildcard, true) let `*` cover it.
+    """
+    if name in allowed:
+        return True
+    if include or b"*" not in allowed:
+        return False
+    return name != b"authorization" or family is not BrowserFamily.SPEC
+
+
+def max_age(headers: Headers, family: BrowserFamily) -> int:
+    """Seconds for which a preflight's answer may be kept; 0: not at all. CORS-preflight fetch steps 7.9 to 7.12.
+
+    Unparsable values: Chromium keeps the default (preflight_result.cc ParseAccessControlMaxAge, which takes a sign),
+    Firefox keeps nothing (nsCORSListenerProxy.cpp AddResultToCache).
+    """
+    value = headers.get(b"access-control-max-age", b"")
+    if not value:
+        return DEFAULT_MAX_AGE
+    digits = value[1:] if family is BrowserFamily.CHROMIUM and value[:1] in (b"+", b"-") else value
+    if not digits.isdigit():
+        return 0 if family is BrowserFamily.FIREFOX else DEFAULT_MAX_AGE
+    seconds = min(int(digits[:12]), MAX_AGE_CAP[family])
+    return 0 if value[:1] == b"-" else seconds
+
+
+def http_redirect_fetch(
+    origin: bytes | None, current: bytes, target: Target, *, secure_page: bool, redirects: int, trustworthy: bool
+) -> Faults:
+    """HTTP-redirect fetch, steps 5 to 10, in mode "cors". https://fetch.spec.whatwg.org/#http-redirect-fetch
+
+    `origin` is the request's Origin (None on a hop to the page's own origin, which sends none), `current` the origin of
+    the URL that redirected, `target` where it leads and `trustworthy` whether that is potentially trustworthy;
+    `redirects` counts those before this one.
+    """
+    # 5. If locationURL's scheme is not an HTTP(S) scheme, then return a network error.
+    if target.scheme not in ("http", "https"):
+        return (Fault("redirect-scheme", "", {"scheme": target.scheme}),)
+    # 6. If request's redirect count is 20, then return a network error.
+    if redirects >= REDIRECT_LIMIT:
+        return (Fault("redirect-limit", "", {"count": str(redirects + 1)}),)
+    # 9. mode "cors", locationURL includes credentials, request's origin not same origin with locationURL's …
+    # 10. response tainting "cors" and locationURL includes credentials
+    tainting_cors = origin is not None and origin != current
+    if target.has_credentials and (tainting_cors or target.origin != (origin or current)):
+        # Chromium's failedParameter is empty here, although the sentence has a place for the URL.
+        return (Fault("redirect-with-user-info", "", {"location": target.url}),)
+    # Not a step of this algorithm: the fetch of the new URL begins with the mixed content check.
+    if secure_page and not trustworthy:
+        return (Fault("redirect-mixed-content", "", {"location": target.url}),)
+    return ()
+
+
+def origin_after_redirect(origin: bytes | None, current: bytes, target: bytes) -> bytes | None:
+    """Return the Origin that the next hop carries, None for none. https://fetch.spec.whatwg.org/#concept-request-origin
+
+    A redirect from a URL that is not of the request's own origin to yet another origin taints it: the origin is
+    `null` from then on, even back at the page's own origin.
+    """
+    if origin is None:
+        return None if target == current else current
+    return OPAQUE if tainted_origin(origin, current, target) else origin
+
+
+def tainted_origin(origin: bytes, current: bytes, target: bytes) -> bool:
+    """Tell whether a redirect from `current` to `target` gives the request a redirect-taint other than "same-origin".
+
+    https://fetch.spec.whatwg.org/#concept-request-tainted-origin
+    """
+    return target != current and origin != current
+
+
+def normalize_method(method: bytes) -> bytes:
+    """Normalize a method: only six are upper-cased. https://fetch.spec.whatwg.org/#concept-method-normalize"""
+    upper = method.upper()
+    return upper if upper in _NORMALIZED_METHODS else method
+
+
+def is_cors_safelisted_method(method: bytes) -> bool:
+    """https://fetch.spec.whatwg.org/#cors-safelisted-method"""
+    return method in CORS_SAFELISTED_METHODS
+
+
+_CORS_UNSAFE_BYTES = frozenset([*range(0x09), *range(0x0A, 0x20), 0x7F, *b'"():<>?@[\\]{}'])
+_LANGUAGE_BYTES = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz *,-.;=")
+_SAFELISTED_TYPES = frozenset((b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain"))
+
+
+def is_cors_safelisted_request_header(name: bytes, value: bytes) -> bool:
+    """https://fetch.spec.whatwg.org/#cors-safelisted-request-header (`name` in lower case)"""
+    # 1. If value's length is greater than 128, then return false.
+    if len(value) > 128:
+        return False
+    match name:
+        case b"accept":
+            return _CORS_UNSAFE_BYTES.isdisjoint(value)
+        case b"accept-language" | b"content-language":
+            return _LANGUAGE_BYTES.issuperset(value)
+        case b"content-type":
+            if not _CORS_UNSAFE_BYTES.isdisjoint(value):
+                return False
+            return normalize(value.partition(b";")[0]).lower() in _SAFELISTED_TYPES
+        case b"range":
+            return _is_single_range(value)
+        case _:
+            return False
+
+
+def _is_single_range(value: bytes) -> bool:
+    """Parse a single range header value with no whitespace allowed and a start, as the safelist wants it."""
+    if not value.startswith(b"bytes="):
+        return False
+    start, dash, end = value[6:].partition(b"-")
+    if not dash or not start.isdigit() or not (end == b"" or end.isdigit()):
+        return False
+    return end == b"" or int(start) <= int(end)
+
+
+def cors_unsafe_request_header_names(fields: Fields) -> tuple[bytes, ...]:
+    """Return the names that need permission, sorted. https://fetch.spec.whatwg.org/#cors-unsafe-request-header-names
+
+    Give it the headers that a script set: on the wire those look like the ones that the browser adds by itself
+    (`BROWSER_HEADERS` names them).
+    """
+    unsafe: set[bytes] = set()
+    potentially_unsafe: set[bytes] = set()
+    safelist_value_size = 0
+    for name, value in fields:
+        name = name.lower()
+        if not is_cors_safelisted_request_header(name, normalize(value)):
+            unsafe.add(name)
+        else:
+            potentially_unsafe.add(name)
+            safelist_value_size += len(value)
+    # 4. If safelistValueSize is greater than 1024, then all of them are unsafe.
+    if safelist_value_size > 1024:
+        unsafe |= potentially_unsafe
+    return tuple(sorted(unsafe))
+
+
+BROWSER_HEADERS = frozenset(
+    b"""accept accept-charset accept-encoding accept-language access-control-request-headers
+    access-control-request-method alt-used cache-control connection content-length cookie date device-memory dnt
+    downlink dpr ect expect forwarded from host idempotency-key if-match if-modified-since if-none-match if-range
+    if-unmodified-since keep-alive last-event-id origin ping-from ping-to pragma priority proxy-authorization
+    proxy-connection purpose range referer rtt save-data service-worker service-worker-navigation-preload te trailer
+    transfer-encoding upgrade upgrade-insecure-requests user-agent via viewport-width width x-client-data x-forwarded-for
+    x-forwarded-host x-forwarded-proto x-requested-with-browser authorization""".split()
+) - {b"idempotency-key", b"from", b"x-requested-with-browser"}
+"""Headers that a browser, or a proxy on the way, may add by itself: their presence proves no script.
+https://fetch.spec.whatwg.org/#forbidden-request-header and the network layer's own"""
+
+
+def script_set_names(fields: Fields) -> tuple[bytes, ...]:
+    """Return the names of the request headers that only a script can have set, in lower case.
+
+    Sec- and Proxy- names are forbidden to scripts; the rest is told by `BROWSER_HEADERS`, and Content-Type by its
+    value.
+    """
+    found = []
+    for name, value in fields:
+        name = name.lower()
+        if name == b"content-type":
+            if not is_cors_safelisted_request_header(name, normalize(value)) and not _is_report(value):
+                found.append(name)
+        elif name not in BROWSER_HEADERS and not name.startswith((b"sec-", b"proxy-", b":")):
+            found.append(name)
+    return tuple(found)
+
+
+_REPORT_TYPES = (
+    b"application/csp-report",
+    b"application/expect-ct-report+json",
+    b"application/xss-auditor-report",
+    b"application/ocsp-request",
+)
+
+
+def _is_report(content_type: bytes) -> bool:
+    """Tell a browser's own report, never preflighted: https://fetch.spec.whatwg.org/#cors-unsafe-request-header-names"""
+    return normalize(content_type.partition(b";")[0]).lower() in _REPORT_TYPES
+
+
+def cors_preflight_reason(method: bytes, unsafe_names: tuple[bytes, ...], fields: Fields) -> str | None:
+    """Say why a request with this method and these unsafe names is preflighted; None when it need not be.
+
+    HTTP fetch, main fetch step 12: the unsafe-request flag with a method that is not safelisted, or unsafe names.
+    """
+    if method not in CORS_SAFELISTED_METHODS:
+        return f"the method {text(method)} is not GET, HEAD or POST"
+    if unsafe_names:
+        listed = ", ".join(map(text, unsafe_names))
+        if unsafe_names == (b"content-type",):
+            value = next((text(value) for name, value in fields if name.lower() == b"content-type"), "")
+            return f"Content-Type {value} is not one that a form could send" if value else "its Content-Type"
+        return f"request headers that a form could not send: {listed}"
+    return None

@@ -1,0 +1,295 @@
+"""What the lab's web answers: to the page, its scripts and its table, and to each request of a scenario.
+
+Pure: a request and how many like it came before go in, the answer comes out. Knows nothing of mitmproxy.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from corscope.lab.scenarios import (
+    NEXT_HOP,
+    RECEIVED_ORIGIN,
+    WEBS,
+    Answer,
+    Body,
+    Context,
+    Hop,
+    Lines,
+    Role,
+    Scenario,
+    Step,
+    Web,
+    scenarios,
+)
+
+FOLDER = Path(__file__).parent
+ASSETS = MappingProxyType(
+    {
+        "/": ("page.html", "text/html; charset=utf-8"),
+        "/agent.html": ("agent.html", "text/html; charset=utf-8"),
+        "/agent.js": ("agent.js", "text/javascript; charset=utf-8"),
+        "/runner.js": ("runner.js", "text/javascript; charset=utf-8"),
+    }
+)
+"""Path to file and type; the same on every host of the lab."""
+RESULTS_PATH = "/results"
+"""Where the page posts what it saw, on its own origin."""
+
+FONT = base64.b64decode(
+    b"AAEAAAAKAIAAAwAgT1MvMkE4P60AAAEoAAAAYGNtYXAADACUAAABkAAAADRnbHlmLoKi7gAAAcwAAAAoaGVhZF82PVgAAACsAAAA"
+    b"NmhoZWEAUgAiAAAA5AAAACRobXR4ACgAAAAAAYgAAAAGbG9jYQAUAAoAAAHEAAAABm1heHAABAAFAAABCAAAACBuYW1lAKhsCAAA"
+    b"AfQAAAA8cG9zdAADAAAAAAIwAAAAIAABAAAAAQAABSODgV8PPPUAAwBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIAAgAAAAAwACAAAA"
+    b"AAAAAAEAAAAw//AAAAAoAAAACAAgAAEAAAAAAAAAAAAAAAAAAAABAAEAAAACAAMAAQAAAAAAAgAAAAAAAAAAAAAAAAAAAAAAAwAo"
+    b"AZAABQAEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAABAAAAAAAAAAAAAAAAPz8/PwAAAEEAQQAAAAAAAAAAAAAA"
+    b"AAAAAAAAAAAAAAAAAAAgAAAAKAAAAAAAAAAAAAIAAAADAAAAFAADAAEAAAAUAAQAIAAAAAQABAABAAAAQf//AAAAQf///8AAAQAA"
+    b"AAAAAAAKABQAAAABAAAAAAAgACAAAgAAMTUXICAgAAEAAAAAACAAIAACAAAxNRcgICAAAAAEADYAAQAAAAAAAQABAAAAAQAAAAAA"
+    b"AgABAAEAAwABBAkAAQACAAIAAwABBAkAAgACAARjcgBjAHIAAwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=="
+)
+"""A TrueType font with one triangle for a glyph."""
+IMAGE = base64.b64decode(
+    b"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEAHLCMmQAAAABJRU5ErkJggg=="
+)
+"""A PNG of one white pixel."""
+MEDIA = (
+    b"RIFF"
+    + struct.pack("<I4s4sIHHIIHH4sI", 36 + 80, b"WAVE", b"fmt ", 16, 1, 1, 8000, 8000, 1, 8, b"data", 80)
+    + bytes([128] * 80)
+)
+"""A WAV of ten milliseconds' silence."""
+
+BODIES: Mapping[Body, tuple[str, bytes]] = MappingProxyType(
+    {
+        Body.EMPTY: ("", b""),
+        Body.JSON: ("application/json", b'{"lab": true}'),
+        Body.TEXT: ("text/plain", b"lab"),
+        Body.HTML: ("text/html; charset=utf-8", b"<!doctype html><title>lab</title>"),
+        Body.SCRIPT: ("text/javascript", b"void 0;"),
+        Body.STYLE: ("text/css", b".lab { color: green }"),
+        Body.IMAGE: ("image/png", IMAGE),
+        Body.FONT: ("font/ttf", FONT),
+        Body.MEDIA: ("audio/wav", MEDIA),
+        Body.TRACK: ("text/vtt", b"WEBVTT\n\n00:00.000 --> 00:01.000\nlab\n"),
+        Body.EVENTS: ("text/event-stream", b"data: lab\n\n"),
+    }
+)
+"""Each body's Content-Type and bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request that reached the lab's web."""
+
+    method: str
+    """As sent, not upper-cased."""
+    origin: str
+    """Serialized origin of the URL: scheme, punycode host, port unless it is the default."""
+    path: str
+    """With the query."""
+    headers: Lines = ()
+    seen: int = 0
+    """How many of the same kind (preflight or not) came for this URL before."""
+
+    def header(self, name: str) -> str | None:
+        """The value of a request header, names compared without case; None without one."""
+        for key, value in self.headers:
+            if key.lower() == name:
+                return value
+        return None
+
+    @property
+    def preflight(self) -> bool:
+        """Whether a browser asks for leave rather than a page for the thing."""
+        return self.method == "OPTIONS" and self.header("access-control-request-method") is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A complete response."""
+
+    status: int
+    headers: Lines
+    content: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where in a table a URL belongs."""
+
+    web: str
+    run: str
+    """A name for one visit's run, chosen by the page."""
+    scenario: str
+    hop: int
+
+
+@functools.cache
+def origins() -> frozenset[str]:
+    """Every origin that belongs to the lab."""
+    return frozenset(origin for web in WEBS.values() for origin in web.origins.values())
+
+
+@functools.cache
+def _by_id(web: str) -> Mapping[str, Scenario]:
+    return MappingProxyType({scenario.id: scenario for scenario in scenarios(web)})
+
+
+def scenario_of(place: Place) -> Scenario | None:
+    """The scenario that a place belongs to; None if there is none."""
+    return _by_id(place.web).get(place.scenario) if place.web in WEBS else None
+
+
+def place_of(path: str) -> Place | None:
+    """Reads a scenario's URL path; None for anything else."""
+    parts = path.partition("?")[0].split("/")
+    if len(parts) != 6 or parts[:2] != ["", "x"] or not parts[5].isdecimal():
+        return None
+    return Place(web=parts[2], run=parts[3], scenario=parts[4], hop=int(parts[5]))
+
+
+def path_of(place: Place) -> str:
+    """The URL path of a place: what place_of reads."""
+    return f"/x/{place.web}/{place.run}/{place.scenario}/{place.hop}"
+
+
+def answer(asked: Asked) -> Served | None:
+    """Answers a request to the lab's web; None if the web has nothing at that URL."""
+    if asked.origin not in origins():
+        return None
+    place = place_of(asked.path)
+    if place is not None:
+        return _scenario_answer(asked, place)
+    path, _, query = asked.path.partition("?")
+    if path == "/jar":
+        return _jar(asked)
+    if path in ASSETS:
+        name, kind = ASSETS[path]
+        return _page(kind, (FOLDER / name).read_bytes())
+    web = next((web for web in WEBS.values() if web.page == asked.origin), None)
+    if web is not None and path == "/table.json":
+        only = query.removeprefix("only=")
+        return _page("application/json", table_json(web, only).encode())
+    if path == RESULTS_PATH and asked.method == "POST":
+        return Served(status=204, headers=(("Cache-Control", "no-store"),))
+    if path == "/favicon.ico":
+        return Served(status=204, headers=(("Cache-Control", "max-age=86400"),))
+    return None
+
+
+def _page(kind: str, content: bytes) -> Served:
+    headers = (("Content-Type", kind), ("Content-Length", str(len(content))), ("Cache-Control", "no-store"))
+    return Served(status=200, headers=headers, content=content)
+
+
+def _jar(asked: Asked) -> Served:
+    """Sets one cookie of each kind, for the page that asks and with its leave."""
+    secure = "; Secure" if asked.origin.startswith("https:") else ""
+    headers = (
+        ("Access-Control-Allow-Origin", asked.header("origin") or asked.origin),
+        ("Access-Control-Allow-Credentials", "true"),
+        # Without Secure browsers refuse SameSite=None; on plain http there is then none of that kind.
+        ("Set-Cookie", f"sid=none; Path=/; SameSite=None{secure}"),
+        ("Set-Cookie", "theme=lax; Path=/; SameSite=Lax"),
+        ("Set-Cookie", "login=strict; Path=/; HttpOnly; SameSite=Strict"),
+        ("Set-Cookie", "plain=unset; Path=/"),
+        ("Vary", "Origin"),
+        ("Cache-Control", "no-store"),
+    )
+    return Served(status=204, headers=headers)
+
+
+def _scenario_answer(asked: Asked, place: Place) -> Served | None:
+    scenario = scenario_of(place)
+    if scenario is None or place.hop >= len(scenario.hops):
+        return None
+    chosen = choose(asked, scenario.hops[place.hop])
+    return serve(chosen, asked, place, scenario)
+
+
+def choose(asked: Asked, hop: Hop) -> Answer:
+    """Which of a hop's answers a request gets."""
+    if asked.preflight:
+        return hop.preflights[min(asked.seen, len(hop.preflights) - 1)]
+    if hop.not_modified is not None and asked.header("if-none-match") is not None:
+        return hop.not_modified
+    return hop.answers[min(asked.seen, len(hop.answers) - 1)]
+
+
+def serve(chosen: Answer, asked: Asked, place: Place, scenario: Scenario) -> Served:
+    """Fills an answer's placeholders and adds what its body needs."""
+    headers: list[tuple[str, str]] = []
+    for name, value in chosen.headers:
+        if value == RECEIVED_ORIGIN:
+            # A server that echoes has nothing to echo to a request without an Origin.
+            received = asked.header("origin")
+            if received is not None:
+                headers.append((name, received))
+        elif value == NEXT_HOP:
+            headers.append((name, hop_url(scenario, place, place.hop + 1)))
+        else:
+            headers.append((name, value))
+    kind, content = BODIES[chosen.body]
+    if kind:
+        headers.insert(0, ("Content-Type", kind))
+    if chosen.status not in (204, 304):
+        headers.append(("Content-Length", str(len(content))))
+    if asked.method == "HEAD" or chosen.status in (204, 304):
+        content = b""
+    return Served(status=chosen.status, headers=tuple(headers), content=content)
+
+
+def hop_url(scenario: Scenario, place: Place, hop: int) -> str:
+    """The URL of a scenario's hop, user information included."""
+    there = scenario.hops[hop]
+    scheme, _, host = WEBS[place.web].origins[there.role].partition("://")
+    user = f"{there.user_info}@" if there.user_info else ""
+    path = path_of(Place(web=place.web, run=place.run, scenario=scenario.id, hop=hop))
+    return f"{scheme}://{user}{host}{path}"
+
+
+# -- the table as the page reads it ------------------------------------------------------------------------------------
+
+
+def table_json(web: Web, only: str = "") -> str:
+    """The part of a web's table that the page needs, as JSON; `only` keeps the tags that start with it."""
+    rows = [
+        {
+            "id": scenario.id,
+            "tag": scenario.tag,
+            "context": scenario.context,
+            "origin": web.origins[scenario.hops[0].role],
+            "steps": [_step_json(step) for step in scenario.steps],
+        }
+        for scenario in scenarios(web.name)
+        if scenario.tag.startswith(only)
+    ]
+    contexts = {
+        Context.CROSS: web.origins[Role.CROSS],
+        Context.IDN: web.origins.get(Role.IDN),
+    }
+    everything = {"web": web.name, "origins": sorted(web.origins.values()), "contexts": contexts, "scenarios": rows}
+    return json.dumps(everything, separators=(",", ":"))
+
+
+def _step_json(step: Step) -> dict[str, object]:
+    """A step without what is at its default."""
+    full: dict[str, object] = {
+        "initiator": step.initiator,
+        "mode": step.mode,
+        "credentials": step.credentials,
+        "method": step.method,
+        "headers": step.headers,
+        "body": step.body,
+        "bodyType": step.body_type,
+        "cache": step.cache,
+        "parallel": step.parallel,
+        "upload": step.upload_listener,
+    }
+    return {key: value for key, value in full.items() if value not in (None, False, (), "default")}

@@ -1,0 +1,110 @@
+"""Listens to Chromium's debugger while a page runs: how each request ended, and what the console says about CORS.
+
+Needs tornado, which comes with mitmproxy from a package registry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+from corscope.lab.truth import Ending
+
+
+@dataclass(slots=True, kw_only=True)
+class Heard:
+    """What the debugger told, growing while it listens."""
+
+    endings: list[Ending] = field(default_factory=list)
+    sentences: list[str] = field(default_factory=list)
+    """Console lines."""
+
+
+class _Listener:
+    def __init__(self, connection: WebSocketClientConnection, url: str) -> None:
+        self._connection = connection
+        self._url = url
+        self._number = 0
+        self._target: str | None = None
+        self._create: int | None = None
+        self._open: dict[tuple[str, str], Ending] = {}
+        self.heard = Heard()
+
+    def send(self, method: str, session: str | None = None, **parameters: object) -> int:
+        self._number += 1
+        message: dict[str, object] = {"id": self._number, "method": method, "params": parameters}
+        if session:
+            message["sessionId"] = session
+        # The connection keeps the order; its future only tells of a closed socket, as the next message will.
+        self._connection.write_message(json.dumps(message))
+        return self._number
+
+    def start(self) -> None:
+        self._auto_attach(None)
+        self._create = self.send("Target.createTarget", url="about:blank")
+
+    def _auto_attach(self, session: str | None) -> None:
+        self.send("Target.setAutoAttach", session, autoAttach=True, waitForDebuggerOnStart=True, flatten=True)
+
+    def take(self, message: dict[str, object]) -> None:
+        parameters = message.get("params") or {}
+        assert isinstance(parameters, dict)
+        session = str(message.get("sessionId", ""))
+        match message.get("method"):
+            case "Target.attachedToTarget":
+                inner = parameters["sessionId"]
+                # Network first: a target runs only after the last of these.
+                self.send("Network.enable", inner, maxPostDataSize=1024)
+                self.send("Log.enable", inner)
+                self._auto_attach(inner)
+                self.send("Runtime.runIfWaitingForDebugger", inner)
+                info = parameters["targetInfo"]
+                if info["type"] == "page" and self._target is None and info["url"] == "about:blank":
+                    self._target = info["targetId"]
+                    self.send("Page.navigate", inner, url=self._url)
+            case "Network.requestWillBeSent":
+                key = (session, parameters["requestId"])
+                request = parameters["request"]
+                if key not in self._open:
+                    self._open[key] = Ending(
+                        url=request["url"], time=parameters["wallTime"], post_data=request.get("postData", "")
+                    )
+            case "Network.loadingFinished":
+                if begun := self._open.pop((session, parameters["requestId"]), None):
+                    self.heard.endings.append(replace(begun, finished=True))
+            case "Network.loadingFailed":
+                if begun := self._open.pop((session, parameters["requestId"]), None):
+                    status = parameters.get("corsErrorStatus") or {}
+                    text = parameters.get("errorText")
+                    if parameters.get("blockedReason"):
+                        text = f"{text} ({parameters['blockedReason']})"
+                    self.heard.endings.append(
+                        replace(
+                            begun, error=status.get("corsError"), parameter=status.get("failedParameter"), text=text
+                        )
+                    )
+            case "Log.entryAdded":
+                self.heard.sentences.append(parameters["entry"]["text"])
+
+
+async def listen(debugger: str, url: str, done: Callable[[], bool]) -> Heard:
+    """Opens a URL in a Chromium and listens until `done`, which is asked a few times a second, says so."""
+    connection = await websocket_connect(debugger, max_message_size=1 << 28)
+    listener = _Listener(connection, url)
+    listener.start()
+    while True:
+        try:
+            message = await asyncio.wait_for(connection.read_message(), 0.3)
+        except TimeoutError:
+            if done():
+                break
+            continue
+        if message is None:
+            raise ConnectionError("the browser closed its debugger")
+        listener.take(json.loads(message))
+    connection.close()
+    return listener.heard

@@ -1,0 +1,328 @@
+"""Tells what a browser did with each recorded exchange, from what the page saw and what the browser said of itself.
+
+Pure. Makes no judgement of its own on any header: an exchange is blocked because the browser stopped there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from corscope.lab.answers import Place, place_of, scenario_of
+from corscope.lab.scenarios import WEBS, Initiator, Lines, Mode, Scenario, Step
+
+SLACK = 0.003
+"""Seconds by which the page's clock, of whole milliseconds, and the proxy's may differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A recorded exchange of the lab, as far as the truth needs it."""
+
+    flow_id: str
+    time: float
+    """When the request began, in seconds since the epoch."""
+    method: str
+    """As sent."""
+    origin: str
+    """Serialized origin of the URL."""
+    path: str
+    request: Lines
+    body: bytes
+    status: int
+    response: Lines
+
+    @property
+    def url(self) -> str:
+        """The whole URL."""
+        return self.origin + self.path
+
+    @property
+    def preflight(self) -> bool:
+        """Whether this is a preflight."""
+        return self.method == "OPTIONS" and any(name.lower() == "access-control-request-method" for name, _ in self.request)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a step ended for the page."""
+
+    ok: bool | None
+    """None where the page can't know: beacons, and what took too long."""
+    detail: str
+    start: float
+    """In seconds since the epoch."""
+    end: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a request ended as Chromium's debugger tells it (Network.loadingFailed, Network.loadingFinished)."""
+
+    url: str
+    """Of the first hop."""
+    time: float
+    """When the request began, in seconds since the epoch."""
+    post_data: str = ""
+    finished: bool = False
+    error: str | None = None
+    """The name in corsErrorStatus."""
+    parameter: str | None = None
+    text: str | None = None
+    """The network error's name, when it failed for any reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """What the browser did with one exchange: a line of a truth file."""
+
+    flow_id: str
+    scenario: str
+    step: int | None
+    """None for a preflight of requests that were under way together."""
+    tag: str
+    context: str
+    initiator: str
+    method: str
+    url: str
+    preflight: bool
+    credentials: str | None
+    """The mode that the page asked for; None where preflights of several modes can't be told apart."""
+    cors: bool
+    """Whether the exchange is subject to the CORS protocol."""
+    verdict: str | None
+    """`allowed`, `blocked`, or None where the browser stopped for another reason than CORS, or didn't tell."""
+    reason: str | None = None
+    """Chromium's name of the failure; for another browser, what Chromium called the same failure."""
+    parameter: str | None = None
+    net: str | None = None
+    """Another reason to stop."""
+    console: str | None = None
+    """Chromium's console sentence."""
+    undecidable: bool = False
+    """Another exchange looks the same on the wire and ended the other way."""
+
+
+def step_of(seen: Seen, scenario: Scenario, outcomes: Mapping[int, Outcome]) -> int | None:
+    """Which step of its scenario an exchange belongs to; None if that can't be told."""
+    if len(scenario.steps) == 1:
+        return 0
+    return step_at(seen.time, seen.body.decode("utf-8", "replace"), scenario, outcomes)
+
+
+def step_at(time: float, body: str, scenario: Scenario, outcomes: Mapping[int, Outcome]) -> int | None:
+    """Which step a request made at a time, with a body, belongs to; None if that can't be told."""
+    if match := re.fullmatch(r"step=(\d+)", body):
+        return int(match[1])
+    fitting = [
+        number for number, outcome in outcomes.items() if outcome.start - SLACK <= time <= outcome.end + SLACK
+    ]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def subject_to_cors(step: Step, scenario: Scenario, web: str, hop: int) -> bool:
+    """Whether a hop of a step is subject to the CORS protocol: mode cors, and once across origins, ever after."""
+    origins = WEBS[web].origins
+    crossed = any(origins[one.role] != scenario.origin for one in scenario.hops[: hop + 1])
+    return step.mode is Mode.CORS and crossed
+
+
+def truths(
+    web: str,
+    exchanges: Sequence[Seen],
+    outcomes: Mapping[tuple[str, int], Outcome],
+    endings: Sequence[Ending] | None = None,
+    sentences: Iterable[str] = (),
+    lent: Iterable[Truth] = (),
+) -> list[Truth]:
+    """Returns the truth about the exchanges of one web's recording, in their order.
+
+    With `endings` the browser has told its reasons (Chromium); without, they are taken from the `lent` truth of
+    another browser where it stopped at the same exchange of the same step.
+    """
+    by_scenario: dict[str, dict[int, Outcome]] = defaultdict(dict)
+    for (identifier, number), outcome in outcomes.items():
+        by_scenario[identifier][number] = outcome
+    groups: dict[tuple[str, int], list[int]] = defaultdict(list)
+    lines: list[Truth | None] = []
+    places: list[Place] = []
+    for seen in exchanges:
+        place = place_of(seen.path)
+        scenario = scenario_of(place) if place else None
+        if place is None or scenario is None or place.scenario not in by_scenario:
+            lines.append(None)
+            places.append(Place(web=web, run="", scenario="", hop=0))
+            continue
+        number = step_of(seen, scenario, by_scenario[scenario.id])
+        together = {step.credentials.value for step in scenario.steps}
+        step = scenario.steps[number if number is not None else 0]
+        if number is not None:
+            groups[scenario.id, number].append(len(lines))
+        places.append(place)
+        lines.append(
+            Truth(
+                flow_id=seen.flow_id,
+                scenario=scenario.id,
+                step=number,
+                tag=scenario.tag,
+                context=scenario.context,
+                initiator=step.initiator if step.mode is not Mode.NO_CORS else f"{step.initiator} no-cors",
+                method=seen.method,
+                url=seen.url,
+                preflight=seen.preflight,
+                credentials=step.credentials if number is not None or len(together) == 1 else None,
+                cors=seen.preflight or subject_to_cors(step, scenario, web, place.hop),
+                # Preflights of several requests at once: what they let through came after them.
+                verdict="allowed" if number is None and seen.preflight and _went_on(seen, exchanges) else None,
+            )
+        )
+    causes = _causes(endings or (), by_scenario)
+    spoken = _spoken(sentences)
+    borrowed = {(one.scenario, one.step): one for one in lent if one.verdict == "blocked" or one.net}
+    for (identifier, number), members in groups.items():
+        outcome = outcomes.get((identifier, number))
+        if outcome is None:
+            continue
+        ok = outcome.ok
+        cause = causes.get((identifier, number))
+        if ok is None and cause is not None:
+            ok = True if cause.finished and cause.error is None else (False if cause.error else None)
+        for position in members:
+            line = lines[position]
+            assert line is not None
+            last = position == members[-1]
+            if not last or ok is True:
+                lines[position] = replace(line, verdict="allowed")
+            elif ok is False and endings is not None:
+                if cause is not None and cause.error:
+                    console = spoken.get(line.url)
+                    lines[position] = replace(
+                        line, verdict="blocked", reason=cause.error, parameter=cause.parameter, console=console
+                    )
+                else:
+                    lines[position] = replace(line, net=(cause.text if cause else None) or outcome.detail)
+            elif ok is False:
+                lines[position] = _borrow(line, places[position], borrowed.get((identifier, number)), outcome)
+            else:
+                lines[position] = replace(line, net=outcome.detail)
+    known = [line for line in lines if line is not None]
+    return _mark_undecidable(known, {seen.flow_id: seen for seen in exchanges})
+
+
+def _borrow(line: Truth, place: Place, other: Truth | None, outcome: Outcome) -> Truth:
+    if other is None:
+        return replace(line, verdict="blocked" if line.cors else None, net=None if line.cors else outcome.detail)
+    there = place_of(other.url.split("/", 3)[-1].join(("/", "")))
+    same = other.preflight == line.preflight and there is not None and there.hop == place.hop
+    if same and other.verdict == "blocked":
+        return replace(line, verdict="blocked", reason=other.reason, parameter=other.parameter)
+    if other.verdict == "blocked":
+        return replace(line, verdict="blocked" if line.cors else None)
+    return replace(line, net=other.net)
+
+
+def _went_on(preflight: Seen, exchanges: Sequence[Seen]) -> bool:
+    return any(seen.path == preflight.path and not seen.preflight and seen.time > preflight.time for seen in exchanges)
+
+
+def _causes(
+    endings: Iterable[Ending], outcomes: Mapping[str, Mapping[int, Outcome]]
+) -> dict[tuple[str, int], Ending]:
+    """The ending that explains each step: one with a CORS error before any other."""
+    causes: dict[tuple[str, int], Ending] = {}
+    for ending in endings:
+        place = place_of("/" + ending.url.split("/", 3)[-1])
+        scenario = scenario_of(place) if place else None
+        if scenario is None:
+            continue
+        known = outcomes.get(scenario.id, {})
+        number = 0 if len(scenario.steps) == 1 else step_at(ending.time, ending.post_data, scenario, known)
+        if number is None:
+            continue
+        key = (scenario.id, number)
+        if key not in causes or (ending.error and not causes[key].error):
+            causes[key] = ending
+    return causes
+
+
+def _spoken(sentences: Iterable[str]) -> dict[str, str]:
+    """Console sentences by the URL they name, where there is but one."""
+    by_url: dict[str, set[str]] = defaultdict(set)
+    for sentence in sentences:
+        if match := re.match(r"Access to .+? at '([^']+)'", sentence):
+            by_url[match[1]].add(sentence)
+    return {url: next(iter(said)) for url, said in by_url.items() if len(said) == 1}
+
+
+# -- what the wire can tell --------------------------------------------------------------------------------------------
+
+TELLING = frozenset(
+    {
+        "access-control-request-method",
+        "access-control-request-headers",
+        "origin",
+        "sec-fetch-dest",
+        "sec-fetch-mode",
+        "sec-fetch-site",
+        "sec-fetch-storage-access",
+    }
+)
+"""Request headers whose values may tell something; of the others it is only that they are there."""
+ANSWERING = frozenset({"location"})
+"""Response headers that count beside `access-control-*`."""
+
+
+def look(seen: Seen, followed: bool, related: str) -> tuple[object, ...]:
+    """What an exchange looks like on the wire, as far as a judge of CORS may care."""
+    request = tuple(
+        sorted({(name.lower(), value if name.lower() in TELLING else "") for name, value in seen.request})
+    )
+    request = tuple(pair for pair in request if pair[0] not in ("content-length", "host"))
+    response = tuple(
+        (name.lower(), "" if name.lower() in ANSWERING else value.strip())
+        for name, value in seen.response
+        if name.lower() in ANSWERING or name.lower().startswith("access-control-")
+    )
+    return (seen.preflight, seen.method, related, request, seen.status, response, followed)
+
+
+def _mark_undecidable(lines: Sequence[Truth], exchanges: Mapping[str, Seen]) -> list[Truth]:
+    """Marks what looks the same as something that ended the other way."""
+    followed = _followed(lines)
+    looks = {}
+    endings: dict[tuple[object, ...], set[bool]] = defaultdict(set)
+    for line in lines:
+        seen = exchanges[line.flow_id]
+        looks[line.flow_id] = look(seen, line.flow_id in followed, _related(seen))
+        if line.verdict is not None or not line.cors:
+            endings[looks[line.flow_id]].add(line.cors and line.verdict == "blocked")
+    return [replace(line, undecidable=len(endings[looks[line.flow_id]]) > 1) for line in lines]
+
+
+def _followed(lines: Sequence[Truth]) -> set[str]:
+    """The flows after which the browser went on with the same step."""
+    last: dict[tuple[str, int | None], str] = {}
+    followed = set()
+    for line in lines:
+        key = (line.scenario, line.step)
+        if key in last:
+            followed.add(last[key])
+        last[key] = line.flow_id
+    return followed
+
+
+def _related(seen: Seen) -> str:
+    """How the request's Origin stands to its URL, as far as names tell."""
+    origin = next((value for name, value in seen.request if name.lower() == "origin"), None)
+    if origin in (None, "null"):
+        return str(origin)
+    if origin == seen.origin:
+        return "same-origin"
+    hosts = [re.sub(r"^\w+://|:\d+$", "", one) for one in (str(origin), seen.origin)]
+    sites = [".".join(host.split(".")[-2:]) for host in hosts]
+    return "same-site" if sites[0] == sites[1] else "cross-site"
+
+
+__all__ = ["Ending", "Initiator", "Outcome", "Seen", "Truth", "look", "step_of", "subject_to_cors", "truths"]

@@ -1,0 +1,150 @@
+"""The data that everything else speaks of: exchanges, verdicts, findings. Values only; no judgement is made here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from corscope.headers import Fields
+
+
+class RequestMode(StrEnum):
+    """A request's mode, https://fetch.spec.whatwg.org/#concept-request-mode; UNKNOWN where the wire does not tell."""
+
+    CORS = "cors"
+    NO_CORS = "no-cors"
+    NAVIGATE = "navigate"
+    SAME_ORIGIN = "same-origin"
+    WEBSOCKET = "websocket"
+    UNKNOWN = "unknown"
+
+
+class Credentials(StrEnum):
+    """Whether a cross-origin request was credentialed.
+
+    The CORS check asks only whether the credentials mode is "include"; OMIT stands for any mode that leaves
+    credentials out of a cross-origin request ("omit", and "same-origin", which is `fetch`'s default).
+    """
+
+    INCLUDE = "include"
+    OMIT = "omit"
+    UNKNOWN = "unknown"
+
+
+class Kind(StrEnum):
+    """What part an exchange plays in a fetch."""
+
+    PREFLIGHT = "preflight"
+    ACTUAL = "actual"
+    REDIRECT = "redirect"
+
+
+class Outcome(StrEnum):
+    """What the browser does with an exchange."""
+
+    ALLOWED = "allowed"
+    BLOCKED = "blocked"
+    CONDITIONAL = "conditional"
+    EXEMPT = "exempt"
+
+
+class Severity(StrEnum):
+    """How much a finding matters: an ERROR blocks, a WARNING will hurt."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class BrowserFamily(StrEnum):
+    """Whose rules apply; SPEC is the Fetch standard to the letter."""
+
+    CHROMIUM = "chromium"
+    FIREFOX = "firefox"
+    SPEC = "spec"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Browser:
+    """A browser as its User-Agent names it."""
+
+    family: BrowserFamily
+    version: int = 0
+    """Major version; 0 when unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One request with its response as the wire shows them. Bodies are never part of it."""
+
+    id: str
+    """Unique in a session: mitmproxy's flow id, or the entry's index of a HAR."""
+    client: str
+    """Who sent it: two exchanges with different values never influence each other's verdict."""
+    connection: str | None
+    """The connection from the browser to the proxy; None when the capture does not record it."""
+    started: float
+    """When the request began, seconds since the epoch."""
+    answered: float
+    """When the response's headers were there (or the failure), seconds since the epoch."""
+    method: bytes
+    """As sent, never upper-cased."""
+    scheme: str
+    host: str
+    """In ASCII, lower case, IPv6 without brackets."""
+    port: int
+    path: str
+    """Path and query as sent."""
+    http_version: int
+    """Major version: 1, 2 or 3."""
+    request_headers: Fields
+    status: int | None
+    """None when no response came."""
+    response_headers: Fields = ()
+    client_certificate: bool = False
+    """Whether the client identified itself with a TLS certificate on this connection."""
+    sanitized: bool = False
+    """Whether the capture's writer left cookies and Authorization out: then their absence says nothing."""
+    proxy_made: bool = False
+    """Whether the response comes from the proxy itself (server unreachable) and not from a server."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing worth saying about an exchange; the words are in the catalogue under its id."""
+
+    id: str
+    severity: Severity
+    values: Mapping[str, str]
+    """What the catalogue's sentences name: `value`, `origin`, `method`, `header` …"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What is known of one exchange. A later verdict on the same `flow_id` replaces this one."""
+
+    flow_id: str
+    timestamp: float
+    method: str
+    url: str
+    status: int
+    kind: Kind
+    mode: RequestMode
+    origin: str | None
+    credentials: Credentials
+    credentials_evidence: tuple[str, ...]
+    outcome: Outcome
+    devtools_error: str | None
+    """Chromium's name of the failure, CDP Network.CorsError; None when not blocked or not by CORS."""
+    failed_parameter: str | None
+    console: str | None
+    """The sentence that Chromium's console prints."""
+    findings: tuple[Finding, ...]
+    note: str
+    """Why, in a sentence: for an exempt exchange why CORS does not apply, for a conditional one what would decide."""
+    preflight: str | None = None
+    redirected_from: str | None = None
+    preflight_reason: str | None = None
+    """Why the browser asked first, or how the request went without asking; None where nothing is to be said."""
+    browser: str = "spec"
+    settled: bool = True
+    """False while what follows on the wire may still change the verdict."""

@@ -1,0 +1,73 @@
+"""What a preflight allowed and for how long: a model of the browsers' preflight caches. Remembers nothing by itself."""
+
+from dataclasses import dataclass
+
+from corscope.engine import (
+    CORS_SAFELISTED_METHODS,
+    Headers,
+    is_header_allowed,
+    is_method_allowed,
+    max_age,
+)
+from corscope.headers import extract_tokens
+from corscope.model import BrowserFamily
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permission:
+    """One entry of a browser's preflight cache, https://fetch.spec.whatwg.org/#cache-entry
+
+    It only ever explains why an actual request came without a preflight: what is missing from it accuses nobody, for
+    browsers drop entries when they like.
+    """
+
+    flow_id: str
+    expires: float
+    """Seconds since the epoch."""
+    methods: tuple[bytes, ...]
+    headers: frozenset[bytes]
+    """In lower case."""
+    for_include: bool
+    """Whether it would do for a credentialed request as well."""
+
+    def covers(self, method: bytes, names: tuple[bytes, ...], family: BrowserFamily) -> bool:
+        """Tell whether a browser would spare the preflight of an uncredentialed request.
+
+        Firefox never reuses `*` and asks again for every HEAD (nsCORSListenerProxy.cpp); Chromium asks again for
+        Authorization that only `*` covers (preflight_result.cc).
+        """
+        methods, headers = self.methods, self.headers
+        if family is BrowserFamily.FIREFOX:
+            if method == b"HEAD":
+                return False
+            methods = tuple(allowed for allowed in methods if allowed != b"*")
+            headers = headers - {b"*"}
+        elif b"authorization" in names and b"authorization" not in headers:
+            return False
+        include = False
+        return is_method_allowed(method, methods, include=include) and all(
+            is_header_allowed(name, headers, include=include, family=family) for name in names
+        )
+
+
+def permission(
+    flow_id: str, method: bytes, response: Headers, answered: float, family: BrowserFamily, *, for_include: bool
+) -> Permission | None:
+    """Return what a passed preflight leaves in the cache, None where nothing.
+
+    https://fetch.spec.whatwg.org/#cors-preflight-fetch, steps 7.9 to 7.15
+    """
+    age = max_age(response, family)
+    if age == 0:
+        return None
+    methods = extract_tokens(response.get(b"access-control-allow-methods")) or ()
+    names = extract_tokens(response.get(b"access-control-allow-headers")) or ()
+    if method in CORS_SAFELISTED_METHODS:
+        methods = (*methods, method)
+    return Permission(
+        flow_id=flow_id,
+        expires=answered + age,
+        methods=methods,
+        headers=frozenset(name.lower() for name in names),
+        for_include=for_include,
+    )
