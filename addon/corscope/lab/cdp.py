@@ -96,15 +96,19 @@ async def listen(debugger: str, url: str, done: Callable[[], bool]) -> Heard:
     connection = await websocket_connect(debugger, max_message_size=1 << 28)
     listener = _Listener(connection, url)
     listener.start()
+    pending = asyncio.ensure_future(connection.read_message())
     while True:
-        try:
-            message = await asyncio.wait_for(connection.read_message(), 0.3)
-        except TimeoutError:
+        # Quiet first: what the browser tells of the last requests may come after the page's own report.
+        finished, _ = await asyncio.wait({pending}, timeout=0.3)
+        if not finished:
             if done():
                 break
             continue
+        message = pending.result()
         if message is None:
             raise ConnectionError("the browser closed its debugger")
         listener.take(json.loads(message))
+        pending = asyncio.ensure_future(connection.read_message())
     connection.close()
+    pending.cancel()
     return listener.heard

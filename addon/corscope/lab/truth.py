@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from corscope.lab.answers import Place, place_of, scenario_of
-from corscope.lab.scenarios import WEBS, Initiator, Lines, Mode, Scenario, Step
+from corscope.lab.scenarios import WEBS, Lines, Mode, Scenario, Step
 
 SLACK = 0.003
 """Seconds by which the page's clock, of whole milliseconds, and the proxy's may differ."""
@@ -42,7 +42,9 @@ class Seen:
     @property
     def preflight(self) -> bool:
         """Whether this is a preflight."""
-        return self.method == "OPTIONS" and any(name.lower() == "access-control-request-method" for name, _ in self.request)
+        return self.method == "OPTIONS" and any(
+            name.lower() == "access-control-request-method" for name, _ in self.request
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +107,11 @@ class Truth:
     """Another exchange looks the same on the wire and ended the other way."""
 
 
+def path_in(url: str) -> str:
+    """The path and query of a URL."""
+    return "/" + url.split("/", 3)[-1]
+
+
 def step_of(seen: Seen, scenario: Scenario, outcomes: Mapping[int, Outcome]) -> int | None:
     """Which step of its scenario an exchange belongs to; None if that can't be told."""
     if len(scenario.steps) == 1:
@@ -116,9 +123,7 @@ def step_at(time: float, body: str, scenario: Scenario, outcomes: Mapping[int, O
     """Which step a request made at a time, with a body, belongs to; None if that can't be told."""
     if match := re.fullmatch(r"step=(\d+)", body):
         return int(match[1])
-    fitting = [
-        number for number, outcome in outcomes.items() if outcome.start - SLACK <= time <= outcome.end + SLACK
-    ]
+    fitting = [number for number, outcome in outcomes.items() if outcome.start - SLACK <= time <= outcome.end + SLACK]
     return fitting[0] if len(fitting) == 1 else None
 
 
@@ -214,7 +219,7 @@ def truths(
 def _borrow(line: Truth, place: Place, other: Truth | None, outcome: Outcome) -> Truth:
     if other is None:
         return replace(line, verdict="blocked" if line.cors else None, net=None if line.cors else outcome.detail)
-    there = place_of(other.url.split("/", 3)[-1].join(("/", "")))
+    there = place_of(path_in(other.url))
     same = other.preflight == line.preflight and there is not None and there.hop == place.hop
     if same and other.verdict == "blocked":
         return replace(line, verdict="blocked", reason=other.reason, parameter=other.parameter)
@@ -227,13 +232,11 @@ def _went_on(preflight: Seen, exchanges: Sequence[Seen]) -> bool:
     return any(seen.path == preflight.path and not seen.preflight and seen.time > preflight.time for seen in exchanges)
 
 
-def _causes(
-    endings: Iterable[Ending], outcomes: Mapping[str, Mapping[int, Outcome]]
-) -> dict[tuple[str, int], Ending]:
+def _causes(endings: Iterable[Ending], outcomes: Mapping[str, Mapping[int, Outcome]]) -> dict[tuple[str, int], Ending]:
     """The ending that explains each step: one with a CORS error before any other."""
     causes: dict[tuple[str, int], Ending] = {}
     for ending in endings:
-        place = place_of("/" + ending.url.split("/", 3)[-1])
+        place = place_of(path_in(ending.url))
         scenario = scenario_of(place) if place else None
         if scenario is None:
             continue
@@ -276,9 +279,7 @@ ANSWERING = frozenset({"location"})
 
 def look(seen: Seen, followed: bool, related: str) -> tuple[object, ...]:
     """What an exchange looks like on the wire, as far as a judge of CORS may care."""
-    request = tuple(
-        sorted({(name.lower(), value if name.lower() in TELLING else "") for name, value in seen.request})
-    )
+    request = tuple(sorted({(name.lower(), value if name.lower() in TELLING else "") for name, value in seen.request}))
     request = tuple(pair for pair in request if pair[0] not in ("content-length", "host"))
     response = tuple(
         (name.lower(), "" if name.lower() in ANSWERING else value.strip())
@@ -323,6 +324,3 @@ def _related(seen: Seen) -> str:
     hosts = [re.sub(r"^\w+://|:\d+$", "", one) for one in (str(origin), seen.origin)]
     sites = [".".join(host.split(".")[-2:]) for host in hosts]
     return "same-site" if sites[0] == sites[1] else "cross-site"
-
-
-__all__ = ["Ending", "Initiator", "Outcome", "Seen", "Truth", "look", "step_of", "subject_to_cors", "truths"]

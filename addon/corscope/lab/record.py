@@ -1,0 +1,295 @@
+"""Records what the installed browsers do with the lab's scenarios: scripts/record_truth.
+
+For each browser and web: a real mitmdump that serves the lab, a real browser on a throw-away profile, and in the end
+`NAME.mitm.xz` (the flows, bodies emptied) and `NAME.truth.jsonl.gz` (what the browser did with each).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import gzip
+import io
+import json
+import lzma
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from mitmproxy import http
+from mitmproxy.io import FlowReader, FlowWriter
+
+from corscope.browsers import BrowserFailure, Kind, find_browsers, launch
+from corscope.lab.answers import RESULTS_PATH, origins
+from corscope.lab.cdp import Heard, listen
+from corscope.lab.lab_addon import request_origin
+from corscope.lab.scenarios import HTTP, HTTPS, LOCALHOST, Web
+from corscope.lab.truth import Outcome, Seen, Truth, truths
+
+LIMIT = 600.0
+"""Seconds that one recording may take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One run of a table."""
+
+    name: str
+    web: Web
+    cookies: bool
+    """Whether every origin sets cookies first."""
+    third_party_cookies: bool
+    """Whether Chromium is told to allow them, as Chrome does by default and some distributions don't."""
+
+
+VISITS = (
+    Visit(name="https", web=HTTPS, cookies=True, third_party_cookies=True),
+    Visit(name="https-nocookies", web=HTTPS, cookies=False, third_party_cookies=False),
+    Visit(name="http", web=HTTP, cookies=True, third_party_cookies=True),
+    Visit(name="localhost", web=LOCALHOST, cookies=True, third_party_cookies=True),
+)
+
+PREFERENCES: Mapping[Kind, Mapping[str, object]] = MappingProxyType(
+    {
+        # The http web is to stay http.
+        "chromium": MappingProxyType({"https_first_balanced_mode_enabled": False}),
+        "firefox": MappingProxyType({"dom.security.https_first": False}),
+    }
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Makes the recordings that the command line asks for."""
+    parser = argparse.ArgumentParser(prog="scripts/record_truth", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--browser", choices=("chromium", "firefox"), action="append", help="only this one")
+    parser.add_argument("--web", choices=[visit.name for visit in VISITS], action="append", help="only this one")
+    parser.add_argument("--only", metavar="TAG", default="", help="only scenarios whose tag starts with TAG")
+    parser.add_argument("--into", metavar="FOLDER", type=Path, default=Path("tests/recordings"), help="where to write")
+    parser.add_argument("--keep", action="store_true", help="keep the raw files, and say where")
+    said = parser.parse_args(arguments)
+    found = find_browsers()
+    kinds: list[Kind] = [kind for kind in ("chromium", "firefox") if not said.browser or kind in said.browser]
+    if missing := [kind for kind in kinds if kind not in found]:
+        print(f"record_truth: not installed: {', '.join(missing)}", file=sys.stderr)
+        return 1
+    said.into.mkdir(parents=True, exist_ok=True)
+    for visit in VISITS:
+        if said.web and visit.name not in said.web:
+            continue
+        for kind in kinds:
+            try:
+                _record(kind, found[kind], visit, said.only, said.into, said.keep)
+            except (BrowserFailure, OSError, TimeoutError) as fault:
+                print(f"record_truth: {kind} {visit.name}: {fault}", file=sys.stderr)
+                return 1
+    return 0
+
+
+def _record(kind: Kind, executable: Path, visit: Visit, only: str, into: Path, keep: bool) -> None:
+    name = f"{kind}-{visit.name}"
+    began = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="corscope-record-"))
+    try:
+        heard = _drive(kind, executable, visit, only, folder)
+        took = time.monotonic() - began
+        reports = list(_reports(folder / "results.jsonl"))
+        flows = list(_lab_flows(folder / "raw.mitm"))
+        outcomes = {
+            (result["id"], result["step"]): Outcome(
+                ok=result["ok"], detail=result["detail"], start=result["start"] / 1000, end=result["end"] / 1000
+            )
+            for report in reports
+            for result in report["results"]
+        }
+        lent = () if heard else tuple(_lent(into / f"chromium-{visit.name}.truth.jsonl.gz"))
+        lines = truths(
+            visit.web.name,
+            [_seen(flow) for flow in flows],
+            outcomes,
+            heard.endings if heard else None,
+            heard.sentences if heard else (),
+            lent,
+        )
+        size = _write(into / name, flows, lines)
+        _tell(name, took, len(flows), outcomes, lines, size)
+    finally:
+        if keep:
+            print(f"{name}: raw files in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _drive(kind: Kind, executable: Path, visit: Visit, only: str, folder: Path) -> Heard | None:
+    """Lets a browser run a table through mitmdump; the flows and the page's reports are files afterwards."""
+    port = _free_port()
+    results = folder / "results.jsonl"
+    address = f"{visit.web.page}/?run={time.time_ns() // 1_000_000:x}&only={only}"
+    if visit.cookies:
+        address += "&cookies=1"
+    proxy = _start_proxy(port, folder)
+    preferences = dict(PREFERENCES[kind])
+    if kind == "chromium" and visit.third_party_cookies:
+        preferences["profile.cookie_controls_mode"] = 0
+    try:
+        with launch(
+            kind,
+            executable,
+            "about:blank" if kind == "chromium" else address,
+            proxy_port=port,
+            ca_file=folder / "ca" / "mitmproxy-ca-cert.pem",
+            headless=True,
+            remote_debugging=kind == "chromium",
+            preferences=preferences,
+        ) as browser:
+            deadline = time.monotonic() + LIMIT
+
+            def done() -> bool:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"the page was not done after {LIMIT:.0f} s")
+                return any(report["done"] for report in _reports(results))
+
+            if kind == "chromium":
+                assert browser.debugger_url is not None
+                return asyncio.run(listen(browser.debugger_url, address, done))
+            while not done():
+                time.sleep(0.5)
+            return None
+    finally:
+        proxy.terminate()
+        proxy.wait(30)
+
+
+def _start_proxy(port: int, folder: Path) -> subprocess.Popen[bytes]:
+    package = Path(__file__).parent.parent.parent
+    command = [
+        str(Path(sys.executable).with_name("mitmdump")),
+        *("-q", "--listen-host", "127.0.0.1", "--listen-port", str(port)),
+        *("--set", f"confdir={folder / 'ca'}", "--set", "connection_strategy=lazy"),
+        *("--set", f"cors_lab_results={folder / 'results.jsonl'}"),
+        *("-s", str(Path(__file__).with_name("serve.py")), "-w", str(folder / "raw.mitm")),
+    ]
+    proxy = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(package)})
+    for _ in range(200):
+        if proxy.poll() is not None:
+            raise OSError(f"mitmdump ended at once, code {proxy.returncode}")
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return proxy
+        except ConnectionRefusedError:
+            time.sleep(0.1)
+    raise TimeoutError("mitmdump does not listen")
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def _reports(path: Path) -> Iterator[dict[str, object]]:
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            yield json.loads(line)
+
+
+def _lab_flows(path: Path) -> Iterator[http.HTTPFlow]:
+    """The lab's flows in the order of their requests, without bodies and without the page's own reports."""
+    flows = []
+    with path.open("rb") as file:
+        for flow in FlowReader(file).stream():
+            if not isinstance(flow, http.HTTPFlow) or flow.response is None:
+                continue
+            if request_origin(flow.request) in origins() and flow.request.path != RESULTS_PATH:
+                flows.append(flow)
+    flows.sort(key=lambda flow: flow.request.timestamp_start)
+    yield from flows
+
+
+def _seen(flow: http.HTTPFlow) -> Seen:
+    assert flow.response is not None
+    return Seen(
+        flow_id=flow.id,
+        time=flow.request.timestamp_start,
+        method=flow.request.data.method.decode("ascii", "replace"),
+        origin=request_origin(flow.request),
+        path=flow.request.path,
+        request=_lines(flow.request.headers.fields),
+        body=flow.request.raw_content or b"",
+        status=flow.response.status_code,
+        response=_lines(flow.response.headers.fields),
+    )
+
+
+def _lines(fields: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields)
+
+
+def _lent(path: Path) -> Iterator[Truth]:
+    if path.exists():
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            for line in file:
+                yield Truth(**json.loads(line))
+
+
+def _write(path: Path, flows: Iterable[http.HTTPFlow], lines: Iterable[Truth]) -> int:
+    """Writes both files and returns their size."""
+    raw = io.BytesIO()
+    writer = FlowWriter(raw)
+    for flow in flows:
+        flow.request.data.content = b""
+        if flow.response:
+            flow.response.data.content = b""
+        # The proxy's own certificates are most of what is left, and say nothing.
+        flow.client_conn.mitmcert = None
+        flow.client_conn.certificate_list = ()
+        flow.server_conn.certificate_list = ()
+        writer.add(flow)
+    recording = path.with_name(path.name + ".mitm.xz")
+    recording.write_bytes(lzma.compress(raw.getvalue(), preset=9 | lzma.PRESET_EXTREME))
+    said = "".join(json.dumps(dataclasses.asdict(line), separators=(",", ":")) + "\n" for line in lines)
+    truth = path.with_name(path.name + ".truth.jsonl.gz")
+    truth.write_bytes(gzip.compress(said.encode(), mtime=0))
+    return recording.stat().st_size + truth.stat().st_size
+
+
+def _tell(
+    name: str,
+    took: float,
+    flows: int,
+    outcomes: Mapping[tuple[str, int], Outcome],
+    lines: Sequence[Truth],
+    size: int,
+) -> None:
+    verdicts = Counter(str(line.verdict) for line in lines)
+    late = sum(outcome.detail == "timeout" for outcome in outcomes.values())
+    reasonless = sum(line.verdict == "blocked" and line.reason is None for line in lines)
+    print(
+        f"{name}: {len(outcomes)} steps in {took:.0f} s, {late} timed out; {flows} flows, {len(lines)} with truth:"
+        f" {verdicts['allowed']} allowed, {verdicts['blocked']} blocked ({reasonless} without a reason),"
+        f" {verdicts['None']} stopped for other reasons; {sum(line.cors for line in lines)} subject to CORS,"
+        f" {sum(line.undecidable for line in lines)} undecidable; {size / 1024:.0f} KB",
+        flush=True,
+    )
+    others = Counter((place_of_tag(line), line.net or "") for line in lines if line.verdict is None)
+    for (tag, net), count in others.most_common(12):
+        print(f"    no truth: {count} × {tag}: {net}")
+
+
+def place_of_tag(line: Truth) -> str:
+    """The first two parts of a line's tag."""
+    return "/".join(line.tag.split("/")[:2])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
