@@ -65,6 +65,8 @@ class _Listener:
                 info = parameters["targetInfo"]
                 if info["type"] == "page" and self._target is None and info["url"] == "about:blank":
                     self._target = info["targetId"]
+                    # Hidden pages get slow timers and no media.
+                    self.send("Page.bringToFront", inner)
                     self.send("Page.navigate", inner, url=self._url)
             case "Network.requestWillBeSent":
                 key = (session, parameters["requestId"])

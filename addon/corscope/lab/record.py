@@ -25,6 +25,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from mitmproxy import http
 from mitmproxy.io import FlowReader, FlowWriter
@@ -197,7 +198,7 @@ def _free_port() -> int:
         return port
 
 
-def _reports(path: Path) -> Iterator[dict[str, object]]:
+def _reports(path: Path) -> Iterator[dict[str, Any]]:
     if path.exists():
         for line in path.read_text(encoding="utf-8").splitlines():
             yield json.loads(line)
@@ -245,7 +246,7 @@ def _lent(path: Path) -> Iterator[Truth]:
 def _write(path: Path, flows: Iterable[http.HTTPFlow], lines: Iterable[Truth]) -> int:
     """Writes both files and returns their size."""
     raw = io.BytesIO()
-    writer = FlowWriter(raw)
+    writer = FlowWriter(raw)  # type: ignore[no-untyped-call]
     for flow in flows:
         flow.request.data.content = b""
         if flow.response:

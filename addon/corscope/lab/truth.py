@@ -116,10 +116,10 @@ def step_of(seen: Seen, scenario: Scenario, outcomes: Mapping[int, Outcome]) -> 
     """Which step of its scenario an exchange belongs to; None if that can't be told."""
     if len(scenario.steps) == 1:
         return 0
-    return step_at(seen.time, seen.body.decode("utf-8", "replace"), scenario, outcomes)
+    return step_at(seen.time, seen.body.decode("utf-8", "replace"), outcomes)
 
 
-def step_at(time: float, body: str, scenario: Scenario, outcomes: Mapping[int, Outcome]) -> int | None:
+def step_at(time: float, body: str, outcomes: Mapping[int, Outcome]) -> int | None:
     """Which step a request made at a time, with a body, belongs to; None if that can't be told."""
     if match := re.fullmatch(r"step=(\d+)", body):
         return int(match[1])
@@ -148,8 +148,8 @@ def truths(
     another browser where it stopped at the same exchange of the same step.
     """
     by_scenario: dict[str, dict[int, Outcome]] = defaultdict(dict)
-    for (identifier, number), outcome in outcomes.items():
-        by_scenario[identifier][number] = outcome
+    for (identifier, position), seen_outcome in outcomes.items():
+        by_scenario[identifier][position] = seen_outcome
     groups: dict[tuple[str, int], list[int]] = defaultdict(list)
     lines: list[Truth | None] = []
     places: list[Place] = []
@@ -186,12 +186,12 @@ def truths(
     causes = _causes(endings or (), by_scenario)
     spoken = _spoken(sentences)
     borrowed = {(one.scenario, one.step): one for one in lent if one.verdict == "blocked" or one.net}
-    for (identifier, number), members in groups.items():
-        outcome = outcomes.get((identifier, number))
+    for key, members in groups.items():
+        outcome = outcomes.get(key)
         if outcome is None:
             continue
         ok = outcome.ok
-        cause = causes.get((identifier, number))
+        cause = causes.get(key)
         if ok is None and cause is not None:
             ok = True if cause.finished and cause.error is None else (False if cause.error else None)
         for position in members:
@@ -209,7 +209,7 @@ def truths(
                 else:
                     lines[position] = replace(line, net=(cause.text if cause else None) or outcome.detail)
             elif ok is False:
-                lines[position] = _borrow(line, places[position], borrowed.get((identifier, number)), outcome)
+                lines[position] = _borrow(line, places[position], borrowed.get(key), outcome)
             else:
                 lines[position] = replace(line, net=outcome.detail)
     known = [line for line in lines if line is not None]
@@ -241,7 +241,7 @@ def _causes(endings: Iterable[Ending], outcomes: Mapping[str, Mapping[int, Outco
         if scenario is None:
             continue
         known = outcomes.get(scenario.id, {})
-        number = 0 if len(scenario.steps) == 1 else step_at(ending.time, ending.post_data, scenario, known)
+        number = 0 if len(scenario.steps) == 1 else step_at(ending.time, ending.post_data, known)
         if number is None:
             continue
         key = (scenario.id, number)
