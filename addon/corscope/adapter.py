@@ -5,8 +5,6 @@ from mitmproxy import http
 from corscope.model import Exchange
 from corscope.origins import DEFAULT_PORTS, ascii_host
 
-PROXY_ERROR_STATUS = 502
-
 
 def client_key(flow: http.HTTPFlow) -> str:
     """Tell who sent a flow: address and User-Agent, the finest that the wire knows of a browser."""
@@ -41,20 +39,27 @@ def authority(flow: http.HTTPFlow) -> tuple[str, int]:
     return ascii_host(host), port
 
 
-def exchange(flow: http.HTTPFlow) -> Exchange:
-    """Return the exchange of a flow; its response may still be on its way (status None)."""
-    request, response = flow.request, flow.response
+def has_origin(flow: http.HTTPFlow) -> bool:
+    """Tell whether a request has an Origin header: only then CORS may concern it."""
+    return any(len(name) == 6 and name.lower() == b"origin" for name, _ in flow.request.data.headers.fields)
+
+
+def exchange(flow: http.HTTPFlow, *, answered: bool = True) -> Exchange:
+    """Return the exchange of a flow; without its response where `answered` is False or there is none."""
+    request = flow.request
+    response = flow.response if answered else None
     host, port = authority(flow)
     started = request.timestamp_start
-    answered = started
+    answered_at = started
     if response is not None:
-        answered = response.timestamp_start or response.timestamp_end or started
+        answered_at = max(response.timestamp_start or response.timestamp_end or started, started)
     return Exchange(
         id=flow.id,
         client=client_key(flow),
-        connection=flow.client_conn.id,
+        # A request that mitmproxy replays is the browser's, but not the connection it goes on.
+        connection=None if flow.is_replay == "request" else flow.client_conn.id,
         started=started,
-        answered=max(answered, started),
+        answered=answered_at,
         method=request.data.method,
         scheme=request.scheme,
         host=host,

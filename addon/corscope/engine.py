@@ -85,7 +85,7 @@ def cors_check(
     # 3. If the result of byte-serializing a request origin with request is not origin, then return failure.
     if allowed != origin:
         faults = (
-            Fault("allow-origin-wildcard-with-credentials", "*", {"value": "*", "origin": text(origin)})
+            Fault("allow-origin-wildcard-with-credentials", "", {"value": "*", "origin": text(origin)})
             if allowed == b"*"
             else _allow_origin_fault(origin, allowed),
         )

@@ -60,6 +60,11 @@ _SAME_ORIGIN = Subject(RequestMode.CORS, "the request goes to the page's own ori
 _EXTENSION = Subject(RequestMode.UNKNOWN, "an extension asks: its permissions, not the response, decide")
 _WITHOUT_ORIGIN = Subject(RequestMode.UNKNOWN, "there is no Origin header: not a cross-origin CORS request")
 _PING = Subject(RequestMode.NO_CORS, "it is a hyperlink's ping, whose answer nobody reads")
+_BEACON = Subject(
+    RequestMode.UNKNOWN,
+    "it looks like a beacon or a no-cors fetch: plain text to a server that answers without any CORS header. A script "
+    "that asked in mode cors would be blocked for the missing Access-Control-Allow-Origin",
+)
 _FORM = Subject(RequestMode.NAVIGATE, "it is a form's navigation (it asks for HTML and upgrades insecure requests)")
 
 
@@ -100,3 +105,20 @@ def request_mode(method: bytes, request: Headers, fields: Fields, target: bytes)
     if b"upgrade-insecure-requests" in request and b"text/html" in request.get(b"accept", b""):
         return _FORM
     return _CORS if script_set_names(fields) else Subject(RequestMode.UNKNOWN, None)
+
+
+def post_mode(request: Headers, response: Headers) -> Subject:
+    """Tell the mode of a POST that a form could have sent, over plain http, with the help of its response.
+
+    A beacon and a no-cors fetch exist to deliver a body, so a POST without one comes from a script that wants the
+    answer. A server that names another origin in Access-Control-Allow-Origin expects CORS requests here. A wildcard
+    does not prove as much: servers put it on everything.
+    """
+    allowed = response.get(b"access-control-allow-origin")
+    if b"content-type" not in request or (allowed is not None and allowed not in (b"*", request.get(b"origin"))):
+        return _CORS
+    if not any(name.startswith(b"access-control-") for name in response) and request[b"content-type"].lower().startswith(
+        b"text/plain"
+    ):
+        return _BEACON
+    return Subject(RequestMode.UNKNOWN, None)

@@ -48,7 +48,7 @@ from corscope.model import (
     RequestMode,
     Verdict,
 )
-from corscope.modes import REQUEST_HEADERS, Subject, is_cors_preflight, request_mode
+from corscope.modes import REQUEST_HEADERS, Subject, is_cors_preflight, post_mode, request_mode
 from corscope.origins import (
     Target,
     host_of,
@@ -269,11 +269,20 @@ class Session:
         subject = request_mode(exchange.method, request, exchange.request_headers, target)
         if preflight:
             subject = Subject(RequestMode.CORS, None)
+        link = client.links.pop(exchange.id, None)
+        if link is None:
+            link = _NO_LINK
+            if subject.exempt is None:
+                link = self._link(client, exchange, request, url, preflight)
+        if subject == Subject(RequestMode.UNKNOWN, None):
+            # Only a CORS request has a preflight, or an origin that redirects have tainted.
+            follows_cors = link.step is not None and (link.step.is_preflight or request.get(b"origin") == b"null")
+            subject = Subject(RequestMode.CORS, None) if follows_cors else post_mode(request, response)
         if subject.exempt is not None:
             first = self._judge_exempt(client, exchange, request, response, target, url, subject)
             self._pass_time(exchange.answered)
             return [first, *self._drain()]
-        record = self._judge_cors(client, exchange, request, response, target, url, subject, preflight)
+        record = self._judge_cors(client, exchange, request, response, target, url, subject, preflight, link)
         self._pass_time(exchange.answered)
         # What it proved may have settled the exchange itself: its verdict is then the first one already.
         self._settled = [other for other in self._settled if other is not record]
@@ -362,17 +371,13 @@ class Session:
         url: str,
         subject: Subject,
         preflight: bool,
+        link: _Link,
     ) -> _Record:
         status = exchange.status
         assert status is not None
         origin = request.get(b"origin", b"")
-        link = client.links.pop(exchange.id, None)
-        if link is None:
-            link = self._link(client, exchange, request, url, preflight)
         step = link.step
         story = step.record.story if step is not None and link.certain and step.record is not None else _Story()
-        if subject.mode is RequestMode.UNKNOWN and step is not None and (step.is_preflight or origin == b"null"):
-            subject = Subject(RequestMode.CORS, None)
         record = _Record(
             exchange=exchange,
             kind=Kind.PREFLIGHT if preflight else Kind.ACTUAL,

@@ -1,0 +1,309 @@
+"""The mitmproxy addon: judges live and replayed flows and says so on them. Changes no byte on the wire."""
+
+import asyncio
+import json
+import logging
+import time
+import weakref
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from mitmproxy import command, contentviews, ctx, exceptions, flow, hooks, http, types
+from mitmproxy.addonmanager import Loader
+from mitmproxy.utils import asyncio_utils
+
+from corscope import adapter, report
+from corscope.model import Outcome, Verdict
+from corscope.privacy import shown_url
+from corscope.session import DEFAULT_GRACE, Session
+from corscope.view import METADATA_KEY, CORSContentview
+
+logger = logging.getLogger(__name__)
+
+BROWSERS = ("auto", "chromium", "firefox", "spec")
+
+MARKS = {
+    Outcome.BLOCKED: ":no_entry:",
+    Outcome.CONDITIONAL: ":grey_question:",
+    Outcome.ALLOWED: ":white_check_mark:",
+    Outcome.EXEMPT: "",
+}
+"""The marker of a judged flow; an exempt one gets none."""
+
+TICK_SECONDS = 0.5
+"""How often a live session is asked what the passing of time has settled."""
+
+
+class CorsAddon:
+    """Judges every exchange as the browser will: options and commands begin with `cors_` and `cors.`"""
+
+    def __init__(self) -> None:
+        self.session = Session()
+        self.report: IO[str] | None = None
+        self.report_path = ""
+        self.last_live = 0.0
+        """When the last live flow was judged, seconds of the monotonic clock; 0 before the first."""
+        self.last_replayed = 0.0
+        self.flows: weakref.WeakValueDictionary[str, http.HTTPFlow] = weakref.WeakValueDictionary()
+        """Flows whose verdict may still change."""
+        self.faulty: set[str] = set()
+        self.view = CORSContentview()
+        self.ticker: asyncio.Task[None] | None = None
+
+    # ------------------------------------------------------------------ lifecycle
+
+    def load(self, loader: Loader) -> None:
+        loader.add_option(
+            "cors_browser",
+            str,
+            "auto",
+            "Whose rules apply: those of the browser that sends the request (auto), of chromium or firefox, or the "
+            "Fetch standard to the letter (spec).",
+            choices=BROWSERS,
+        )
+        loader.add_option(
+            "cors_grace",
+            str,
+            f"{DEFAULT_GRACE:g}",
+            "Seconds to wait for the request that a preflight permits, before its absence is taken for a refusal.",
+        )
+        loader.add_option(
+            "cors_report",
+            str,
+            "",
+            "Write verdicts as JSON Lines to this path as they come; +PATH appends. A later line on the same flow_id "
+            "replaces an earlier one.",
+        )
+        contentviews.registry.register(self.view)
+
+    def configure(self, updated: set[str]) -> None:
+        if "cors_grace" in updated:
+            self.session.grace = parse_grace(ctx.options.cors_grace)
+        if "cors_browser" in updated and ctx.options.cors_browser != self.session.browser:
+            self.session = Session(browser=ctx.options.cors_browser, grace=self.session.grace)
+        if "cors_report" in updated and ctx.options.cors_report != self.report_path:
+            opened = open_report(ctx.options.cors_report) if ctx.options.cors_report else None
+            self.close_report()
+            self.report, self.report_path = opened, ctx.options.cors_report
+
+    def running(self) -> None:
+        if "web_columns" in ctx.options and not ctx.options.has_changed("web_columns"):
+            columns = list(ctx.options.web_columns)
+            if "comment" not in columns:
+                ctx.options.update(web_columns=[*columns, "comment"])
+        if self.ticker is None:
+            self.ticker = asyncio_utils.create_task(self.tick(), name="corscope", keep_ref=True)
+
+    def done(self) -> None:
+        if self.ticker is not None:
+            self.ticker.cancel()
+            self.ticker = None
+        self.tell(self.session.finish())
+        self.close_report()
+
+    # ------------------------------------------------------------------ hooks
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        if flow.live:
+            self.guard(flow, self.begin)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        self.guard(flow, self.judge)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        if flow.response is None:
+            self.guard(flow, self.begin)
+
+    def guard(self, flow: http.HTTPFlow, act: Any) -> None:
+        """Keep a fault of ours from the flow: it passes as it is, and the fault is logged once with its URL."""
+        try:
+            act(flow)
+        except Exception:
+            if flow.id not in self.faulty:
+                if len(self.faulty) >= 10_000:
+                    self.faulty.clear()
+                self.faulty.add(flow.id)
+                logger.exception(f"corscope could not judge {shown_url(flow.request.url)}; the flow is untouched.")
+
+    def begin(self, flow: http.HTTPFlow) -> None:
+        if adapter.has_origin(flow):
+            self.tell(self.session.begin(adapter.exchange(flow, answered=False)))
+
+    def judge(self, flow: http.HTTPFlow) -> None:
+        response = flow.response
+        if response is None:
+            return
+        if flow.live:
+            self.last_live = time.monotonic()
+        else:
+            self.last_replayed = time.monotonic()
+        request = flow.request
+        # Every exchange gets a line in a report; otherwise ordinary traffic is let by at once.
+        if self.report is None and self.session.pass_by(
+            adapter.client_key(flow),
+            flow.client_conn.id,
+            request.timestamp_start,
+            request.data.headers.fields,
+            response.data.headers.fields,
+            response.status_code,
+        ):
+            return
+        exchange = adapter.exchange(flow)
+        verdicts = self.session.judge(exchange)
+        own = verdicts[0]
+        if not own.settled:
+            self.flows[flow.id] = flow
+        if own.origin is not None or own.outcome is not Outcome.EXEMPT:
+            self.say(flow, own)
+        self.write(own)
+        if len(verdicts) > 1:
+            self.tell(verdicts[1:])
+
+    # ------------------------------------------------------------------ saying it
+
+    def say(self, flow: http.HTTPFlow, verdict: Verdict) -> None:
+        """Write a verdict onto its flow, sparing what the user wrote there."""
+        before = flow.metadata.get(METADATA_KEY)
+        data = report.as_json(verdict)
+        if flow.comment == "" or (before is not None and before.get("comment") == zlib.crc32(flow.comment.encode())):
+            flow.comment = report.comment(verdict)
+            data["comment"] = zlib.crc32(flow.comment.encode())
+        if flow.marked == "" or (before is not None and before.get("mark") == flow.marked):
+            flow.marked = MARKS[verdict.outcome]
+            data["mark"] = flow.marked
+        flow.metadata[METADATA_KEY] = data
+        if verdict.outcome is Outcome.BLOCKED and (before is None or before.get("verdict") != "blocked"):
+            logger.warning(report.log_line(verdict))
+
+    def tell(self, verdicts: Sequence[Verdict]) -> None:
+        """Pass on the verdicts of earlier exchanges that have been settled."""
+        changed = []
+        for verdict in verdicts:
+            self.write(verdict)
+            flow = self.flows.get(verdict.flow_id)
+            if flow is not None:
+                self.say(flow, verdict)
+                changed.append(flow)
+                if verdict.settled:
+                    del self.flows[verdict.flow_id]
+            elif verdict.outcome is Outcome.BLOCKED:
+                logger.warning(report.log_line(verdict))
+        if changed:
+            asyncio_utils.create_task(
+                ctx.master.addons.trigger_event(hooks.UpdateHook(changed)), name="corscope update", keep_ref=True
+            )
+
+    async def tick(self) -> None:
+        """Let time settle what nothing follows; a replay is at its end when no flow comes any more."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            now = time.monotonic()
+            if self.last_live > self.last_replayed:
+                self.tell(self.session.settle(time.time()))
+            elif self.last_replayed and now - self.last_replayed > 2 * TICK_SECONDS:
+                self.last_replayed = 0.0
+                self.tell(self.session.finish())
+
+    def write(self, verdict: Verdict) -> None:
+        if self.report is None:
+            return
+        try:
+            self.report.write(json.dumps(report.as_json(verdict), ensure_ascii=False) + "\n")
+            self.report.flush()
+        except OSError as error:
+            logger.error(f"cors_report: {self.report_path} can't be written any more: {error}. Reporting has stopped.")
+            self.close_report()
+
+    def close_report(self) -> None:
+        if self.report is not None:
+            try:
+                self.report.close()
+            except OSError:
+                pass
+            self.report = None
+
+    # ------------------------------------------------------------------ commands
+
+    @command.command("cors.explain")
+    def explain(self, flows: Sequence[flow.Flow]) -> types.Data:
+        """Explain the verdicts on flows, line by line."""
+        lines: list[list[str]] = []
+        for one in flows:
+            data = one.metadata.get(METADATA_KEY)
+            if data is None:
+                lines.append(["no CORS verdict", getattr(one, "id", "")])
+                continue
+            lines += [[line] for line in report.explanation(data)]
+        return lines  # type: ignore[return-value]
+
+    @command.command("cors.report")
+    def save_report(self, flows: Sequence[flow.Flow], path: types.Path) -> None:
+        """Write the verdicts on flows as JSON Lines."""
+        lines = [one.metadata[METADATA_KEY] for one in flows if METADATA_KEY in one.metadata]
+        try:
+            with open_report(str(path)) as file:
+                for data in lines:
+                    file.write(json.dumps(data, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise exceptions.CommandError(f"cors.report: {path} can't be written: {error}") from error
+        except exceptions.OptionsError as error:
+            raise exceptions.CommandError(str(error).replace("cors_report", "cors.report")) from error
+        logger.info(f"Wrote {len(lines)} CORS verdicts to {path}.")
+
+    @command.command("cors.clear")
+    def clear(self, flows: Sequence[flow.Flow]) -> None:
+        """Remove verdicts, with our comments and marks, from flows, and forget what the session learned."""
+        self.session.clear()
+        cleared = []
+        for one in flows:
+            data = one.metadata.pop(METADATA_KEY, None)
+            if data is None:
+                continue
+            if data.get("comment") == zlib.crc32(one.comment.encode()):
+                one.comment = ""
+            if data.get("mark") == one.marked:
+                one.marked = ""
+            cleared.append(one)
+        if cleared:
+            asyncio_utils.create_task(
+                ctx.master.addons.trigger_event(hooks.UpdateHook(cleared)), name="corscope update", keep_ref=True
+            )
+
+
+def parse_grace(value: str) -> float:
+    """Parse `cors_grace`: seconds, at least 0. Raises OptionsError."""
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 3600:
+        raise exceptions.OptionsError(f"cors_grace takes seconds from 0 to 3599, such as 3 or 0.5, not {value!r}.")
+    return seconds
+
+
+def open_report(path: str) -> IO[str]:
+    """Open a report for writing, `+PATH` for appending. Raises OptionsError.
+
+    A file that is not a report of ours is never overwritten.
+    """
+    append = path.startswith("+")
+    file = Path(path[1:] if append else path).expanduser()
+    try:
+        if file.is_dir():
+            raise exceptions.OptionsError(f"cors_report: {file} is a directory, name a file in it.")
+        if not append and file.is_file() and not is_report(file):
+            raise exceptions.OptionsError(
+                f"cors_report: {file} exists and is no JSON Lines report; name another file, or remove it."
+            )
+        return file.open("a" if append else "w", encoding="utf-8")
+    except OSError as error:
+        raise exceptions.OptionsError(f"cors_report: {file} can't be written: {error.strerror or error}.") from error
+
+
+def is_report(file: Path) -> bool:
+    """Tell whether a file is empty or begins as a report of ours does."""
+    with file.open("rb") as opened:
+        head = opened.read(12)
+    return head == b"" or head.startswith(b'{"flow_id":')

@@ -1,0 +1,139 @@
+"""Verdicts as text and as JSON. Renders and decides nothing; every word about a finding comes from the catalogue."""
+
+from typing import Any
+
+from corscope.catalogue import CATALOGUE, FIREFOX_REASONS, fill
+from corscope.model import Credentials, Finding, Outcome, Verdict
+from corscope.privacy import shown_url
+
+HEADLINE_LENGTH = 60
+"""Characters of a comment that mitmproxy's and mitmweb's columns show."""
+
+
+def title(finding: Finding) -> str:
+    """Return a finding's title."""
+    return fill(CATALOGUE[finding.id].title, finding.values)
+
+
+def message(finding: Finding) -> str:
+    """Return why a finding matters."""
+    return fill(CATALOGUE[finding.id].why, _shown(finding))
+
+
+def fix(finding: Finding) -> str:
+    """Return what to change."""
+    return fill(CATALOGUE[finding.id].fix, _shown(finding))
+
+
+def firefox_reason(finding: Finding) -> str | None:
+    """Return the reason that Firefox's console gives, None where it gives none."""
+    key = CATALOGUE[finding.id].firefox
+    return fill(FIREFOX_REASONS[key], finding.values) if key is not None else None
+
+
+def _shown(finding: Finding) -> dict[str, str]:
+    values = dict(finding.values)
+    if "location" in values:
+        values["location"] = shown_url(values["location"])
+    return values
+
+
+def headline(verdict: Verdict) -> str:
+    """Return verdict and cause in at most 60 characters."""
+    if verdict.outcome in (Outcome.BLOCKED, Outcome.CONDITIONAL):
+        cause = title(verdict.findings[0])
+        if verdict.outcome is Outcome.CONDITIONAL:
+            line = f"CORS conditional: {cause}"
+        else:
+            where = "preflight: " if verdict.kind == "preflight" and not cause.startswith("the preflight") else ""
+            line = f"CORS blocked: {where}{cause}"
+    elif verdict.outcome is Outcome.ALLOWED:
+        how = {Credentials.INCLUDE: " with credentials", Credentials.OMIT: " without credentials"}
+        line = f"CORS allowed{how.get(verdict.credentials, '')}"
+        if verdict.kind != "actual":
+            line += f": {verdict.kind}"
+    else:
+        line = f"CORS exempt: {verdict.note}"
+    return line if len(line) <= HEADLINE_LENGTH else f"{line[: HEADLINE_LENGTH - 1]}…"
+
+
+def comment(verdict: Verdict) -> str:
+    """Return the flow's comment: the headline, then why, the evidence, and the exact header to send."""
+    lines = [headline(verdict)]
+    if verdict.outcome is Outcome.EXEMPT:
+        return f"{lines[0]}\n\nNot subject to CORS: {verdict.note}."
+    if verdict.console:
+        lines += ["", shown_console(verdict)]
+    for finding in verdict.findings:
+        lines += ["", f"{finding.severity.value}: {message(finding)}", f"Fix: {fix(finding)}"]
+    lines += ["", f"Origin: {verdict.origin} · mode: {verdict.mode.value} · credentials: {verdict.credentials.value}"]
+    lines += [f"  because: {evidence}" for evidence in verdict.credentials_evidence]
+    if verdict.preflight_reason:
+        lines.append(f"Preflight: {verdict.preflight_reason}")
+    if verdict.preflight:
+        lines.append(f"Preflight flow: {verdict.preflight}")
+    if verdict.redirected_from:
+        lines.append(f"Redirected from flow: {verdict.redirected_from}")
+    return "\n".join(lines)
+
+
+def shown_console(verdict: Verdict) -> str:
+    """Return Chromium's sentence without secrets of the URL; empty where it prints none."""
+    sentence = verdict.console or ""
+    return sentence.replace(verdict.url, shown_url(verdict.url)) if sentence else ""
+
+
+def log_line(verdict: Verdict) -> str:
+    """Return the event log's line for a blocked exchange."""
+    return f"{headline(verdict)} · {verdict.method} {shown_url(verdict.url)} · from {verdict.origin}"
+
+
+def as_json(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as plain JSON values, the format of the JSON Lines report."""
+    return {
+        "flow_id": verdict.flow_id,
+        "timestamp": verdict.timestamp,
+        "method": verdict.method,
+        "url": shown_url(verdict.url),
+        "status": verdict.status,
+        "kind": verdict.kind.value,
+        "mode": verdict.mode.value,
+        "origin": verdict.origin,
+        "credentials": verdict.credentials.value,
+        "credentials_evidence": list(verdict.credentials_evidence),
+        "verdict": verdict.outcome.value,
+        "settled": verdict.settled,
+        "devtools_error": verdict.devtools_error,
+        "failed_parameter": verdict.failed_parameter,
+        "console": shown_console(verdict) or None,
+        "findings": [
+            {
+                "id": finding.id,
+                "severity": finding.severity.value,
+                "title": title(finding),
+                "message": message(finding),
+                "fix": fix(finding),
+            }
+            for finding in verdict.findings
+        ],
+        "note": verdict.note or None,
+        "preflight": verdict.preflight,
+        "preflight_reason": verdict.preflight_reason,
+        "redirected_from": verdict.redirected_from,
+        "browser": verdict.browser,
+    }
+
+
+def explanation(data: dict[str, Any]) -> list[str]:
+    """Return a verdict's explanation, line by line, from its JSON form."""
+    lines = [f"{data['verdict']}: {data['method']} {data['url']} ({data['status']}, {data['kind']})"]
+    if data["console"]:
+        lines.append(data["console"])
+    for finding in data["findings"]:
+        lines += [f"{finding['severity']}: {finding['message']}", f"  fix: {finding['fix']}"]
+    lines.append(f"mode {data['mode']}, origin {data['origin']}, credentials {data['credentials']}")
+    lines += [f"  because: {evidence}" for evidence in data["credentials_evidence"]]
+    for key in ("note", "preflight_reason", "preflight", "redirected_from"):
+        if data.get(key):
+            lines.append(f"{key.replace('_', ' ')}: {data[key]}")
+    return lines

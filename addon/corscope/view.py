@@ -1,0 +1,27 @@
+"""The "CORS" view of a flow in mitmproxy and mitmweb: the verdict in place of the body."""
+
+from mitmproxy import contentviews
+
+from corscope.report import explanation
+
+METADATA_KEY = "corscope"
+"""Where a flow's verdict is kept: `~meta` finds it."""
+
+
+class CORSContentview(contentviews.Contentview):
+    """Shows what is known of the flow; never chosen by itself."""
+
+    @property
+    def name(self) -> str:
+        return "CORS"
+
+    def prettify(self, data: bytes, metadata: contentviews.Metadata) -> str:
+        """Return the explanation of the flow's verdict; the body is not looked at."""
+        flow = metadata.flow
+        verdict = flow.metadata.get(METADATA_KEY) if flow is not None else None
+        if verdict is None:
+            return "Not a cross-origin exchange, or not judged yet."
+        return "\n".join(explanation(verdict))
+
+    def render_priority(self, data: bytes, metadata: contentviews.Metadata) -> float:
+        return -1
