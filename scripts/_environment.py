@@ -257,20 +257,26 @@ class Environment:
 
     def _fill(self, extras: Sequence[str], lock: int) -> None:
         stamp = self._read_stamp()
-        # What another script installed stays installed.
-        extras = sorted({*extras, *self._stamped_extras()})
-        keep = stamp.get("root") == str(self.root) and self._sound(stamp)
+        kept = self._stamped_extras()
+        reusable = stamp.get("root") == str(self.root) and self._sound(stamp)
         # From here to the end there is no stamp, so that an interruption leaves nothing that looks finished.
         with contextlib.suppress(FileNotFoundError):
             self._stamp.unlink()
-        if not keep:
+        if not reusable:
             self._create(lock)
         self._say("Installing corscope and what it needs into .venv (once; this can take a minute or two) ...")
-        self._install(extras, lock)
+        # What another script installed stays installed.
+        wanted = sorted({*extras, *kept})
+        code, output = self._pip_install(wanted, lock)
+        # pip undoes what fails: the next run needs no new environment, only what is missing.
+        self._write_stamp(dict(self._wanted(), extras=wanted) if not code else {"root": str(self.root), "extras": kept})
+        if code:
+            raise EnvironmentFailure(explain(output))
+
+    def _write_stamp(self, stamp: dict[str, object]) -> None:
         version = subprocess.check_output([str(self.python), "-I", "-c", "import sys; print(*sys.version_info[:2])"])
-        done = dict(self._wanted(), extras=extras, python=".".join(version.decode().split()))
         unfinished = self._stamp.with_name(self._stamp.name + ".new")
-        unfinished.write_text(json.dumps(done), encoding="utf-8")
+        unfinished.write_text(json.dumps(dict(stamp, python=".".join(version.decode().split()))), encoding="utf-8")
         os.replace(str(unfinished), str(self._stamp))
 
     def _create(self, lock: int) -> None:
@@ -288,20 +294,10 @@ class Environment:
                 f" and Ubuntu, `sudo apt install python3.{interpreter.version[1]}-venv` may be what is missing)"
             )
 
-    def _install(self, extras: Sequence[str], lock: int) -> None:
+    def _pip_install(self, extras: Sequence[str], lock: int) -> tuple[int, str]:
         target = str(self.root) + (f"[{','.join(extras)}]" if extras else "")
         options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-warn-script-location"]
-        code, output = self._call([str(self.python), "-m", "pip", "install", *options, "--editable", target], lock)
-        if not code:
-            return
-        if "No space left on device" in output or "[Errno 28]" in output:
-            raise EnvironmentFailure("the disk is full: make room for about 250 MB, then run this again")
-        if OFFLINE.search(output):
-            raise EnvironmentFailure(
-                "corscope's dependencies could not be downloaded; a network is needed this once: connect (behind a"
-                f" proxy, set HTTPS_PROXY), then run this again [pip: {last_meaningful(output)}]"
-            )
-        raise EnvironmentFailure(f"corscope's dependencies could not be installed: {last_meaningful(output)}")
+        return self._call([str(self.python), "-m", "pip", "install", *options, "--editable", target], lock)
 
     def _call(self, command: Sequence[str], lock: int) -> tuple[int, str]:
         """Runs a command that changes the environment; returns its exit code and all that it printed."""
@@ -352,12 +348,30 @@ OFFLINE = re.compile(
 """What pip prints when it can't reach an index; with no index at all it is only "No matching distribution"."""
 
 
+def explain(output: str) -> str:
+    """Returns the one line for a pip that failed: what happened, and what to do."""
+    if "No space left on device" in output or "[Errno 28]" in output:
+        return "the disk is full: make room for about 250 MB, then run this again"
+    if OFFLINE.search(output):
+        return (
+            "corscope's dependencies could not be downloaded; a network is needed this once: connect (behind a proxy,"
+            f" set HTTPS_PROXY), then run this again [pip: {last_meaningful(output)}]"
+        )
+    return f"corscope's dependencies could not be installed: {last_meaningful(output)}"
+
+
 def last_meaningful(output: str) -> str:
     """Returns the line of a failed command's output that tells a user most."""
     lines = [line.strip() for line in output.splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("note:", "hint:", "[notice]", "[end of output]"))]
+    lines = [line for line in lines if line and not EMPTY_TALK.match(line)]
     errors = [line for line in lines if re.match(r"ERROR:|\w*Error:|error:", line)]
     return re.sub(r"^(ERROR|error):\s*", "", (errors or lines or ["it said nothing"])[-1])
+
+
+EMPTY_TALK = re.compile(
+    r"note:|hint:|\[notice\]|\[end of output\]|(ERROR|error): (subprocess-exited-with-error|Failed (to build|building))"
+)
+"""Lines of pip's that follow the one that says what is wrong."""
 
 
 def take(descriptor: int) -> bool:

@@ -92,7 +92,7 @@ def test_any_port_is_never_taken() -> None:
     check_port("127.0.0.1", port, "the proxy", "--listen-port")
 
 
-@pytest.mark.parametrize("options", [["-p", "{}"], ["--set", "listen_port={}"], ["--mode", "regular@{}"]])
+@pytest.mark.parametrize("options", [["--set", "listen_port={}"], ["--mode", "regular@{}"]])
 def test_a_taken_proxy_port_is_one_line(options: list[str], taken_port: int, tmp_path: Path) -> None:
     words = [word.format(taken_port) for word in options]
     ended = started("--dump", "-q", "--listen-host", "127.0.0.1", "--set", f"confdir={tmp_path}", *words)
