@@ -25,6 +25,8 @@ OLDEST = (3, 12)
 NEWEST_TRIED = (3, 14)
 """Later versions are taken only when nothing else is there: wheels for them may not exist yet."""
 
+DISK_FULL = "the disk is full: make room for about 300 MB, then run this again"
+
 PROBE = """
 import json, sys, sysconfig
 def has(name):
@@ -288,6 +290,8 @@ class Environment:
         elif self.folder.exists():
             shutil.rmtree(str(self.folder))
         code, output = self._call([interpreter.executable, "-I", "-m", "venv", str(self.folder)], lock)
+        if code and shutil.disk_usage(str(self.root)).free < 50e6:
+            raise EnvironmentFailure(DISK_FULL)
         if code:
             raise EnvironmentFailure(
                 f"{interpreter.name} could not make the environment {self.folder}: {last_meaningful(output)} (on Debian"
@@ -329,7 +333,7 @@ class Environment:
 
     def _blame(self, fault: OSError) -> str:
         if fault.errno == errno.ENOSPC:
-            return "the disk is full: make room for about 250 MB, then run this again"
+            return DISK_FULL
         where = fault.filename or self.folder
         if fault.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return (
@@ -351,7 +355,7 @@ OFFLINE = re.compile(
 def explain(output: str) -> str:
     """Returns the one line for a pip that failed: what happened, and what to do."""
     if "No space left on device" in output or "[Errno 28]" in output:
-        return "the disk is full: make room for about 250 MB, then run this again"
+        return DISK_FULL
     if OFFLINE.search(output):
         return (
             "corscope's dependencies could not be downloaded; a network is needed this once: connect (behind a proxy,"
