@@ -1,6 +1,7 @@
 """The mitmproxy addon: judges live and replayed flows and says so on them. Changes no byte on the wire."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -218,10 +219,8 @@ class CorsAddon:
 
     def close_report(self) -> None:
         if self.report is not None:
-            try:
+            with contextlib.suppress(OSError):
                 self.report.close()
-            except OSError:
-                pass
             self.report = None
 
     # ------------------------------------------------------------------ commands

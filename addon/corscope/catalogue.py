@@ -201,8 +201,7 @@ _ENTRIES = (
         fix="Send a Location without user name and password.",
         section=FETCH + "http-redirect-fetch",
         devtools_error="RedirectContainsCredentials",
-        console="Redirect location '' contains a username and password, which is disallowed for cross-origin "
-        "requests.",
+        console="Redirect location '' contains a username and password, which is disallowed for cross-origin requests.",
         firefox="CORSDidNotSucceed2",
     ),
     Entry(
@@ -295,8 +294,8 @@ _ENTRIES = (
         id="max-age-unparsable",
         severity="warning",
         title="Max-Age is not a number",
-        why="Access-Control-Max-Age is “{value}”: Chromium falls back to 5 seconds, Firefox does not keep the preflight "
-        "at all.",
+        why="Access-Control-Max-Age is “{value}”: Chromium falls back to 5 seconds, Firefox does not keep the "
+        "preflight at all.",
         fix="Send a whole number of seconds: Access-Control-Max-Age: 600",
         section=FETCH + "cors-preflight-fetch",
     ),

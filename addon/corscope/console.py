@@ -1,7 +1,10 @@
-"""The words of Chromium's console and DevTools for a fault. Knows the catalogue, and nothing of how a fault was found."""
+"""The words of Chromium's console for a finding. Knows the catalogue, and nothing of how a fault was found."""
+
+from collections.abc import Mapping
 
 from corscope.catalogue import CATALOGUE, fill
-from corscope.engine import Fault
+from corscope.model import Kind, Outcome, Verdict
+from corscope.privacy import shown_url
 
 _INITIATORS = {
     b"script": "script",
@@ -22,41 +25,37 @@ def initiator(dest: bytes, accept: bytes) -> str:
     return "resource" if accept == b"text/event-stream" else "fetch"
 
 
-def devtools_error(fault: Fault, *, preflight: bool) -> str | None:
-    """Return Chromium's name of a fault, CDP Network.CorsError; None where it is no CORS error to Chromium."""
-    entry = CATALOGUE[fault.id]
-    return entry.preflight_error if preflight else entry.devtools_error
-
-
 _WITH_VALUE = frozenset(("allow-origin-multiple", "allow-origin-invalid", "allow-origin-mismatch"))
 _ACCESS_CONTROL_CHECK = "Response to preflight request doesn't pass access control check: "
-_BARE = frozenset(
-    ("allow-methods-unparsable", "allow-headers-unparsable", "method-not-allowed", "header-not-allowed")
-)
+_BARE = frozenset(("allow-methods-unparsable", "allow-headers-unparsable", "method-not-allowed", "header-not-allowed"))
 
 
-def reason(fault: Fault, *, kind: str, preflight: bool) -> str:
+def reason(finding_id: str, values: Mapping[str, str], *, kind: str, preflight: bool) -> str:
     """Return Chromium's sentence after `blocked by CORS policy: `; empty where it prints none."""
-    template = CATALOGUE[fault.id].console
+    template = CATALOGUE[finding_id].console
     if template is None:
         return ""
-    sentence = fill(template, fault.values)
-    if preflight and fault.id not in _BARE:
+    sentence = fill(template, values)
+    if preflight and finding_id not in _BARE:
         sentence = _ACCESS_CONTROL_CHECK + sentence
-    if kind == "fetch" and fault.id in _WITH_VALUE:
+    if kind == "fetch" and finding_id in _WITH_VALUE:
         sentence += " Have the server send the header with a valid value."
     return sentence
 
 
-def sentence(
-    fault: Fault, *, kind: str, url: str, first_url: str | None, origin: str, preflight: bool
-) -> str | None:
-    """Return the line of Chromium's console, None where it prints none about CORS.
+def console_message(verdict: Verdict) -> str | None:
+    """Return the line that Chromium's console prints for a blocked exchange, None where it prints none about CORS.
 
-    third_party/blink/renderer/platform/loader/cors/cors_error_string.cc
+    third_party/blink/renderer/platform/loader/cors/cors_error_string.cc. The URL is shown without secrets.
     """
-    why = reason(fault, kind=kind, preflight=preflight)
+    if verdict.outcome is not Outcome.BLOCKED:
+        return None
+    kind = initiator(verdict.dest, verdict.accept)
+    finding = verdict.findings[0]
+    why = reason(finding.id, finding.values, kind=kind, preflight=verdict.kind is Kind.PREFLIGHT)
     if not why:
         return None
-    redirected = f" (redirected from '{first_url}')" if first_url is not None and first_url != url else ""
-    return f"Access to {kind} at '{url}'{redirected} from origin '{origin}' has been blocked by CORS policy: {why}"
+    where = f"'{shown_url(verdict.url)}'"
+    if verdict.first_url is not None and verdict.first_url != verdict.url:
+        where += f" (redirected from '{shown_url(verdict.first_url)}')"
+    return f"Access to {kind} at {where} from origin '{verdict.page}' has been blocked by CORS policy: {why}"

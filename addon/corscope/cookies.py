@@ -1,4 +1,4 @@
-"""Which cookies were seen to travel where, so that their absence can tell something. Names and paths only, no values."""
+"""Which cookies were seen to travel where, so that their absence can tell something. Names and paths, no values."""
 
 from collections import OrderedDict
 from dataclasses import dataclass

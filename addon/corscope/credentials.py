@@ -116,7 +116,7 @@ def font_evidence(request: Headers) -> Evidence | None:
     return Evidence(Credentials.OMIT, Strength.STRONG, "a font: CSS never asks for one with credentials")
 
 
-def authorization_evidence(request: Headers, asked: tuple[bytes, ...] | None) -> Evidence | None:
+def authorization_evidence(request: Headers, asked: frozenset[bytes] | None) -> Evidence | None:
     """Tell credentials from Authorization on an actual request.
 
     `asked` are the header names that this request's own preflight asked for, None where none was seen. A script's

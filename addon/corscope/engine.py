@@ -7,11 +7,11 @@ the browser's own order: the first one decides, none means that the check passes
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from corscope.headers import Fields, extract_tokens, get_all, normalize, text
+from corscope.headers import Fields, Names, extract_tokens, get_all, normalize, text
 from corscope.model import BrowserFamily
 from corscope.origins import OPAQUE, Target, is_valid_url
 
-RESPONSE_HEADERS = frozenset(
+RESPONSE_HEADERS = Names(
     (
         b"access-control-allow-origin",
         b"access-control-allow-credentials",
@@ -65,9 +65,7 @@ class Fault(NamedTuple):
 type Faults = tuple[Fault, ...]
 
 
-def cors_check(
-    origin: bytes, headers: Headers, *, include: bool, family: BrowserFamily, fields: Fields = ()
-) -> Faults:
+def cors_check(origin: bytes, headers: Headers, *, include: bool, family: BrowserFamily, fields: Fields = ()) -> Faults:
     """CORS check, https://fetch.spec.whatwg.org/#concept-cors-check
 
     `origin` is the byte-serialized request origin as the Origin header carried it; `include` whether the request's
@@ -250,6 +248,13 @@ def origin_after_redirect(origin: bytes | None, current: bytes, target: bytes) -
     return OPAQUE if tainted_origin(origin, current, target) else origin
 
 
+def method_after_redirect(method: bytes, status: int) -> bytes:
+    """Return the method of the next hop, HTTP-redirect fetch step 12."""
+    if (status in (301, 302) and method == b"POST") or (status == 303 and method not in (b"GET", b"HEAD")):
+        return b"GET"
+    return method
+
+
 def tainted_origin(origin: bytes, current: bytes, target: bytes) -> bool:
     """Tell whether a redirect from `current` to `target` gives the request a redirect-taint other than "same-origin".
 
@@ -328,15 +333,29 @@ def cors_unsafe_request_header_names(fields: Fields) -> tuple[bytes, ...]:
 
 BROWSER_HEADERS = frozenset(
     b"""accept accept-charset accept-encoding accept-language access-control-request-headers
-    access-control-request-method alt-used cache-control connection content-length cookie date device-memory dnt
-    downlink dpr ect expect forwarded from host idempotency-key if-match if-modified-since if-none-match if-range
+    access-control-request-method alt-used authorization cache-control connection content-length cookie date
+    device-memory dnt downlink dpr ect expect forwarded host if-match if-modified-since if-none-match if-range
     if-unmodified-since keep-alive last-event-id origin ping-from ping-to pragma priority proxy-authorization
     proxy-connection purpose range referer rtt save-data service-worker service-worker-navigation-preload te trailer
-    transfer-encoding upgrade upgrade-insecure-requests user-agent via viewport-width width x-client-data x-forwarded-for
-    x-forwarded-host x-forwarded-proto x-requested-with-browser authorization""".split()
-) - {b"idempotency-key", b"from", b"x-requested-with-browser"}
+    transfer-encoding upgrade upgrade-insecure-requests user-agent via viewport-width width x-client-data
+    x-forwarded-for x-forwarded-host x-forwarded-proto""".split()
+)
 """Headers that a browser, or a proxy on the way, may add by itself: their presence proves no script.
-https://fetch.spec.whatwg.org/#forbidden-request-header and the network layer's own"""
+https://fetch.spec.whatwg.org/#forbidden-request-header and the network layer's own."""
+
+
+class _ScriptNames(Names):
+    """Maps the names that only a script can have set to lower case; Content-Type, which its value decides, too."""
+
+    def __missing__(self, name: bytes) -> bytes | None:
+        lower = name.lower()
+        key = None if lower in BROWSER_HEADERS or lower.startswith((b"sec-", b"proxy-", b":")) else lower
+        if len(self) < 1024:
+            self[name] = key
+        return key
+
+
+_SCRIPT_NAMES = _ScriptNames(())
 
 
 def script_set_names(fields: Fields) -> tuple[bytes, ...]:
@@ -345,15 +364,16 @@ def script_set_names(fields: Fields) -> tuple[bytes, ...]:
     Sec- and Proxy- names are forbidden to scripts; the rest is told by `BROWSER_HEADERS`, and Content-Type by its
     value.
     """
-    found = []
+    found: tuple[bytes, ...] = ()
     for name, value in fields:
-        name = name.lower()
-        if name == b"content-type":
-            if not is_cors_safelisted_request_header(name, normalize(value)) and not _is_report(value):
-                found.append(name)
-        elif name not in BROWSER_HEADERS and not name.startswith((b"sec-", b"proxy-", b":")):
-            found.append(name)
-    return tuple(found)
+        key = _SCRIPT_NAMES[name]
+        if key is None:
+            continue
+        if key != b"content-type" or not (
+            is_cors_safelisted_request_header(key, normalize(value)) or _is_report(value)
+        ):
+            found += (key,)
+    return found
 
 
 _REPORT_TYPES = (
@@ -369,17 +389,16 @@ def _is_report(content_type: bytes) -> bool:
     return normalize(content_type.partition(b";")[0]).lower() in _REPORT_TYPES
 
 
-def cors_preflight_reason(method: bytes, unsafe_names: tuple[bytes, ...], fields: Fields) -> str | None:
-    """Say why a request with this method and these unsafe names is preflighted; None when it need not be.
+def cors_preflight_reason(method: bytes, unsafe_names: tuple[bytes, ...]) -> str:
+    """Say why a request with this method and these unsafe names was preflighted.
 
     HTTP fetch, main fetch step 12: the unsafe-request flag with a method that is not safelisted, or unsafe names.
     """
     if method not in CORS_SAFELISTED_METHODS:
         return f"the method {text(method)} is not GET, HEAD or POST"
+    if unsafe_names == (b"content-type",):
+        return "its Content-Type is not one that a form could send"
     if unsafe_names:
-        listed = ", ".join(map(text, unsafe_names))
-        if unsafe_names == (b"content-type",):
-            value = next((text(value) for name, value in fields if name.lower() == b"content-type"), "")
-            return f"Content-Type {value} is not one that a form could send" if value else "its Content-Type"
-        return f"request headers that a form could not send: {listed}"
-    return None
+        return f"request headers that a form could not send: {', '.join(map(text, unsafe_names))}"
+    # An upload listener on the XMLHttpRequest, a stream as body; in Firefox also what a redirect took away.
+    return "nothing that the wire shows: an upload listener or a streamed body asks for one"

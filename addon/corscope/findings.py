@@ -1,58 +1,47 @@
 """Findings from faults: which entries of the catalogue a judgement names, with their values."""
 
-from corscope import console
-from corscope.catalogue import CATALOGUE, fill
+from corscope.catalogue import CATALOGUE
 from corscope.engine import Fault, Faults, Headers
 from corscope.headers import extract_tokens, text
-from corscope.model import Finding, RequestMode, Severity
+from corscope.model import Finding, Severity
 
-_UNDECIDED = (
-    "a cookie on the request, another request on its connection, or what the page does next would tell. In the page's "
-    "code look for credentials: “include” or withCredentials."
-)
+SEVERITIES = {entry.id: Severity(entry.severity) for entry in CATALOGUE.values()}
 
 
-def _finding(fault: Fault) -> Finding:
-    return Finding(id=fault.id, severity=Severity(CATALOGUE[fault.id].severity), values=fault.values)
+def devtools_error(fault: Fault, *, preflight: bool) -> str | None:
+    """Return Chromium's name of a fault, CDP Network.CorsError; None where it is no CORS error to Chromium."""
+    entry = CATALOGUE[fault.id]
+    return entry.preflight_error if preflight else entry.devtools_error
 
 
 def fault_findings(faults: Faults, *, proxy_made: bool = False) -> tuple[Finding, ...]:
     """Return a finding for each fault, in the browser's order, then what the faults are only a symptom of."""
-    found = tuple(map(_finding, faults))
+    found = tuple([Finding(fault.id, SEVERITIES[fault.id], fault.values) for fault in faults])
     if proxy_made:
-        found += (Finding(id="proxy-error", severity=Severity.INFO, values={}),)
+        found += (Finding("proxy-error", Severity.INFO, {}),)
     return found
 
 
-def conditional_findings(
-    stored_unknown: bool, mode: RequestMode, faults: Faults, origin: str
-) -> tuple[Finding, ...]:
-    """Return what is to be said of an exchange whose outcome the wire does not tell."""
-    if stored_unknown:
-        return (Finding(id="stored-response-unknown", severity=Severity.WARNING, values={"origin": origin}),)
-    id_ = "mode-unknown" if mode is RequestMode.UNKNOWN else "credentials-unknown"
-    fault = faults[0]
-    values = {
-        **fault.values,
-        "console": console.reason(fault, kind="fetch", preflight=False),
-        "fix": fill(CATALOGUE[fault.id].fix, fault.values),
-        "missing": _UNDECIDED,
-    }
-    return (Finding(id=id_, severity=Severity.WARNING, values=values),)
+def conditional_finding(id_: str, fault: Fault | None, origin: str) -> Finding:
+    """Return what is to be said of an exchange that `fault` may block, for all the wire tells."""
+    if fault is None:
+        return Finding(id_, SEVERITIES[id_], {"origin": origin})
+    return Finding(id_, SEVERITIES[id_], {**fault.values, "fault": fault.id})
 
 
 def preflight_findings(unsafe_names: tuple[bytes, ...], response: Headers) -> tuple[Finding, ...]:
     """Return what is worth saying about a preflight that passes."""
-    found = []
-    allowed = extract_tokens(response.get(b"access-control-allow-headers")) or ()
-    if b"authorization" in unsafe_names and b"authorization" not in {name.lower() for name in allowed}:
-        values = {"headers": ", ".join(map(text, unsafe_names))}
-        found.append(Finding(id="authorization-under-wildcard", severity=Severity.WARNING, values=values))
+    found: tuple[Finding, ...] = ()
+    if b"authorization" in unsafe_names:
+        allowed = extract_tokens(response.get(b"access-control-allow-headers")) or ()
+        if b"authorization" not in {name.lower() for name in allowed}:
+            values = {"headers": ", ".join(map(text, unsafe_names))}
+            found += (Finding("authorization-under-wildcard", Severity.WARNING, values),)
     age = response.get(b"access-control-max-age")
     if age:
         digits = age.lstrip(b"+-")
         if not digits.isdigit():
-            found.append(Finding(id="max-age-unparsable", severity=Severity.WARNING, values={"value": text(age)}))
+            found += (Finding("max-age-unparsable", Severity.WARNING, {"value": text(age)}),)
         elif int(digits[:12]) > 86400:
-            found.append(Finding(id="max-age-above-cap", severity=Severity.INFO, values={"value": text(age)}))
-    return tuple(found)
+            found += (Finding("max-age-above-cap", Severity.INFO, {"value": text(age)}),)
+    return found

@@ -20,15 +20,35 @@ def normalize(value: bytes) -> bytes:
     return value.strip(HTTP_WHITESPACE)
 
 
-def pick(fields: Fields, names: frozenset[bytes]) -> dict[bytes, bytes]:
-    """Get the combined value of each of `names` (lower case) that is present, in one pass.
+class Names(dict[bytes, bytes | None]):
+    """Header names of interest: maps a name as the wire spells it to its lower-case form, or to None.
+
+    Browsers and servers spell the few names they use in the same way every time, so that each spelling is lower-cased
+    once. Spellings beyond a bound are not kept.
+    """
+
+    def __init__(self, names: Iterable[bytes]) -> None:
+        """`names` in lower case."""
+        super().__init__((name, name) for name in names)
+        self.wanted = frozenset(self)
+
+    def __missing__(self, name: bytes) -> bytes | None:
+        lower = name.lower()
+        key = lower if lower in self.wanted else None
+        if len(self) < 1024:
+            self[name] = key
+        return key
+
+
+def pick(fields: Fields, names: Names) -> dict[bytes, bytes]:
+    """Get the combined value of each of `names` that is present, in one pass.
 
     Repeated fields are joined with `, ` in order: https://fetch.spec.whatwg.org/#concept-header-list-get
     """
     found: dict[bytes, bytes] = {}
     for name, value in fields:
-        key = name.lower()
-        if key in names:
+        key = names[name]
+        if key is not None:
             value = value.strip(HTTP_WHITESPACE)
             found[key] = found[key] + b", " + value if key in found else value
     return found
@@ -36,7 +56,8 @@ def pick(fields: Fields, names: frozenset[bytes]) -> dict[bytes, bytes]:
 
 def get(fields: Fields, name: bytes) -> bytes | None:
     """Get the combined value of one header, or None where it is absent (`name` in lower case)."""
-    return pick(fields, frozenset((name,))).get(name)
+    lines = get_all(fields, name)
+    return b", ".join(lines) if lines else None
 
 
 def get_all(fields: Fields, name: bytes) -> list[bytes]:

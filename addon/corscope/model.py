@@ -108,7 +108,7 @@ class Exchange:
     """Whether the response comes from the proxy itself (server unreachable) and not from a server."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing worth saying about an exchange; the words are in the catalogue under its id."""
 
@@ -136,11 +136,16 @@ class Verdict:
     devtools_error: str | None
     """Chromium's name of the failure, CDP Network.CorsError; None when not blocked or not by CORS."""
     failed_parameter: str | None
-    console: str | None
-    """The sentence that Chromium's console prints."""
     findings: tuple[Finding, ...]
-    note: str
-    """Why, in a sentence: for an exempt exchange why CORS does not apply, for a conditional one what would decide."""
+    page: str
+    """The origin that the browser's console names: the request's, or on the page's own origin that."""
+    note: str = ""
+    """For an exempt exchange, why CORS does not apply."""
+    dest: bytes = b""
+    """Sec-Fetch-Dest, empty where there is none."""
+    accept: bytes = b""
+    first_url: str | None = None
+    """Where the redirect chain began, None outside one."""
     preflight: str | None = None
     redirected_from: str | None = None
     preflight_reason: str | None = None

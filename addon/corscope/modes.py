@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 from corscope.engine import Headers, script_set_names
-from corscope.headers import Fields
-from corscope.model import RequestMode
-from corscope.origins import EXTENSION_SCHEMES
+from corscope.headers import Names, pick
+from corscope.model import Exchange, RequestMode
+from corscope.origins import EXTENSION_SCHEMES, serialize_origin
 
-REQUEST_HEADERS = frozenset(
+REQUEST_HEADERS = Names(
     (
         b"accept",
         b"access-control-request-headers",
@@ -33,6 +33,28 @@ REQUEST_HEADERS = frozenset(
 """The request headers that a judgement reads, in lower case: what `headers.pick` is asked for."""
 
 
+class Request:
+    """The request of an exchange as the rules read it: each thing worked out once."""
+
+    __slots__ = ("_script_set", "exchange", "headers", "is_preflight", "target", "url")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.headers: Headers = pick(exchange.request_headers, REQUEST_HEADERS)
+        self.target = serialize_origin(exchange.scheme, exchange.host, exchange.port)
+        """The serialized origin of the URL."""
+        self.url = self.target.decode("utf-8", "replace") + exchange.path
+        self.is_preflight = exchange.method == b"OPTIONS" and is_cors_preflight(exchange.method, self.headers)
+        self._script_set: tuple[bytes, ...] | None = None
+
+    @property
+    def script_set(self) -> tuple[bytes, ...]:
+        """The names of the headers that only a script can have set, in lower case."""
+        if self._script_set is None:
+            self._script_set = script_set_names(self.exchange.request_headers)
+        return self._script_set
+
+
 class Subject(NamedTuple):
     """Whether the CORS protocol applies to a request."""
 
@@ -52,6 +74,8 @@ _MODES = {
 }
 
 _CORS = Subject(RequestMode.CORS, None)
+UNDECIDED = Subject(RequestMode.UNKNOWN, None)
+"""A request that may or may not be a CORS request: `post_mode` tells more once the response is there."""
 _EXEMPT = {
     mode: Subject(mode, f"the request's mode is {mode.value}")
     for mode in (RequestMode.NO_CORS, RequestMode.NAVIGATE, RequestMode.SAME_ORIGIN, RequestMode.WEBSOCKET)
@@ -76,14 +100,17 @@ def is_cors_preflight(method: bytes, request: Headers) -> bool:
     return method == b"OPTIONS" and b"origin" in request and b"access-control-request-method" in request
 
 
-def request_mode(method: bytes, request: Headers, fields: Fields, target: bytes) -> Subject:
-    """Tell a request's mode, and whether the CORS protocol applies; `target` is the serialized origin of its URL.
+def request_mode(asked: Request) -> Subject:
+    """Tell a request's mode, and whether the CORS protocol applies.
 
     Sec-Fetch-Mode says it, https://w3c.github.io/webappsec-fetch-metadata/, but browsers send that to potentially
     trustworthy URLs only. On plain http the rest must tell: cross-origin only a CORS request puts Origin on GET and
     HEAD, and only a CORS request has another method or headers that scripts set. What stays is a POST that a form
     could have sent.
     """
+    if asked.is_preflight:
+        return _CORS
+    request = asked.headers
     origin = request.get(b"origin")
     said = _MODES.get(request.get(b"sec-fetch-mode", b""))
     if said is not None and said is not RequestMode.CORS:
@@ -92,11 +119,11 @@ def request_mode(method: bytes, request: Headers, fields: Fields, target: bytes)
         return _EXEMPT[RequestMode.WEBSOCKET]
     if origin is None:
         return _SAME_ORIGIN if said else _WITHOUT_ORIGIN
-    if origin.partition(b":")[0].decode("latin-1") in EXTENSION_SCHEMES:
+    if origin.partition(b":")[0] in EXTENSION_SCHEMES:
         return _EXTENSION
-    if origin == target:
+    if origin == asked.target:
         return _SAME_ORIGIN
-    if said is RequestMode.CORS or method != b"POST":
+    if said is RequestMode.CORS or asked.exchange.method != b"POST":
         return _CORS
     content_type = request.get(b"content-type", b"").lower()
     if content_type == b"text/ping":
@@ -104,21 +131,27 @@ def request_mode(method: bytes, request: Headers, fields: Fields, target: bytes)
     # Only a navigation asks for HTML so; script-made POSTs that merely look alike are ambiguous, not exempt.
     if b"upgrade-insecure-requests" in request and b"text/html" in request.get(b"accept", b""):
         return _FORM
-    return _CORS if script_set_names(fields) else Subject(RequestMode.UNKNOWN, None)
+    return _CORS if asked.script_set else UNDECIDED
 
 
-def post_mode(request: Headers, response: Headers) -> Subject:
+def post_mode(request: Headers, response: Headers, *, follows_cors: bool) -> Subject:
     """Tell the mode of a POST that a form could have sent, over plain http, with the help of its response.
+
+    `follows_cors` says that it follows a step that only CORS requests have.
 
     A beacon and a no-cors fetch exist to deliver a body, so a POST without one comes from a script that wants the
     answer. A server that names another origin in Access-Control-Allow-Origin expects CORS requests here. A wildcard
     does not prove as much: servers put it on everything.
     """
     allowed = response.get(b"access-control-allow-origin")
-    if b"content-type" not in request or (allowed is not None and allowed not in (b"*", request.get(b"origin"))):
-        return _CORS
-    if not any(name.startswith(b"access-control-") for name in response) and request[b"content-type"].lower().startswith(
-        b"text/plain"
+    if (
+        follows_cors
+        or b"content-type" not in request
+        or (allowed is not None and allowed not in (b"*", request.get(b"origin")))
     ):
+        return _CORS
+    if not any(name.startswith(b"access-control-") for name in response) and request[
+        b"content-type"
+    ].lower().startswith(b"text/plain"):
         return _BEACON
-    return Subject(RequestMode.UNKNOWN, None)
+    return UNDECIDED

@@ -1,10 +1,11 @@
 """Origins and sites as they appear on the wire, in ASCII; nothing here resolves a name or knows a request."""
 
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-EXTENSION_SCHEMES = ("chrome-extension", "moz-extension", "safari-web-extension", "safari-extension")
+EXTENSION_SCHEMES = (b"chrome-extension", b"moz-extension", b"safari-web-extension", b"safari-extension")
 
 _URL_SAFE = "!#$%&'()*+,-./:;=?@[]^_`{|}~\\"
 """What the URL parser leaves alone in a path or query; the rest (space, quotes, non-ASCII) is percent-encoded."""
@@ -39,6 +40,7 @@ def ascii_host(host: str) -> str:
         return host
 
 
+@lru_cache(maxsize=4096)
 def serialize_origin(scheme: str, host: str, port: int | None) -> bytes:
     """Serialize an origin: no default port. https://html.spec.whatwg.org/#ascii-serialisation-of-an-origin
 
@@ -51,6 +53,7 @@ def serialize_origin(scheme: str, host: str, port: int | None) -> bytes:
     return f"{scheme}://{netloc}".encode("utf-8", "replace")
 
 
+@lru_cache(maxsize=4096)
 def parse_location(base: str, location: str) -> Target | None:
     """Parse a Location relative to `base`; None where a browser finds no URL in it.
 
@@ -79,6 +82,7 @@ def parse_location(base: str, location: str) -> Target | None:
     return Target(quote(url, safe=_URL_SAFE), scheme, origin, bool(parts.username or parts.password))
 
 
+@lru_cache(maxsize=4096)
 def is_valid_url(value: bytes) -> bool:
     """Tell whether `value` parses as an absolute URL: what Chromium asks of an Allow-Origin value.
 
@@ -97,7 +101,7 @@ def is_valid_url(value: bytes) -> bool:
     if parts.scheme not in (*DEFAULT_PORTS, "ftp"):
         return True
     host = parts.netloc.rpartition("@")[2] or parts.path.lstrip("/").partition("/")[0]
-    return bool(host.partition(":")[0]) and not set(host) & set(" <>\"^`{|}%#\\")
+    return bool(host.partition(":")[0]) and not set(host) & set(' <>"^`{|}%#\\')
 
 
 def host_of(origin: bytes) -> str:
@@ -108,6 +112,7 @@ def host_of(origin: bytes) -> str:
     return rest.partition(":")[0]
 
 
+@lru_cache(maxsize=4096)
 def site(origin: bytes) -> str:
     """Return an under-estimate of the schemeful site of an origin: scheme and the last two labels of the host.
 

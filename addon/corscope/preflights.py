@@ -27,8 +27,6 @@ class Permission:
     methods: tuple[bytes, ...]
     headers: frozenset[bytes]
     """In lower case."""
-    for_include: bool
-    """Whether it would do for a credentialed request as well."""
 
     def covers(self, method: bytes, names: tuple[bytes, ...], family: BrowserFamily) -> bool:
         """Tell whether a browser would spare the preflight of an uncredentialed request.
@@ -51,7 +49,7 @@ class Permission:
 
 
 def permission(
-    flow_id: str, method: bytes, response: Headers, answered: float, family: BrowserFamily, *, for_include: bool
+    flow_id: str, method: bytes, response: Headers, answered: float, family: BrowserFamily
 ) -> Permission | None:
     """Return what a passed preflight leaves in the cache, None where nothing.
 
@@ -69,5 +67,4 @@ def permission(
         expires=answered + age,
         methods=methods,
         headers=frozenset(name.lower() for name in names),
-        for_include=for_include,
     )

@@ -3,6 +3,7 @@
 from typing import Any
 
 from corscope.catalogue import CATALOGUE, FIREFOX_REASONS, fill
+from corscope.console import console_message, reason
 from corscope.model import Credentials, Finding, Outcome, Verdict
 from corscope.privacy import shown_url
 
@@ -17,12 +18,12 @@ def title(finding: Finding) -> str:
 
 def message(finding: Finding) -> str:
     """Return why a finding matters."""
-    return fill(CATALOGUE[finding.id].why, _shown(finding))
+    return fill(CATALOGUE[finding.id].why, _values(finding))
 
 
 def fix(finding: Finding) -> str:
     """Return what to change."""
-    return fill(CATALOGUE[finding.id].fix, _shown(finding))
+    return fill(CATALOGUE[finding.id].fix, _values(finding))
 
 
 def firefox_reason(finding: Finding) -> str | None:
@@ -31,10 +32,21 @@ def firefox_reason(finding: Finding) -> str | None:
     return fill(FIREFOX_REASONS[key], finding.values) if key is not None else None
 
 
-def _shown(finding: Finding) -> dict[str, str]:
+_WHAT_WOULD_TELL = (
+    "a cookie on the request, another request on its connection, or what the page does next would tell. In the page's "
+    "code look for credentials: “include” or withCredentials."
+)
+
+
+def _values(finding: Finding) -> dict[str, str]:
+    """Return what a finding's texts name, fit to be shown."""
     values = dict(finding.values)
     if "location" in values:
         values["location"] = shown_url(values["location"])
+    if "fault" in values:
+        values["console"] = reason(values["fault"], values, kind="fetch", preflight=False)
+        values["fix"] = fill(CATALOGUE[values["fault"]].fix, values)
+        values["missing"] = _WHAT_WOULD_TELL
     return values
 
 
@@ -62,8 +74,9 @@ def comment(verdict: Verdict) -> str:
     lines = [headline(verdict)]
     if verdict.outcome is Outcome.EXEMPT:
         return f"{lines[0]}\n\nNot subject to CORS: {verdict.note}."
-    if verdict.console:
-        lines += ["", shown_console(verdict)]
+    console = console_message(verdict)
+    if console:
+        lines += ["", console]
     for finding in verdict.findings:
         lines += ["", f"{finding.severity.value}: {message(finding)}", f"Fix: {fix(finding)}"]
     lines += ["", f"Origin: {verdict.origin} · mode: {verdict.mode.value} · credentials: {verdict.credentials.value}"]
@@ -75,12 +88,6 @@ def comment(verdict: Verdict) -> str:
     if verdict.redirected_from:
         lines.append(f"Redirected from flow: {verdict.redirected_from}")
     return "\n".join(lines)
-
-
-def shown_console(verdict: Verdict) -> str:
-    """Return Chromium's sentence without secrets of the URL; empty where it prints none."""
-    sentence = verdict.console or ""
-    return sentence.replace(verdict.url, shown_url(verdict.url)) if sentence else ""
 
 
 def log_line(verdict: Verdict) -> str:
@@ -105,7 +112,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         "settled": verdict.settled,
         "devtools_error": verdict.devtools_error,
         "failed_parameter": verdict.failed_parameter,
-        "console": shown_console(verdict) or None,
+        "console": console_message(verdict),
         "findings": [
             {
                 "id": finding.id,

@@ -1,0 +1,157 @@
+"""Which request follows which step: preflight to actual request, redirect to next hop, and how sure that is.
+
+A browser says nothing of it on the wire. A step is followed at once, by a request for the expected URL with the
+expected origin, method and headers; where several steps look alike to the follower, nothing certain is concluded until
+each has been followed. Remembers the steps of one client.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from corscope.headers import names
+from corscope.model import Credentials
+from corscope.modes import Request
+from corscope.stories import Record
+
+FOLLOW_UP_SECONDS = 10.0
+"""A browser sends what a preflight permits, or follows a redirect, at once; what comes later is another request."""
+
+CAPACITY = 2048
+"""URLs of which steps are remembered; and STEPS_PER_URL of each."""
+
+STEPS_PER_URL = 32
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """Steps that look alike to what followed them, so that it can't be told which one was followed."""
+
+    members: "list[Step]"
+    claims: int = 0
+    uncertain: bool = False
+    """Something else (a warm preflight cache) may have let the follower go without any of them."""
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Step:
+    """An exchange after which the browser sends another request, unless it was blocked."""
+
+    flow_id: str
+    record: Record | None
+    """None for a hop on the page's own origin, which no CORS check applies to."""
+    answered: float
+    origins: tuple[bytes | None, ...]
+    """Origin headers that the follower may carry, None for none."""
+    method: bytes
+    asked: frozenset[bytes]
+    """For a preflight, the header names it asked for."""
+    is_preflight: bool
+    dest: bytes
+    first_url: str | None
+    redirects: int
+    claimed: bool = False
+    group: Group | None = None
+
+    @property
+    def only_omit(self) -> bool:
+        """Whether the browser goes on from here only without credentials."""
+        return self.record is not None and bool(self.record.if_include)
+
+    @property
+    def credentials(self) -> Credentials:
+        """What is known of the step's credentials mode."""
+        return self.record.story.credentials if self.record is not None else Credentials.UNKNOWN
+
+    def can_be_followed_by(self, request: Request) -> bool:
+        """Tell whether `request` is what the browser would send next."""
+        exchange, headers = request.exchange, request.headers
+        if self.claimed or not 0 <= exchange.started - self.answered <= FOLLOW_UP_SECONDS:
+            return False
+        if headers.get(b"origin") not in self.origins or headers.get(b"sec-fetch-dest", b"") != self.dest:
+            return False
+        if self.is_preflight:
+            if request.is_preflight or exchange.method != self.method:
+                return False
+            return self.asked.issuperset(request.script_set) and self.asked.issubset(names(exchange.request_headers))
+        method = headers[b"access-control-request-method"] if request.is_preflight else exchange.method
+        return method == self.method
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a request was found to follow."""
+
+    step: Step | None
+    certain: bool = False
+    """Whether it follows that very step, and not maybe another one that looks alike."""
+    followed: tuple[Step, ...] = ()
+    """Steps that are now certain to have been followed."""
+    only_omit: bool = False
+    """Whatever step it follows, credentials would have stopped it there."""
+
+
+NO_LINK = Link(None)
+
+
+class FollowUps:
+    """The steps of one client that wait to be followed."""
+
+    __slots__ = ("_steps",)
+
+    def __init__(self) -> None:
+        self._steps: OrderedDict[str, list[Step]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def expect(self, url: str, step: Step) -> None:
+        """Take note of a step that the browser goes on from to `url` (absolute, without fragment)."""
+        steps = self._steps.get(url)
+        if steps is None:
+            self._steps[url] = [step]
+            if len(self._steps) > CAPACITY:
+                self._steps.popitem(last=False)
+            return
+        steps[:] = [old for old in steps if step.answered - old.answered <= FOLLOW_UP_SECONDS][1 - STEPS_PER_URL :]
+        steps.append(step)
+        self._steps.move_to_end(url)
+
+    def candidates(self, request: Request, credentials: Credentials) -> list[Step]:
+        """Return the steps that `request`, of which `credentials` are known so far, may follow, oldest first."""
+        steps = self._steps.get(request.url)
+        if not steps:
+            return []
+        found = [step for step in steps if step.can_be_followed_by(request)]
+        if credentials is Credentials.INCLUDE:
+            found = [step for step in found if not step.only_omit]
+        elif credentials is Credentials.OMIT:
+            found = [step for step in found if step.credentials is not Credentials.INCLUDE]
+        # A hop that was itself preflighted is followed from its preflight.
+        return [step for step in found if step.is_preflight] or found
+
+
+def claim(candidates: list[Step], *, maybe_none: bool) -> Link:
+    """Link a request to the oldest of the steps it may follow; `maybe_none` where it may follow none of them at all."""
+    if not candidates:
+        return NO_LINK
+    chosen = candidates[0]
+    chosen.claimed = True
+    if len(candidates) == 1 and not maybe_none and chosen.group is None:
+        return Link(chosen, True, (chosen,))
+    group = Group([])
+    for step in candidates:
+        known = step.group
+        if known is not None and known is not group:
+            group.claims += known.claims
+            group.uncertain |= known.uncertain
+            for member in known.members:
+                member.group = group
+                group.members.append(member)
+        elif known is None:
+            step.group = group
+            group.members.append(step)
+    group.claims += 1
+    group.uncertain |= maybe_none
+    complete = group.claims == len(group.members) and not group.uncertain
+    only_omit = not maybe_none and all(step.only_omit for step in candidates)
+    return Link(chosen, False, tuple(group.members) if complete else (), only_omit)

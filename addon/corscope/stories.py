@@ -1,0 +1,159 @@
+"""Stories and connections: which exchanges share one credentials mode, and how what is known of one reaches the others.
+
+Pure bookkeeping: what counts as evidence is decided elsewhere, and no verdict is made here.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from corscope.credentials import Evidence, Strength
+from corscope.engine import Faults
+from corscope.model import Browser, Credentials, Exchange, Finding, Kind, RequestMode
+
+WAITING = 4096
+"""Undecided stories that a connection remembers; the oldest go first."""
+
+EVIDENCE_LINES = 4
+"""Lines of evidence kept for a story; more proof of the same tells nothing more."""
+
+
+@dataclass(slots=True, eq=False)
+class Story:
+    """Exchanges that share one credentials mode: a preflight, what it permitted, the hops of a redirect."""
+
+    credentials: Credentials = Credentials.UNKNOWN
+    strength: Strength = Strength.WEAK
+    evidence: tuple[str, ...] = ()
+    contradicted: bool = False
+    """Two proofs spoke against each other: something is not what it seems, so nothing is concluded."""
+    undecided: "list[Record] | None" = None
+    """Exchanges whose verdict the credentials mode changes."""
+    connections: "list[Connection] | None" = None
+    """Connections that will share what is learned of this story."""
+    redirects: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """A client connection and the class of requests on it.
+
+    Chromium never mixes credentialed and uncredentialed requests on one connection (net/socket: the privacy mode is
+    part of ClientSocketPool::GroupId), preflights being among the latter; Firefox on HTTP/1.1 (the anonymous flag of
+    nsHttpConnectionInfo). https://fetch.spec.whatwg.org/#concept-connection-obtain
+    """
+
+    credentials: Credentials = Credentials.UNKNOWN
+    evidence: str = ""
+    mixed: bool = False
+    """Both kinds were seen: something other than a browser's own connection, so it says nothing."""
+    waiting: deque[Story] = field(default_factory=lambda: deque(maxlen=WAITING))
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """An exchange that was judged, with what is needed to judge it again."""
+
+    exchange: Exchange
+    kind: Kind
+    mode: RequestMode
+    origin: bytes
+    url: str
+    browser: Browser
+    story: Story
+    dest: bytes
+    accept: bytes
+    if_include: Faults = ()
+    if_omit: Faults = ()
+    findings: tuple[Finding, ...] = ()
+    preflight: str | None = None
+    preflight_reason: str | None = None
+    redirected_from: str | None = None
+    first_url: str | None = None
+    """Where the redirect chain began, None outside one."""
+    stored_unknown: bool = False
+    """A 304 whose stored response is not in the traffic."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the credentials mode changes anything that is said."""
+        include, omit = self.if_include, self.if_omit
+        return bool(include) and (not omit or include[0].id != omit[0].id)
+
+
+class Evidences:
+    """Spreads evidence over stories and connections, and collects the exchanges that it settles."""
+
+    __slots__ = ("settled",)
+
+    def __init__(self) -> None:
+        self.settled: list[Record] = []
+
+    def learn(self, story: Story, evidence: Evidence) -> None:
+        """Take evidence into a story; the stronger replaces the weaker, and equal proofs against each other cancel."""
+        if evidence.strength is Strength.WEAK:
+            if evidence.text not in story.evidence:
+                story.evidence += (evidence.text,)
+            return
+        if story.contradicted:
+            return
+        if story.credentials is evidence.credentials:
+            if evidence.strength > story.strength:
+                story.strength = evidence.strength
+            if len(story.evidence) < EVIDENCE_LINES and evidence.text not in story.evidence:
+                story.evidence += (evidence.text,)
+            return
+        if story.credentials is not Credentials.UNKNOWN:
+            if evidence.strength < story.strength:
+                return
+            if evidence.strength is story.strength:
+                story.contradicted = True
+                story.credentials = Credentials.UNKNOWN
+                story.evidence += (f"contradicted by: {evidence.text}",)
+                self.settled += story.undecided or ()
+                return
+            story.evidence = ()
+        story.credentials, story.strength = evidence.credentials, evidence.strength
+        story.evidence += (evidence.text,)
+        if story.undecided:
+            self.settled += story.undecided
+        for connection in story.connections or ():
+            self.classify(connection, story.credentials, evidence.text)
+
+    def classify(self, connection: Connection, credentials: Credentials, evidence: str) -> None:
+        """Take note that a connection carried a request of one class; stories that waited for it learn of it."""
+        if connection.mixed or connection.credentials is credentials:
+            return
+        if connection.credentials is not Credentials.UNKNOWN:
+            connection.mixed = True
+            connection.credentials = Credentials.UNKNOWN
+            return
+        connection.credentials, connection.evidence = credentials, evidence
+        waiting = list(connection.waiting)
+        connection.waiting.clear()
+        for story in waiting:
+            self.learn(story, _class_evidence(connection))
+
+    def join(self, story: Story, connection: Connection) -> None:
+        """Let a story and the connection that one of its requests came on share what is known of either."""
+        if story.credentials is not Credentials.UNKNOWN:
+            if connection.credentials is not story.credentials:
+                self.classify(connection, story.credentials, story.evidence[0])
+        elif connection.credentials is not Credentials.UNKNOWN:
+            self.learn(story, _class_evidence(connection))
+        elif not connection.mixed:
+            connection.waiting.append(story)
+            if story.connections is None:
+                story.connections = []
+            story.connections.append(connection)
+
+
+_ON_CONNECTION = "on a connection that the browser keeps for "
+
+
+def _class_evidence(connection: Connection) -> Evidence:
+    """Say what a connection's class proves; what was itself told from a connection is not wrapped once more."""
+    if connection.evidence.startswith(_ON_CONNECTION):
+        return Evidence(connection.credentials, Strength.STRONG, connection.evidence)
+    kind = "credentialed" if connection.credentials is Credentials.INCLUDE else "uncredentialed"
+    words = f"{_ON_CONNECTION}{kind} requests (another one there: {connection.evidence})"
+    return Evidence(connection.credentials, Strength.STRONG, words)
