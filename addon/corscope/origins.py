@@ -1,14 +1,19 @@
 """Origins and sites as they appear on the wire, in ASCII; nothing here resolves a name or knows a request."""
 
+import re
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 EXTENSION_SCHEMES = (b"chrome-extension", b"moz-extension", b"safari-web-extension", b"safari-extension")
 
-_URL_SAFE = "!#$%&'()*+,-./:;=?@[]^_`{|}~\\"
-"""What the URL parser leaves alone in a path or query; the rest (space, quotes, non-ASCII) is percent-encoded."""
+_QUERY_SAFE = "!$%&()*+,-./:;=?@[]^_`{|}~\\"
+"""What the URL parser leaves alone in the query of an http(s) URL; the rest (space, quotes, non-ASCII) is
+percent-encoded. https://url.spec.whatwg.org/#special-query-percent-encode-set"""
+
+_PATH_SAFE = "!$%&'()*+,-./:;=@[]_|~\\"
+"""The same of a path. https://url.spec.whatwg.org/#path-percent-encode-set"""
 
 OPAQUE = b"null"
 """How an opaque origin, or one that redirects have tainted, is serialized."""
@@ -53,33 +58,67 @@ def serialize_origin(scheme: str, host: str, port: int | None) -> bytes:
     return f"{scheme}://{netloc}".encode("utf-8", "replace")
 
 
+_SPECIAL = re.compile(r"(https?):(.*)", re.IGNORECASE | re.DOTALL)
+
+
 @lru_cache(maxsize=4096)
 def parse_location(base: str, location: str) -> Target | None:
-    """Parse a Location relative to `base`; None where a browser finds no URL in it.
+    """Parse a Location relative to `base`, an http(s) URL; None where a browser finds no URL in it.
 
-    https://fetch.spec.whatwg.org/#concept-response-location-url
+    `location` is the header's value with a character for each byte: bytes above ASCII are percent-encoded as they are.
+    https://fetch.spec.whatwg.org/#concept-response-location-url, https://url.spec.whatwg.org/#concept-basic-url-parser
     """
-    location = location.strip("\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\x0b\x0c\r\x0e\x0f ")
-    location = location.replace("\t", "").replace("\n", "").replace("\r", "")
+    location = location.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
+    location = location.strip("".join(map(chr, range(0x21))))
+    location = location.replace("\t", "").replace("\n", "").replace("\r", "").partition("#")[0]
+    head, _, query = location.partition("?")
+    scheme, rest = base.partition(":")[0], head.replace("\\", "/")
+    absolute = rest.startswith("//")
+    if special := _SPECIAL.fullmatch(rest):
+        # With the base's own scheme and no slashes it is relative; otherwise any number of slashes begins a host.
+        absolute = special[1].lower() != scheme or special[2].startswith("//")
+        scheme, rest = special[1].lower(), special[2]
+    elif _OTHER_SCHEME.match(head):
+        return Target(location, head.partition(":")[0].lower(), OPAQUE, False)
     try:
-        head, separator, query = location.partition("?")
-        if urlsplit(base).scheme in DEFAULT_PORTS:
-            location = head.replace("\\", "/") + separator + query
-        parts = urlsplit(urljoin(base, location))
-        port = parts.port
-        host = parts.hostname or ""
+        parts = urlsplit(f"{scheme}://{rest.lstrip('/')}" if absolute else base.partition("?")[0])
+        port, host = parts.port, unquote(parts.hostname or "")
+        host.encode()
     except ValueError:
         return None
-    scheme = parts.scheme.lower()
-    if scheme not in ("http", "https"):
-        return Target(urljoin(base, location), scheme, OPAQUE, False)
-    if not host:
+    if not host or not _FORBIDDEN_HOST.isdisjoint(host):
         return None
+    path = parts.path
+    if not absolute and rest:
+        path = rest if rest.startswith("/") else f"{path.rpartition('/')[0]}/{rest}"
+    elif not absolute and "?" not in location:
+        query = base.partition("?")[2]
     origin = serialize_origin(scheme, host, port)
-    path = parts.path or "/"
-    prefix = origin.decode("utf-8", "replace")
-    url = urljoin(f"{prefix}/", path) + (f"?{parts.query}" if parts.query else "")
-    return Target(quote(url, safe=_URL_SAFE), scheme, origin, bool(parts.username or parts.password))
+    url = origin.decode() + quote(_without_dots(path), safe=_PATH_SAFE, errors="surrogateescape")
+    if query:
+        url += "?" + quote(query, safe=_QUERY_SAFE, errors="surrogateescape")
+    return Target(url, scheme, origin, bool(parts.username or parts.password))
+
+
+_OTHER_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+_FORBIDDEN_HOST = frozenset(" #%/<>?@\\^|") | frozenset(map(chr, (*range(0x20), 0x7F)))
+"""https://url.spec.whatwg.org/#forbidden-domain-code-point, without what belongs to a port or an IPv6 address"""
+
+
+def _without_dots(path: str) -> str:
+    """Resolve `.` and `..` in a path as the URL parser does, `%2e` being a dot; empty segments stay."""
+    done: list[str] = []
+    segments = path.split("/")[1:]
+    for index, segment in enumerate(segments):
+        dots = segment.lower().replace("%2e", ".")
+        if dots == "..":
+            done = done[:-1]
+        elif dots != ".":
+            done.append(segment)
+            continue
+        if index == len(segments) - 1:
+            done.append("")
+    return "/" + "/".join(done)
 
 
 @lru_cache(maxsize=4096)
