@@ -105,6 +105,7 @@ def _record(kind: Kind, executable: Path, visit: Visit, only: str, into: Path, k
         took = time.monotonic() - began
         reports = list(_reports(folder / "results.jsonl"))
         flows = list(_lab_flows(folder / "raw.mitm"))
+        _slim(flows)
         outcomes = {
             (result["id"], result["step"]): Outcome(
                 ok=result["ok"], detail=result["detail"], start=result["start"] / 1000, end=result["end"] / 1000
@@ -217,6 +218,22 @@ def _lab_flows(path: Path) -> Iterator[http.HTTPFlow]:
     yield from flows
 
 
+def _slim(flows: Iterable[http.HTTPFlow]) -> None:
+    """Takes from flows what weighs much and says nothing: answers' bodies, the proxy's certificates, chance."""
+    for number, flow in enumerate(flows):
+        assert flow.response is not None
+        flow.response.data.content = b""
+        flow.client_conn.mitmcert = None
+        # No server was connected to; and random identifiers are most of what can't be compressed.
+        flow.id = f"00000000-0000-4000-8000-{number:012x}"
+        flow.server_conn.id = f"00000000-0000-4000-9000-{number:012x}"
+        flow.server_conn.certificate_list = ()
+        for message in (flow.request, flow.response):
+            message.timestamp_start = round(message.timestamp_start, 4)
+            message.timestamp_end = round(message.timestamp_end or message.timestamp_start, 4)
+        flow.timestamp_created = round(flow.timestamp_created, 4)
+
+
 def _seen(flow: http.HTTPFlow) -> Seen:
     assert flow.response is not None
     return Seen(
@@ -246,15 +263,9 @@ def _lent(path: Path) -> Iterator[Truth]:
 def _write(path: Path, flows: Iterable[http.HTTPFlow], lines: Iterable[Truth]) -> int:
     """Writes both files and returns their size."""
     raw = io.BytesIO()
-    writer = FlowWriter(raw)  # type: ignore[no-untyped-call]
+    writer = FlowWriter(raw)
     for flow in flows:
         flow.request.data.content = b""
-        if flow.response:
-            flow.response.data.content = b""
-        # The proxy's own certificates are most of what is left, and say nothing.
-        flow.client_conn.mitmcert = None
-        flow.client_conn.certificate_list = ()
-        flow.server_conn.certificate_list = ()
         writer.add(flow)
     recording = path.with_name(path.name + ".mitm.xz")
     recording.write_bytes(lzma.compress(raw.getvalue(), preset=9 | lzma.PRESET_EXTREME))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from corscope.lab.answers import Place, place_of, scenario_of
-from corscope.lab.scenarios import WEBS, Lines, Mode, Scenario, Step
+from corscope.lab.scenarios import WEBS, Initiator, Lines, Mode, Scenario, Step
 
 SLACK = 0.003
 """Seconds by which the page's clock, of whole milliseconds, and the proxy's may differ."""
@@ -105,6 +105,8 @@ class Truth:
     """Chromium's console sentence."""
     undecidable: bool = False
     """Another exchange looks the same on the wire and ended the other way."""
+    reason_undecidable: bool = False
+    """Another exchange looks the same on the wire and was blocked for another reason."""
 
 
 def path_in(url: str) -> str:
@@ -117,6 +119,13 @@ def step_of(seen: Seen, scenario: Scenario, outcomes: Mapping[int, Outcome]) -> 
     if len(scenario.steps) == 1:
         return 0
     return step_at(seen.time, seen.body.decode("utf-8", "replace"), outcomes)
+
+
+def scenario_step(web: str, key: tuple[str, int]) -> Step:
+    """The step with a scenario's id and a number, which must exist."""
+    scenario = scenario_of(Place(web=web, run="", scenario=key[0], hop=0))
+    assert scenario is not None
+    return scenario.steps[key[1]]
 
 
 def step_at(time: float, body: str, outcomes: Mapping[int, Outcome]) -> int | None:
@@ -192,6 +201,9 @@ def truths(
             continue
         ok = outcome.ok
         cause = causes.get(key)
+        if endings is None and scenario_step(web, key).initiator is Initiator.PRELOAD and ok:
+            # Firefox fires load for a preload that its CORS check will keep from whoever wants it.
+            ok = None
         if ok is None and cause is not None:
             ok = True if cause.finished and cause.error is None else (False if cause.error else None)
         for position in members:
@@ -200,7 +212,9 @@ def truths(
             last = position == members[-1]
             if not last or ok is True:
                 lines[position] = replace(line, verdict="allowed")
-            elif ok is False and endings is not None:
+            elif ok is None:
+                lines[position] = replace(line, net=outcome.detail)
+            elif endings is not None:
                 if cause is not None and cause.error:
                     console = spoken.get(line.url)
                     lines[position] = replace(
@@ -208,10 +222,8 @@ def truths(
                     )
                 else:
                     lines[position] = replace(line, net=(cause.text if cause else None) or outcome.detail)
-            elif ok is False:
-                lines[position] = _borrow(line, places[position], borrowed.get(key), outcome)
             else:
-                lines[position] = replace(line, net=outcome.detail)
+                lines[position] = _borrow(line, places[position], borrowed.get(key), outcome)
     known = [line for line in lines if line is not None]
     return _mark_undecidable(known, {seen.flow_id: seen for seen in exchanges})
 
@@ -294,12 +306,22 @@ def _mark_undecidable(lines: Sequence[Truth], exchanges: Mapping[str, Seen]) -> 
     followed = _followed(lines)
     looks = {}
     endings: dict[tuple[object, ...], set[bool]] = defaultdict(set)
+    reasons: dict[tuple[object, ...], set[str]] = defaultdict(set)
     for line in lines:
         seen = exchanges[line.flow_id]
         looks[line.flow_id] = look(seen, line.flow_id in followed, _related(seen))
         if line.verdict is not None or not line.cors:
             endings[looks[line.flow_id]].add(line.cors and line.verdict == "blocked")
-    return [replace(line, undecidable=len(endings[looks[line.flow_id]]) > 1) for line in lines]
+        if line.reason is not None:
+            reasons[looks[line.flow_id]].add(line.reason)
+    return [
+        replace(
+            line,
+            undecidable=len(endings[looks[line.flow_id]]) > 1,
+            reason_undecidable=line.reason is not None and len(reasons[looks[line.flow_id]]) > 1,
+        )
+        for line in lines
+    ]
 
 
 def _followed(lines: Sequence[Truth]) -> set[str]:

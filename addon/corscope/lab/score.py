@@ -1,0 +1,229 @@
+"""Scores corscope's verdicts against what browsers did: scripts/score, and the test that holds the score.
+
+Each recording is replayed through a real mitmdump with the addon; its JSON Lines are compared with the truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import lzma
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+ADDON_ROOT = Path(__file__).parent.parent.parent
+RECORDINGS = ADDON_ROOT.parent / "tests" / "recordings"
+
+
+class Grade(StrEnum):
+    """What a verdict is worth, held against what the browser did."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    """A definite verdict that the browser contradicts; there must be none."""
+    MISSING = "missing"
+    """No verdict on an exchange that has a truth; there must be none."""
+    UNDECIDED = "undecided"
+    """`conditional` where the traffic tells."""
+    UNDECIDABLE = "undecidable"
+    """`conditional` where an exchange that looks the same ended the other way: rightly so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One exchange with both sides."""
+
+    grade: Grade
+    truth: Mapping[str, Any]
+    verdict: Mapping[str, Any] | None
+
+    @property
+    def reason_due(self) -> bool:
+        """Whether a reason can be compared: rightly judged blocked, and the browser named one that the wire tells."""
+        return (
+            self.grade is Grade.RIGHT
+            and bool(self.truth["cors"])
+            and self.truth["verdict"] == "blocked"
+            and self.truth["reason"] is not None
+            and not self.truth["reason_undecidable"]
+        )
+
+    @property
+    def reason_right(self) -> bool:
+        """Whether the verdict names the browser's own reason."""
+        return self.verdict is not None and self.verdict.get("devtools_error") == self.truth["reason"]
+
+    def __str__(self) -> str:
+        """One line for whoever looks into a fault."""
+        said = self.verdict or {}
+        return (
+            f"{self.grade}: {self.truth['method']} {self.truth['url']} {self.truth['tag']} ({self.truth['context']},"
+            f" {self.truth['initiator']}, credentials {self.truth['credentials']}): browser {self.truth['verdict']}"
+            f" {self.truth['reason']}, said {said.get('verdict')} {said.get('devtools_error')}"
+            f" (credentials {said.get('credentials')}, evidence {said.get('credentials_evidence')})"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """How a recording went."""
+
+    name: str
+    judged: tuple[Judged, ...]
+
+    def count(self, grade: Grade) -> int:
+        """How many exchanges got a grade."""
+        return sum(one.grade is grade for one in self.judged)
+
+    @property
+    def reasons(self) -> tuple[int, int]:
+        """How many reasons are the browser's own, of how many that can be compared."""
+        due = [one for one in self.judged if one.reason_due]
+        return sum(one.reason_right for one in due), len(due)
+
+    def faults(self) -> Iterator[Judged]:
+        """What is wrong or missing, then reasons that differ."""
+        yield from (one for one in self.judged if one.grade in (Grade.WRONG, Grade.MISSING))
+        yield from (one for one in self.judged if one.reason_due and not one.reason_right)
+
+
+def recordings(folder: Path = RECORDINGS) -> list[Path]:
+    """The recordings in a folder that have a truth beside them, by name."""
+    return sorted(path for path in folder.glob("*.mitm.xz") if truth_of(path).exists())
+
+
+def truth_of(recording: Path) -> Path:
+    """The truth file of a recording."""
+    return recording.with_name(recording.name.removesuffix(".mitm.xz") + ".truth.jsonl.gz")
+
+
+def verdicts(recording: Path, options: Iterable[str] = ()) -> dict[str, Mapping[str, Any]]:
+    """Replays a recording through mitmdump with the addon; returns the verdicts by flow id."""
+    with tempfile.TemporaryDirectory(prefix="corscope-score-") as folder:
+        flows, report = Path(folder, "flows.mitm"), Path(folder, "report.jsonl")
+        flows.write_bytes(lzma.decompress(recording.read_bytes()))
+        command = [
+            str(Path(sys.executable).with_name("mitmdump")),
+            *("-q", "-nr", str(flows), "-s", str(ADDON_ROOT / "cors_addon.py")),
+            *("--set", f"confdir={folder}", "--set", f"cors_report={report}"),
+            *(part for option in options for part in ("--set", option)),
+        ]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if done.returncode or not report.exists():
+            raise RuntimeError(f"mitmdump failed on {recording.name}: {(done.stderr or done.stdout).strip()[-2000:]}")
+        lines = [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return {line["flow_id"]: line for line in lines}
+
+
+def truths_in(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a truth file."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def grade(truth: Mapping[str, Any], verdict: Mapping[str, Any] | None) -> Grade | None:
+    """Compares one verdict with the truth; None where the truth has nothing to compare with."""
+    if truth["cors"] and truth["verdict"] is None:
+        return None
+    if verdict is None:
+        return Grade.MISSING
+    said = verdict["verdict"]
+    if said == "conditional":
+        return Grade.UNDECIDABLE if truth["undecidable"] else Grade.UNDECIDED
+    if not truth["cors"]:
+        # Outside the protocol nothing is blocked by it. A browser that refuses user information in a redirect of the
+        # page's own origin is the exception.
+        return Grade.RIGHT if said in ("exempt", truth["verdict"]) else Grade.WRONG
+    return Grade.RIGHT if said == truth["verdict"] else Grade.WRONG
+
+
+def score(recording: Path, options: Iterable[str] = ()) -> Score:
+    """Replays a recording and grades every exchange that has a truth."""
+    said = verdicts(recording, options)
+    judged = []
+    for truth in truths_in(truth_of(recording)):
+        verdict = said.get(truth["flow_id"])
+        found = grade(truth, verdict)
+        if found is not None:
+            judged.append(Judged(grade=found, truth=truth, verdict=verdict))
+    return Score(name=recording.name.removesuffix(".mitm.xz"), judged=tuple(judged))
+
+
+def table(scores: Iterable[Score], markdown: bool) -> str:
+    """The scores as a table, for a terminal or for the README."""
+    heading = ("recording", "exchanges", "right", "wrong", "open", "open, rightly so", "same error name")
+    rows = [heading]
+    for one in scores:
+        equal, due = one.reasons
+        rows.append(
+            (
+                one.name,
+                f"{len(one.judged):,}",
+                f"{one.count(Grade.RIGHT):,}",
+                f"{one.count(Grade.WRONG) + one.count(Grade.MISSING):,}",
+                f"{one.count(Grade.UNDECIDED):,}",
+                f"{one.count(Grade.UNDECIDABLE):,}",
+                f"{equal:,} of {due:,}",
+            )
+        )
+    if markdown:
+        lines = ["| " + " | ".join(row) + " |" for row in rows]
+        return "\n".join([lines[0], "|---|" + "---:|" * (len(heading) - 1), *lines[1:]])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(heading))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if not column else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Scores the recordings that the command line names, or all."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/score",
+        description="Scores corscope's verdicts against what browsers did in the recordings; exit 1 if any is wrong.",
+        epilog="`open` counts verdicts that depend on the credentials mode; `rightly so` those where an exchange that"
+        " looks the same on the wire ended the other way.",
+    )
+    parser.add_argument(
+        "recording", nargs="*", type=Path, help="NAME.mitm.xz; all in tests/recordings if none is named"
+    )
+    parser.add_argument("--markdown", action="store_true", help="print the table for the README")
+    parser.add_argument("--faults", type=int, default=20, metavar="N", help="print up to N faults of a recording (20)")
+    parser.add_argument("--open", type=int, default=0, metavar="N", help="print up to N needlessly open verdicts (0)")
+    parser.add_argument("--set", action="append", default=[], metavar="OPTION", help="an option for mitmdump")
+    said = parser.parse_args(arguments)
+    chosen = said.recording or recordings()
+    if not chosen:
+        print("score: no recordings; make them with scripts/record_truth", file=sys.stderr)
+        return 1
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        scores = list(pool.map(lambda one: score(one, said.set), chosen))
+    for one in scores:
+        for fault in list(one.faults())[: said.faults]:
+            print(f"{one.name}: {fault}")
+        needless = [judged for judged in one.judged if judged.grade is Grade.UNDECIDED]
+        for judged in needless[: said.open]:
+            print(f"{one.name}: {judged}")
+        if needless and said.open:
+            kinds = Counter("/".join(judged.truth["tag"].split("/")[:2]) for judged in needless)
+            print(f"{one.name}: open: {dict(kinds.most_common(12))}")
+    print(table(scores, said.markdown))
+    return 1 if any(one.count(Grade.WRONG) + one.count(Grade.MISSING) for one in scores) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
