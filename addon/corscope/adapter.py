@@ -1,5 +1,7 @@
 """From mitmproxy's flows to exchanges. Reads flows and never changes one."""
 
+from functools import lru_cache
+
 from mitmproxy import http
 
 from corscope.model import Exchange
@@ -8,35 +10,13 @@ from corscope.origins import DEFAULT_PORTS, ascii_host
 
 def client_key(flow: http.HTTPFlow) -> str:
     """Tell who sent a flow: address and User-Agent, the finest that the wire knows of a browser."""
-    peer = flow.client_conn.peername
     agent = b""
     for name, value in flow.request.data.headers.fields:
         if len(name) == 10 and name.lower() == b"user-agent":
             agent = value
             break
-    return f"{peer[0] if peer else ''} {agent.decode('latin-1')}"
-
-
-def authority(flow: http.HTTPFlow) -> tuple[str, int]:
-    """Return host (ASCII, lower case, no brackets) and port as the browser named them.
-
-    The Host header knows better than the connection: in reverse and transparent mode that leads elsewhere.
-    """
-    request = flow.request
-    named = request.host_header or ""
-    host, port = named, None
-    if named.startswith("["):
-        host, _, rest = named[1:].partition("]")
-        port_text = rest[1:]
-    else:
-        host, _, port_text = named.partition(":")
-    if port_text.isdigit() and len(port_text) < 6:
-        port = int(port_text)
-    elif not port_text:
-        port = DEFAULT_PORTS.get(request.scheme)
-    if not host or port is None:
-        return ascii_host(request.host), request.port
-    return ascii_host(host), port
+    peer = flow.client_conn.peername
+    return f"{peer[0]} {agent!r}" if peer else repr(agent)
 
 
 def has_origin(flow: http.HTTPFlow) -> bool:
@@ -44,31 +24,58 @@ def has_origin(flow: http.HTTPFlow) -> bool:
     return any(len(name) == 6 and name.lower() == b"origin" for name, _ in flow.request.data.headers.fields)
 
 
-def exchange(flow: http.HTTPFlow, *, answered: bool = True) -> Exchange:
-    """Return the exchange of a flow; without its response where `answered` is False or there is none."""
-    request = flow.request
-    response = flow.response if answered else None
-    host, port = authority(flow)
-    started = request.timestamp_start
-    answered_at = started
-    if response is not None:
-        answered_at = max(response.timestamp_start or response.timestamp_end or started, started)
+@lru_cache(maxsize=4096)
+def parse_authority(authority: bytes, scheme: str) -> tuple[str, int] | None:
+    """Return host (ASCII, lower case, no brackets) and port that a Host header or `:authority` names; None if none."""
+    named = authority.decode("utf-8", "replace")
+    if named.startswith("["):
+        host, _, port = named[1:].partition("]")
+        port = port.removeprefix(":")
+    else:
+        host, _, port = named.partition(":")
+    if not host or not (port == "" or (port.isdecimal() and len(port) < 6)):
+        return None
+    return ascii_host(host), int(port) if port else DEFAULT_PORTS.get(scheme, 80)
+
+
+def authority(flow: http.HTTPFlow, scheme: str) -> tuple[str, int]:
+    """Return host and port as the browser named them.
+
+    The Host header knows better than the connection: in reverse and transparent mode that leads elsewhere.
+    """
+    data = flow.request.data
+    named = data.authority if not data.http_version.startswith(b"HTTP/1") else b""
+    if not named:
+        for name, value in data.headers.fields:
+            if len(name) == 4 and name.lower() == b"host":
+                named = value
+                break
+    return parse_authority(named, scheme) or (ascii_host(data.host), data.port)
+
+
+def exchange(flow: http.HTTPFlow, client: str, *, answered: bool = True) -> Exchange:
+    """Return the exchange of a flow from `client`; without its response where `answered` is False or there is none."""
+    data = flow.request.data
+    response = flow.response.data if answered and flow.response is not None else None
+    scheme = data.scheme.decode("latin-1").lower()
+    host, port = authority(flow, scheme)
+    started = data.timestamp_start
     return Exchange(
         id=flow.id,
-        client=client_key(flow),
+        client=client,
         # A request that mitmproxy replays is the browser's, but not the connection it goes on.
         connection=None if flow.is_replay == "request" else flow.client_conn.id,
         started=started,
-        answered=answered_at,
-        method=request.data.method,
-        scheme=request.scheme,
+        answered=max(response.timestamp_start or started, started) if response is not None else started,
+        method=data.method,
+        scheme=scheme,
         host=host,
         port=port,
-        path=request.path,
-        http_version=1 if request.data.http_version.startswith(b"HTTP/1") else 2,
-        request_headers=request.data.headers.fields,
+        path=data.path.decode("utf-8", "replace"),
+        http_version=1 if data.http_version.startswith(b"HTTP/1") else 2,
+        request_headers=data.headers.fields,
         status=response.status_code if response is not None else None,
-        response_headers=response.data.headers.fields if response is not None else (),
+        response_headers=response.headers.fields if response is not None else (),
         client_certificate=bool(flow.client_conn.certificate_list),
         proxy_made=flow.error is not None,
     )

@@ -7,7 +7,7 @@ import logging
 import time
 import weakref
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -117,7 +117,7 @@ class CorsAddon:
         if flow.response is None:
             self.guard(flow, self.begin)
 
-    def guard(self, flow: http.HTTPFlow, act: Any) -> None:
+    def guard(self, flow: http.HTTPFlow, act: Callable[[http.HTTPFlow], None]) -> None:
         """Keep a fault of ours from the flow: it passes as it is, and the fault is logged once with its URL."""
         try:
             act(flow)
@@ -130,7 +130,7 @@ class CorsAddon:
 
     def begin(self, flow: http.HTTPFlow) -> None:
         if adapter.has_origin(flow):
-            self.tell(self.session.begin(adapter.exchange(flow, answered=False)))
+            self.tell(self.session.begin(adapter.exchange(flow, adapter.client_key(flow), answered=False)))
 
     def judge(self, flow: http.HTTPFlow) -> None:
         response = flow.response
@@ -140,19 +140,18 @@ class CorsAddon:
             self.last_live = time.monotonic()
         else:
             self.last_replayed = time.monotonic()
-        request = flow.request
+        client = adapter.client_key(flow)
         # Every exchange gets a line in a report; otherwise ordinary traffic is let by at once.
         if self.report is None and self.session.pass_by(
-            adapter.client_key(flow),
+            client,
             flow.client_conn.id,
-            request.timestamp_start,
-            request.data.headers.fields,
+            flow.request.data.timestamp_start,
+            flow.request.data.headers.fields,
             response.data.headers.fields,
-            response.status_code,
+            response.data.status_code,
         ):
             return
-        exchange = adapter.exchange(flow)
-        verdicts = self.session.judge(exchange)
+        verdicts = self.session.judge(adapter.exchange(flow, client))
         own = verdicts[0]
         if not own.settled:
             self.flows[flow.id] = flow

@@ -8,7 +8,6 @@ dom/locales/en-US/chrome/security/security.properties.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from string import Formatter
 
 FETCH = "https://fetch.spec.whatwg.org/#"
 
@@ -325,4 +324,4 @@ FIREFOX_REASONS: Mapping[str, str] = {
 
 def fill(template: str, values: Mapping[str, str]) -> str:
     """Fill a text of the catalogue; a KeyError names the value that a rule forgot."""
-    return Formatter().vformat(template, (), values)
+    return template.format_map(values)
