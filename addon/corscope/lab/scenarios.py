@@ -835,7 +835,7 @@ def _preflight_answers(table: _Table) -> None:
                     preflight = _preflight(table, step, status=status, lines=lines, extra=location)
                     hop = Hop(role=Role.CROSS, preflights=(preflight,), answers=(table.answer("good"),))
                     # A redirect of a preflight needs somewhere to point to, even if no browser goes there.
-                    hops = (hop, hop) if location else (hop,)
+                    hops = (hop, _end(table, Role.CROSS, "good")) if location else (hop,)
                     table.add(f"preflight-status/{status}/{kind}", hops, [step])
             for kind in CHECK_KINDS:
                 for role in (Role.CROSS, Role.SIBLING):
