@@ -27,9 +27,9 @@ STORAGE_ACCESS = "Sec-Fetch-Storage-Access"
 
 type Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
 
-ANY: Pairs = {ALLOW_ORIGIN: "*"}
+ANY: dict[str, str] = {ALLOW_ORIGIN: "*"}
 """A response for every origin, but for no credentials: what it means for a page is decided by the credentials mode."""
-GOOD: Pairs = {ALLOW_ORIGIN: PAGE, ALLOW_CREDENTIALS: "true"}
+GOOD: dict[str, str] = {ALLOW_ORIGIN: PAGE, ALLOW_CREDENTIALS: "true"}
 """A response that passes in either mode."""
 
 
@@ -57,7 +57,7 @@ def exchange(
     client: str | None = None,
     http: int = 1,
     flow: str = "flow",
-    **more: Any,  # noqa: ANN401 -- the rest of Exchange's fields as they are
+    **more: Any,  # noqa: ANN401 - the rest of Exchange's fields as they are
 ) -> Exchange:
     """Returns an exchange as a browser sends it.
 

@@ -1,0 +1,220 @@
+"""Which requests are subject to the CORS protocol."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from builders import ANY, PAGE, Pairs, exchange, judged, preflight
+from corscope.headers import Names, pick
+from corscope.model import Kind, Outcome, RequestMode
+from corscope.modes import UNDECIDED, Request, post_mode, request_mode
+
+CORS, NO_CORS, NAVIGATE = RequestMode.CORS, RequestMode.NO_CORS, RequestMode.NAVIGATE
+SAME_ORIGIN, WEBSOCKET, UNKNOWN = RequestMode.SAME_ORIGIN, RequestMode.WEBSOCKET, RequestMode.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("line", "given", "mode", "subject"),
+    [
+        pytest.param("GET https://b.test/", {}, CORS, True, id="a cross-origin fetch"),
+        pytest.param("GET https://a.test:8443/", {}, CORS, True, id="another port is another origin"),
+        pytest.param("GET https://sub.a.test/", {"site": "same-site"}, CORS, True, id="a subdomain, too"),
+        pytest.param("GET https://a.test/", {"origin": "http://a.test"}, CORS, True, id="another scheme, too"),
+        pytest.param("GET https://a.test/", {"origin": "null"}, CORS, True, id="an opaque origin has no own origin"),
+        pytest.param("GET https://a.test/", {"origin": None, "site": "same-origin"}, CORS, False, id="a fetch at home"),
+        pytest.param("POST https://a.test/", {"site": "same-origin"}, CORS, False, id="a POST at home has an Origin"),
+        pytest.param("PUT https://a.test:443/", {"site": "same-origin"}, CORS, False, id="the default port is none"),
+        pytest.param("POST https://b.test/", {"mode": "no-cors"}, NO_CORS, False, id="a beacon"),
+        pytest.param("GET https://b.test/", {"origin": None, "mode": "no-cors"}, NO_CORS, False, id="an image"),
+        pytest.param(
+            "GET https://b.test/",
+            {"mode": "no-cors", "headers": {"Sec-Fetch-Storage-Access": "inactive"}},
+            NO_CORS,
+            False,
+            id="an image with Origin, as storage access makes it",
+        ),
+        pytest.param("POST https://b.test/", {"mode": "navigate"}, NAVIGATE, False, id="a form"),
+        pytest.param(
+            "POST https://b.test/", {"mode": "navigate", "origin": "null"}, NAVIGATE, False, id="hiding itself"
+        ),
+        pytest.param("GET https://b.test/", {"mode": "same-origin"}, SAME_ORIGIN, False, id="a worker's script"),
+        pytest.param("GET https://b.test/", {"mode": "websocket"}, WEBSOCKET, False, id="Firefox's WebSocket"),
+        pytest.param(
+            "GET https://b.test/",
+            {"mode": None, "site": None, "dest": None, "headers": {"Upgrade": "WebSocket"}},
+            WEBSOCKET,
+            False,
+            id="Chromium's WebSocket says no mode",
+        ),
+        pytest.param("GET https://b.test/", {"origin": None, "mode": None}, UNKNOWN, False, id="no browser, no Origin"),
+        pytest.param(
+            "GET https://b.test/", {"origin": "chrome-extension://abc"}, UNKNOWN, False, id="an extension of Chromium"
+        ),
+        pytest.param("GET https://b.test/", {"origin": "moz-extension://abc"}, UNKNOWN, False, id="of Firefox"),
+        pytest.param("GET https://b.test/", {"mode": "CORS"}, CORS, True, id="an unknown mode is told from the rest"),
+    ],
+)
+def test_where_browsers_say_the_mode(line: str, given: dict[str, Any], mode: RequestMode, subject: bool) -> None:
+    asked = Request(exchange(line, **given))
+    found = request_mode(asked)
+    assert (found.mode, found.exempt is None) == (mode, subject)
+
+
+JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.mark.parametrize(
+    ("line", "given", "mode", "subject"),
+    [
+        pytest.param("GET http://b.test/", {}, CORS, True, id="GET has an Origin only in mode cors"),
+        pytest.param("HEAD http://b.test/", {}, CORS, True, id="HEAD, too"),
+        pytest.param("GET http://b.test/", {"origin": None}, UNKNOWN, False, id="without Origin it is something else"),
+        pytest.param("PUT http://b.test/", {}, CORS, True, id="no form sends PUT"),
+        pytest.param("patch http://b.test/", {}, CORS, True, id="no form sends patch"),
+        pytest.param("POST http://b.test/", {"headers": JSON}, CORS, True, id="no form sends JSON"),
+        pytest.param("POST http://b.test/", {"headers": {**FORM, "X-T": "1"}}, CORS, True, id="no form sets headers"),
+        pytest.param("POST http://b.test/", {"headers": FORM}, UNKNOWN, True, id="a form's POST may be anything"),
+        pytest.param("POST http://b.test/", {}, UNKNOWN, True, id="so may a POST without a body, at first sight"),
+        pytest.param(
+            "POST http://b.test/",
+            {"headers": {**FORM, "Accept": "text/html,*/*;q=0.8", "Upgrade-Insecure-Requests": "1"}},
+            NAVIGATE,
+            False,
+            id="a form asks for HTML and upgrades",
+        ),
+        pytest.param(
+            "POST http://b.test/", {"headers": {**FORM, "Accept": "text/html"}}, UNKNOWN, True, id="a script may ask so"
+        ),
+        pytest.param("POST http://b.test/", {"headers": {"Content-Type": "text/ping"}}, NO_CORS, False, id="a ping"),
+        pytest.param("POST http://a.test/", {"origin": "http://a.test"}, CORS, False, id="a POST at home"),
+        pytest.param("GET http://b.test/", {"headers": {"Upgrade": "websocket"}}, WEBSOCKET, False, id="a WebSocket"),
+        pytest.param(
+            "GET http://xn--bcher-kva.test/",
+            {"origin": "http://xn--bcher-kva.test"},
+            CORS,
+            False,
+            id="an international home",
+        ),
+    ],
+)
+def test_where_browsers_do_not(line: str, given: dict[str, Any], mode: RequestMode, subject: bool) -> None:
+    """Over plain http there is no Sec-Fetch-Mode."""
+    asked = Request(exchange(line, **given))
+    found = request_mode(asked)
+    assert (found.mode, found.exempt is None) == (mode, subject)
+
+
+def test_an_exempt_request_says_why() -> None:
+    assert request_mode(Request(exchange("GET https://b.test/", mode="navigate"))).exempt == (
+        "the request's mode is navigate"
+    )
+    assert request_mode(Request(exchange("POST https://a.test/"))).exempt == (
+        "the request goes to the page's own origin"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "given", "is_preflight"),
+    [
+        pytest.param(
+            "OPTIONS https://b.test/", {"headers": {"Access-Control-Request-Method": "PUT"}}, True, id="a preflight"
+        ),
+        pytest.param(
+            "OPTIONS https://a.test/", {"headers": {"Access-Control-Request-Method": "PUT"}}, True, id="even at home"
+        ),
+        pytest.param("OPTIONS https://b.test/", {}, False, id="a script's own OPTIONS"),
+        pytest.param(
+            "options https://b.test/", {"headers": {"Access-Control-Request-Method": "PUT"}}, False, id="lower case"
+        ),
+        pytest.param(
+            "GET https://b.test/", {"headers": {"Access-Control-Request-Method": "PUT"}}, False, id="another method"
+        ),
+        pytest.param(
+            "OPTIONS https://b.test/",
+            {"origin": None, "headers": {"Access-Control-Request-Method": "PUT"}},
+            False,
+            id="no Origin",
+        ),
+    ],
+)
+def test_is_preflight(line: str, given: dict[str, Any], is_preflight: bool) -> None:
+    assert Request(exchange(line, **given)).is_preflight is is_preflight
+
+
+def test_a_preflight_over_http_may_carry_a_lone_mode() -> None:
+    """Chromium's Sec-Fetch-Mode on a preflight to plain http is no sign that other requests carry it."""
+    verdict = judged(preflight("http://b.test/", headers={"Sec-Fetch-Mode": "cors"}))
+    assert (verdict.kind, verdict.mode, verdict.outcome) == (Kind.PREFLIGHT, CORS, Outcome.BLOCKED)
+
+
+READ = Names((b"access-control-allow-origin", b"access-control-allow-methods", b"content-type", b"origin"))
+
+
+@pytest.mark.parametrize(
+    ("request_headers", "response", "follows", "mode", "subject"),
+    [
+        pytest.param({}, {}, False, CORS, True, id="no body: a script that wants the answer"),
+        pytest.param(
+            FORM, {"Access-Control-Allow-Origin": "http://z.test"}, False, CORS, True, id="a server that expects CORS"
+        ),
+        pytest.param(FORM, {"Access-Control-Allow-Origin": ""}, False, CORS, True, id="or means to"),
+        pytest.param(
+            FORM, {"Access-Control-Allow-Origin": "*"}, False, UNKNOWN, True, id="a wildcard is sent to everyone"
+        ),
+        pytest.param(FORM, {"Access-Control-Allow-Origin": PAGE}, False, UNKNOWN, True, id="an answer that would pass"),
+        pytest.param(FORM, {}, False, UNKNOWN, True, id="a form, perhaps"),
+        pytest.param(FORM, {}, True, CORS, True, id="what follows a CORS request is one"),
+        pytest.param({"Content-Type": "text/plain"}, {}, False, UNKNOWN, False, id="plain text without CORS: a beacon"),
+        pytest.param({"Content-Type": "Text/Plain;charset=UTF-8"}, {}, False, UNKNOWN, False, id="in any case"),
+        pytest.param(
+            {"Content-Type": "text/plain"},
+            {"Access-Control-Allow-Methods": "POST"},
+            False,
+            UNKNOWN,
+            True,
+            id="plain text to a server that knows CORS",
+        ),
+    ],
+)
+def test_post_mode(
+    request_headers: dict[str, str], response: dict[str, str], follows: bool, mode: RequestMode, subject: bool
+) -> None:
+    asked = Request(exchange("POST http://b.test/", headers=request_headers, response=response))
+    found = post_mode(asked.headers, pick(asked.exchange.response_headers, READ), follows_cors=follows)
+    assert (found.mode, found.exempt is None) == (mode, subject)
+    assert UNDECIDED == (UNKNOWN, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "given"),
+    [
+        pytest.param("POST https://a.test/", {}, id="a POST at home"),
+        pytest.param("POST https://b.test/", {"mode": "no-cors"}, id="a beacon"),
+        pytest.param("POST https://b.test/", {"mode": "navigate"}, id="a form"),
+        pytest.param(
+            "GET https://b.test/", {"mode": None, "headers": {"Upgrade": "websocket"}, "status": 101}, id="a WebSocket"
+        ),
+        pytest.param("GET https://b.test/", {"origin": "chrome-extension://abc"}, id="an extension"),
+        pytest.param(
+            "GET https://b.test/", {"origin": None, "mode": "no-cors", "status": 403}, id="an image that is forbidden"
+        ),
+    ],
+)
+@pytest.mark.parametrize("response", [(), ANY, {"Access-Control-Allow-Origin": "https://z.test"}])
+def test_what_is_exempt_is_never_judged(line: str, given: dict[str, Any], response: Pairs) -> None:
+    verdict = judged(exchange(line, response=response, **given))
+    assert verdict.outcome is Outcome.EXEMPT
+    assert verdict.note
+    assert (verdict.findings, verdict.devtools_error, verdict.failed_parameter) == ((), None, None)
+
+
+def test_the_method_is_kept_as_sent() -> None:
+    assert judged(exchange("patch https://b.test/", response=ANY)).method == "patch"
+
+
+def test_the_url_names_an_international_host_in_ascii() -> None:
+    verdict = judged(exchange("GET https://xn--bcher-kva.test/x?y", response=ANY))
+    assert verdict.url == "https://xn--bcher-kva.test/x?y"
