@@ -1,0 +1,209 @@
+"""Starts real mitmdumps and makes the flows and recordings that they read."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import json
+import queue
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from mitmproxy import http
+from mitmproxy.io import FlowReader, FlowWriter
+from mitmproxy.test import tflow
+
+ADDON = Path(__file__).parent.parent / "addon" / "cors_addon.py"
+MITMDUMP = (sys.executable, "-c", "from mitmproxy.tools.main import mitmdump; mitmdump()")
+
+CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+PAGE = "https://app.example"
+API = "https://api.example"
+
+type Lines = Sequence[tuple[str, str]]
+
+
+@functools.cache
+def confdir() -> Path:
+    """A folder for mitmproxy's certificate authority, which takes a second to make and so is shared by all tests."""
+    folder = Path(tempfile.mkdtemp(prefix="corscope-tests-confdir-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def arguments_of(addon: bool, options: Mapping[str, object]) -> list[str]:
+    """mitmdump's arguments for the addon and for options."""
+    words = ["--set", f"confdir={confdir()}"]
+    if addon:
+        words += ["-s", str(ADDON)]
+    for name, value in options.items():
+        words += ["--set", f"{name}={value}"]
+    return words
+
+
+def replay(recording: Path, *arguments: str, addon: bool = True, **options: object) -> subprocess.CompletedProcess[str]:
+    """Lets mitmdump read a recording, and waits for its end; what it said is in `stdout`."""
+    command = [*MITMDUMP, "-n", "-r", str(recording), *arguments_of(addon, options), *arguments]
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        timeout=60,
+    )  # fmt: skip
+
+
+class Mitmdump:
+    """A mitmdump that serves as a proxy. A context manager, which ends it."""
+
+    def __init__(self, *arguments: str, addon: bool = True, **options: object) -> None:
+        command = [*MITMDUMP, "--listen-host", "127.0.0.1", "--listen-port", "0"]
+        command += [*arguments_of(addon, {"connection_strategy": "lazy", **options}), *arguments]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._said: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            self.port = int(self.wait_for(r"proxy listening at 127\.0\.0\.1:(\d+)")[1])
+        except BaseException:
+            self.stop()
+            raise
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def wait_for(self, pattern: str, seconds: float = 20) -> re.Match[str]:
+        """Waits until mitmdump prints a line in which the pattern is found, one that was not waited past before."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"{pattern!r} was not printed within {seconds} s: {self.said}") from None
+            if line is None:
+                raise AssertionError(f"mitmdump ended without printing {pattern!r}: {self.said}")
+            self._said.append(line)
+            if found := re.search(pattern, line):
+                return found
+
+    @property
+    def said(self) -> str:
+        """All that was waited past."""
+        return "".join(self._said)
+
+    def stop(self) -> str:
+        """Ends mitmdump in its orderly way, and returns all that it printed."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+        self._reader.join(20)
+        while not self._lines.empty():
+            line = self._lines.get()
+            self._said += [line] if line is not None else []
+        if self.process.stdout:
+            self.process.stdout.close()
+        return self.said
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def eventually[T](look: Any, seconds: float = 20) -> T:  # noqa: ANN401
+    """Returns what `look` returns as soon as that is true."""
+    deadline = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < deadline, f"still {seen!r} after {seconds} s"
+        time.sleep(0.05)
+    return seen
+
+
+def read_report(path: Path) -> list[dict[str, Any]]:
+    """A report's lines; a line that is being written does not count."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def cors_flow(
+    url: str = f"{API}/v1",
+    *,
+    method: str = "GET",
+    origin: str | None = PAGE,
+    mode: str = "cors",
+    request: Lines = (),
+    status: int = 200,
+    response: Lines = (),
+    live: bool = False,
+    started: float = 1_795_278_746.0,
+) -> http.HTTPFlow:
+    """A flow as Chrome's request and a server's response make it; `request` and `response` are further headers."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    fields = [("user-agent", CHROME), ("accept", "*/*"), ("sec-fetch-mode", mode), ("sec-fetch-dest", "empty")]
+    fields += [("origin", origin)] if origin is not None else []
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    flow = http.HTTPFlow(tflow.tclient_conn(), tflow.tserver_conn(), live=live)
+    flow.request = http.Request(
+        parts.hostname or "", port, method.encode(), parts.scheme.encode(), parts.netloc.encode(), path.encode(),
+        b"HTTP/2.0", encode([*fields, *request]), b"", None, started, started,
+    )  # fmt: skip
+    flow.response = http.Response(b"HTTP/2.0", status, b"", encode(response), b"", None, started + 0.01, started + 0.02)
+    return flow
+
+
+def encode(lines: Lines) -> http.Headers:
+    """Headers in their order, repeated ones included."""
+    return http.Headers([(name.encode(), value.encode("latin-1")) for name, value in lines])
+
+
+def blocked_flow(url: str = f"{API}/blocked", *, live: bool = False) -> http.HTTPFlow:
+    """A credentialed request that a wildcard stops."""
+    return cors_flow(url, request=[("cookie", "sid=1")], response=[("access-control-allow-origin", "*")], live=live)
+
+
+def allowed_flow(url: str = f"{API}/allowed", *, live: bool = False) -> http.HTTPFlow:
+    """A credentialed request that is allowed."""
+    allows = [("access-control-allow-origin", PAGE), ("access-control-allow-credentials", "true")]
+    return cors_flow(url, request=[("cookie", "sid=1")], response=allows, live=live)
+
+
+def exempt_flow(url: str = f"{PAGE}/image.png", *, live: bool = False) -> http.HTTPFlow:
+    """An image of the page's own, without an Origin."""
+    return cors_flow(url, origin=None, mode="no-cors", live=live)
+
+
+def write_recording(path: Path, flows: Sequence[http.HTTPFlow]) -> Path:
+    """Writes mitmproxy's own format."""
+    with path.open("wb") as file:
+        writer = FlowWriter(file)
+        for flow in flows:
+            writer.add(flow)
+    return path
+
+
+def read_recording(path: Path) -> list[http.HTTPFlow]:
+    """Reads mitmproxy's own format."""
+    with path.open("rb") as file:
+        return [flow for flow in FlowReader(file).stream() if isinstance(flow, http.HTTPFlow)]
