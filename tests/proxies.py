@@ -146,6 +146,11 @@ def read_report(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
+def final(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The last line on each flow, in the order of the first ones."""
+    return list({line["flow_id"]: line for line in lines}.values())
+
+
 def cors_flow(
     url: str = f"{API}/v1",
     *,
