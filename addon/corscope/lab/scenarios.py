@@ -634,6 +634,7 @@ def _asked_by(initiator: Initiator) -> tuple[Step, ...]:
             Step(mode=Mode.NO_CORS, credentials=INCLUDE, method="POST", body="lab=1"),
             Step(mode=Mode.NO_CORS, credentials=OMIT, method="POST", body="lab=1"),
             *(Step(credentials=credentials, method="POST", body="lab=1") for credentials in (SAME, INCLUDE)),
+            *(Step(credentials=credentials, cache="no-store") for credentials in (SAME, INCLUDE)),
         )
     if initiator is Initiator.XHR:
         return (

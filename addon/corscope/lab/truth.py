@@ -13,6 +13,9 @@ from dataclasses import dataclass, replace
 from corscope.lab.answers import Place, place_of, scenario_of
 from corscope.lab.scenarios import WEBS, Initiator, Lines, Mode, Scenario, Step
 
+SIGNALS = ("cookie", "sec-fetch-storage-access")
+"""Request headers that only credentialed requests have."""
+
 SLACK = 0.003
 """Seconds by which the page's clock, of whole milliseconds, and the proxy's may differ."""
 
@@ -40,11 +43,14 @@ class Seen:
         return self.origin + self.path
 
     @property
+    def names(self) -> frozenset[str]:
+        """The names of the request's headers, in lower case."""
+        return frozenset(name.lower() for name, _ in self.request)
+
+    @property
     def preflight(self) -> bool:
         """Whether this is a preflight."""
-        return self.method == "OPTIONS" and any(
-            name.lower() == "access-control-request-method" for name, _ in self.request
-        )
+        return self.method == "OPTIONS" and "access-control-request-method" in self.names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +109,8 @@ class Truth:
     """Another reason to stop."""
     console: str | None = None
     """Chromium's console sentence."""
+    signal: str | None = None
+    """A request header that only credentialed requests have: `cookie` or `sec-fetch-storage-access`."""
     undecidable: bool = False
     """Another exchange looks the same on the wire and ended the other way."""
     reason_undecidable: bool = False
@@ -190,6 +198,7 @@ def truths(
                 cors=seen.preflight or subject_to_cors(step, scenario, web, place.hop),
                 # Preflights of several requests at once: what they let through came after them.
                 verdict="allowed" if number is None and seen.preflight and _went_on(seen, exchanges) else None,
+                signal=next((name for name in SIGNALS if name in seen.names), None),
             )
         )
     causes = _causes(endings or (), by_scenario)
