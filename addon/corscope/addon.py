@@ -9,7 +9,7 @@ import weakref
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from mitmproxy import command, contentviews, ctx, exceptions, flow, hooks, http, types
 from mitmproxy.addonmanager import Loader
@@ -171,7 +171,8 @@ class CorsAddon:
             flow.comment = report.comment(verdict)
             data["comment"] = zlib.crc32(flow.comment.encode())
         if flow.marked == "" or (before is not None and before.get("mark") == flow.marked):
-            flow.marked = MARKS[verdict.outcome]
+            unsure = verdict.outcome is Outcome.EXEMPT and verdict.findings
+            flow.marked = MARKS[Outcome.CONDITIONAL if unsure else verdict.outcome]
             data["mark"] = flow.marked
         flow.metadata[METADATA_KEY] = data
         if verdict.outcome is Outcome.BLOCKED and (before is None or before.get("verdict") != "blocked"):

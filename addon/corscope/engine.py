@@ -65,12 +65,11 @@ class Fault(NamedTuple):
 type Faults = tuple[Fault, ...]
 
 
-def cors_check(origin: bytes, headers: Headers, *, include: bool, family: BrowserFamily, fields: Fields = ()) -> Faults:
+def cors_check(origin: bytes, headers: Headers, *, include: bool) -> Faults:
     """CORS check, https://fetch.spec.whatwg.org/#concept-cors-check
 
     `origin` is the byte-serialized request origin as the Origin header carried it; `include` whether the request's
-    credentials mode is "include". `fields` are the response's raw lines: only Firefox's merging of an empty
-    Access-Control-Allow-Credentials line needs them.
+    credentials mode is "include". For Firefox, give it the headers as `as_firefox_reads` them.
     """
     # 1. Let origin be the result of getting `Access-Control-Allow-Origin` from response's header list.
     allowed = headers.get(b"access-control-allow-origin")
@@ -89,7 +88,7 @@ def cors_check(origin: bytes, headers: Headers, *, include: bool, family: Browse
         )
     # 5. to 7. Let credentials be the result of getting `Access-Control-Allow-Credentials` …; if it is `true`, success.
     credentials = headers.get(b"access-control-allow-credentials")
-    if credentials != b"true" and not (family is BrowserFamily.FIREFOX and _true_beside_empty_lines(fields)):
+    if credentials != b"true":
         value = text(credentials or b"")
         faults += (Fault("allow-credentials-not-true", value, {"value": value, "origin": text(origin)}),)
     return faults
@@ -109,14 +108,21 @@ def _allow_origin_fault(origin: bytes, allowed: bytes | None) -> Fault:
     return Fault(finding, value, {"value": value, "origin": text(origin)})
 
 
-def _true_beside_empty_lines(fields: Fields) -> bool:
-    """Tell whether the header is one line `true` and otherwise empty lines.
+def as_firefox_reads(headers: Headers, fields: Fields, http_version: int) -> Headers:
+    """Return the CORS headers as Firefox sees them: it drops an empty line that repeats a header.
 
-    Firefox departs from the standard: its header array drops an empty duplicate
-    (netwerk/protocol/http/nsHttpHeaderArray.cpp), so that `true` beside an empty line passes.
+    A departure from the standard (netwerk/protocol/http/nsHttpHeaderArray.cpp), measured: `true` beside an empty
+    Access-Control-Allow-Credentials passes; beside an empty Access-Control-Allow-Origin an origin passes over HTTP/2
+    but not over HTTP/1. `headers` and `fields` are the response's combined values and its lines.
     """
-    lines = get_all(fields, b"access-control-allow-credentials")
-    return len(lines) > 1 and [line for line in lines if line] == [b"true"]
+    merged: dict[bytes, bytes] = {}
+    for name in (b"access-control-allow-credentials", b"access-control-allow-origin"):
+        value = headers.get(name, b"")
+        if (value.startswith(b", ") or value.endswith(b", ")) and (name.endswith(b"credentials") or http_version > 1):
+            lines = get_all(fields, name)
+            if len(lines) > 1:
+                merged[name] = b", ".join([line for line in lines if line])
+    return {**headers, **merged} if merged else headers
 
 
 def cors_preflight_fetch(
@@ -128,7 +134,7 @@ def cors_preflight_fetch(
     *,
     include: bool,
     family: BrowserFamily,
-    fields: Fields = (),
+    same_origin: bool = False,
 ) -> Faults:
     """CORS-preflight fetch from step 7 on: what its response allows. https://fetch.spec.whatwg.org/#cors-preflight-fetch
 
@@ -137,6 +143,9 @@ def cors_preflight_fetch(
     (preflight_controller.cc, cors.cc CheckPreflightAccess, preflight_result.cc): a redirect first, then the CORS
     check, the status, both lists, the method, the headers. Only the order, never the outcome, differs from the
     standard's.
+
+    `same_origin`: the origin is that of the URL. Only Firefox sends such a preflight, on a redirect back to the page's
+    own origin, and skips the CORS check on it (nsCORSListenerProxy.cpp CheckRequestApproved).
     """
     faults: list[Fault] = []
     status_text = {"status": str(status), "origin": text(origin)}
@@ -144,7 +153,8 @@ def cors_preflight_fetch(
     if redirected:
         faults.append(Fault("preflight-redirected", "", status_text))
     # 7. If a CORS check for request and response returns success and response's status is an ok status, then:
-    faults += cors_check(origin, headers, include=include, family=family, fields=fields)
+    if not same_origin:
+        faults += cors_check(origin, headers, include=include)
     if status not in OK_STATUS and not redirected:
         faults.append(Fault("preflight-status", "", status_text))
     # 7.1. to 7.3. Let methods and headerNames be the result of extracting header list values …; failure: network error.

@@ -16,6 +16,9 @@ from corscope.stories import Record
 FOLLOW_UP_SECONDS = 10.0
 """A browser sends what a preflight permits, or follows a redirect, at once; what comes later is another request."""
 
+AT_ONCE_SECONDS = 0.005
+"""How long an answer may be on its way to the browser while that begins something else."""
+
 CAPACITY = 2048
 """URLs of which steps are remembered; and STEPS_PER_URL of each."""
 
@@ -39,6 +42,7 @@ class Step:
     flow_id: str
     record: Record | None
     """None for a hop on the page's own origin, which no CORS check applies to."""
+    started: float
     answered: float
     origins: tuple[bytes | None, ...]
     """Origin headers that the follower may carry, None for none."""
@@ -126,8 +130,14 @@ class FollowUps:
             found = [step for step in found if not step.only_omit]
         elif credentials is Credentials.OMIT:
             found = [step for step in found if step.credentials is not Credentials.INCLUDE]
+        found = [step for step in found if not (step.only_omit and step.credentials is Credentials.INCLUDE)]
         # A hop that was itself preflighted is followed from its preflight.
-        return [step for step in found if step.is_preflight] or found
+        found = [step for step in found if step.is_preflight] or found
+        if len(found) > 1:
+            # A browser goes on at once: had an earlier step been followed, it would have been before the later began.
+            latest = max(step.started for step in found)
+            found = [step for step in found if step.answered + AT_ONCE_SECONDS > latest]
+        return found
 
 
 def claim(candidates: list[Step], *, maybe_none: bool) -> Link:

@@ -84,10 +84,9 @@ _SAME_ORIGIN = Subject(RequestMode.CORS, "the request goes to the page's own ori
 _EXTENSION = Subject(RequestMode.UNKNOWN, "an extension asks: its permissions, not the response, decide")
 _WITHOUT_ORIGIN = Subject(RequestMode.UNKNOWN, "there is no Origin header: not a cross-origin CORS request")
 _PING = Subject(RequestMode.NO_CORS, "it is a hyperlink's ping, whose answer nobody reads")
-_BEACON = Subject(
+BEACON = Subject(
     RequestMode.UNKNOWN,
-    "it looks like a beacon or a no-cors fetch: plain text to a server that answers without any CORS header. A script "
-    "that asked in mode cors would be blocked for the missing Access-Control-Allow-Origin",
+    "it looks like a beacon or a no-cors fetch: plain text to a server that answers without any CORS header",
 )
 _FORM = Subject(RequestMode.NAVIGATE, "it is a form's navigation (it asks for HTML and upgrades insecure requests)")
 
@@ -139,19 +138,14 @@ def post_mode(request: Headers, response: Headers, *, follows_cors: bool) -> Sub
 
     `follows_cors` says that it follows a step that only CORS requests have.
 
-    A beacon and a no-cors fetch exist to deliver a body, so a POST without one comes from a script that wants the
-    answer. A server that names another origin in Access-Control-Allow-Origin expects CORS requests here. A wildcard
-    does not prove as much: servers put it on everything.
+    A beacon and a no-cors fetch exist to deliver a body, so a POST without one, to a server that answers it with CORS
+    headers, comes from a script that wants the answer. Plain text to a server that sends no CORS header at all is taken
+    for a beacon, with a warning: on the wire a script's request in mode "cors" looks the same.
     """
-    allowed = response.get(b"access-control-allow-origin")
-    if (
-        follows_cors
-        or b"content-type" not in request
-        or (allowed is not None and allowed not in (b"*", request.get(b"origin")))
-    ):
+    speaks_cors = any(name.startswith(b"access-control-") for name in response)
+    content_type = request.get(b"content-type")
+    if follows_cors or (content_type is None and speaks_cors):
         return _CORS
-    if not any(name.startswith(b"access-control-") for name in response) and request[
-        b"content-type"
-    ].lower().startswith(b"text/plain"):
-        return _BEACON
+    if content_type is not None and not speaks_cors and content_type.lower().startswith(b"text/plain"):
+        return BEACON
     return UNDECIDED

@@ -10,7 +10,8 @@ from corscope.engine import (
     max_age,
 )
 from corscope.headers import extract_tokens
-from corscope.model import BrowserFamily
+from corscope.model import BrowserFamily, Credentials
+from corscope.stories import Record, Story
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,10 @@ class Permission:
     """
 
     flow_id: str
+    story: Story
+    """The preflight's: an entry serves no request with more credentials than its own."""
+    only_omit: bool
+    """Whether the preflight passed only if it was for an uncredentialed request: otherwise there is no entry."""
     expires: float
     """Seconds since the epoch."""
     methods: tuple[bytes, ...]
@@ -29,11 +34,16 @@ class Permission:
     """In lower case."""
 
     def covers(self, method: bytes, names: tuple[bytes, ...], family: BrowserFamily) -> bool:
-        """Tell whether a browser would spare the preflight of an uncredentialed request.
+        """Tell whether a browser may spare an uncredentialed request its preflight.
 
-        Firefox never reuses `*` and asks again for every HEAD (nsCORSListenerProxy.cpp); Chromium asks again for
-        Authorization that only `*` covers (preflight_result.cc).
+        Firefox never reuses `*`, asks again for every HEAD and keeps credentialed requests apart
+        (nsCORSListenerProxy.cpp); Chromium asks again for Authorization that only `*` covers (preflight_result.cc).
         """
+        credentials = self.story.credentials
+        if self.only_omit and credentials is not Credentials.OMIT:
+            return False
+        if credentials is Credentials.INCLUDE and family is BrowserFamily.FIREFOX:
+            return False
         methods, headers = self.methods, self.headers
         if family is BrowserFamily.FIREFOX:
             if method == b"HEAD":
@@ -48,10 +58,8 @@ class Permission:
         )
 
 
-def permission(
-    flow_id: str, method: bytes, response: Headers, answered: float, family: BrowserFamily
-) -> Permission | None:
-    """Return what a passed preflight leaves in the cache, None where nothing.
+def permission(record: Record, method: bytes, response: Headers, family: BrowserFamily) -> Permission | None:
+    """Return what a preflight for `method` that may have passed leaves in the cache, None where nothing.
 
     https://fetch.spec.whatwg.org/#cors-preflight-fetch, steps 7.9 to 7.15
     """
@@ -63,8 +71,10 @@ def permission(
     if method in CORS_SAFELISTED_METHODS:
         methods = (*methods, method)
     return Permission(
-        flow_id=flow_id,
-        expires=answered + age,
+        flow_id=record.exchange.id,
+        story=record.story,
+        only_omit=bool(record.if_include),
+        expires=record.exchange.answered + age,
         methods=methods,
         headers=frozenset(name.lower() for name in names),
     )

@@ -64,6 +64,8 @@ def headline(verdict: Verdict) -> str:
         line = f"CORS allowed{how.get(verdict.credentials, '')}"
         if verdict.kind != "actual":
             line += f": {verdict.kind}"
+    elif verdict.findings:
+        line = f"CORS exempt, or {title(verdict.findings[0])}"
     else:
         line = f"CORS exempt: {verdict.note}"
     return line if len(line) <= HEADLINE_LENGTH else f"{line[: HEADLINE_LENGTH - 1]}…"
@@ -73,7 +75,9 @@ def comment(verdict: Verdict) -> str:
     """Return the flow's comment: the headline, then why, the evidence, and the exact header to send."""
     lines = [headline(verdict)]
     if verdict.outcome is Outcome.EXEMPT:
-        return f"{lines[0]}\n\nNot subject to CORS: {verdict.note}."
+        lines += ["", f"Not subject to CORS: {verdict.note}."]
+        lines += [line for finding in verdict.findings for line in ("", message(finding), f"Fix: {fix(finding)}")]
+        return "\n".join(lines)
     console = console_message(verdict)
     if console:
         lines += ["", console]

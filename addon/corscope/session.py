@@ -26,6 +26,7 @@ from corscope.engine import (
     Fault,
     Faults,
     Headers,
+    as_firefox_reads,
     cors_check,
     cors_preflight_fetch,
     cors_preflight_reason,
@@ -37,7 +38,7 @@ from corscope.findings import conditional_finding, devtools_error, fault_finding
 from corscope.follow_ups import NO_LINK, FollowUps, Link, Step, claim
 from corscope.headers import Fields, pick, text
 from corscope.model import Browser, BrowserFamily, Credentials, Exchange, Kind, Outcome, RequestMode, Verdict
-from corscope.modes import UNDECIDED, Request, Subject, post_mode, request_mode
+from corscope.modes import BEACON, UNDECIDED, Request, Subject, post_mode, request_mode
 from corscope.origins import Target, host_of, is_potentially_trustworthy, parse_location, site
 from corscope.preflights import Permission, permission
 from corscope.stories import Connection, Evidences, Record, Story
@@ -174,8 +175,10 @@ class Session:
         if exchange.status is None:
             return self.begin(exchange)
         request = Request(exchange)
-        response = pick(exchange.response_headers, RESPONSE_HEADERS)
+        response: Headers = pick(exchange.response_headers, RESPONSE_HEADERS)
         client = self._client(request)
+        if client.browser.family is BrowserFamily.FIREFOX:
+            response = as_firefox_reads(response, exchange.response_headers, exchange.http_version)
         if client.cookies and b"set-cookie" in response:
             client.cookies.set_cookie(exchange.response_headers)
         subject = request_mode(request)
@@ -187,7 +190,9 @@ class Session:
                 link = self._link(client, request)
             if subject is UNDECIDED:
                 step = link.step
-                follows_cors = step is not None and (step.is_preflight or request.headers[b"origin"] == b"null")
+                follows_cors = step is not None and (
+                    step.is_preflight or (step.record is not None and step.record.mode is RequestMode.CORS)
+                )
                 subject = post_mode(request.headers, response, follows_cors=follows_cors)
         if subject.exempt is not None:
             first = self._judge_exempt(client, request, response, subject)
@@ -246,6 +251,10 @@ class Session:
                     faults = _redirect_faults(request, origin, to, redirects=0)
                 self._expect_redirect(client, request, origin, to, record=None, first_url=request.url, redirects=0)
         fault = faults[0] if faults else None
+        findings = fault_findings(faults)
+        if subject is BEACON and origin is not None:
+            missing = cors_check(origin, response, include=False)[0]
+            findings = (conditional_finding("mode-unknown", missing, text(origin)),)
         return Verdict(
             flow_id=exchange.id,
             timestamp=exchange.started,
@@ -260,7 +269,7 @@ class Session:
             outcome=Outcome.BLOCKED if fault else Outcome.EXEMPT,
             devtools_error=devtools_error(fault, preflight=False) if fault else None,
             failed_parameter=fault.parameter if fault else None,
-            findings=fault_findings(faults),
+            findings=findings,
             note=subject.exempt or "",
             page=text(origin if origin is not None else request.target),
             browser=client.browser.family.value,
@@ -314,25 +323,28 @@ class Session:
 
     def _judge_preflight(self, client: _Client, request: Request, response: Headers, record: Record) -> None:
         exchange, headers, family = request.exchange, request.headers, client.browser.family
-        status, fields, origin = exchange.status or 0, exchange.response_headers, record.origin
+        status, origin = exchange.status or 0, record.origin
         method = headers[b"access-control-request-method"]
         asked = headers.get(b"access-control-request-headers", b"")
         unsafe = tuple([name.strip().lower() for name in asked.split(b",") if name.strip()])
         record.preflight_reason = cors_preflight_reason(method, unsafe)
+        own = family is BrowserFamily.FIREFOX and origin == request.target
         record.if_include = cors_preflight_fetch(
-            origin, method, unsafe, status, response, include=True, family=family, fields=fields
+            origin, method, unsafe, status, response, include=True, family=family, same_origin=own
         )
         if record.if_include:
             # Whatever passes with credentials passes without them.
             record.if_omit = cors_preflight_fetch(
-                origin, method, unsafe, status, response, include=False, family=family, fields=fields
+                origin, method, unsafe, status, response, include=False, family=family, same_origin=own
             )
+            self._learn_from_cache(client, request, record, method, unsafe)
             if record.if_omit:
                 return
         record.findings = preflight_findings(unsafe, response)
         step = Step(
             flow_id=exchange.id,
             record=record,
+            started=exchange.started,
             answered=exchange.answered,
             # Firefox sends the preflight of a redirect-tainted request with the real origin, the request with `null`.
             origins=(origin, b"null") if family is BrowserFamily.FIREFOX else (origin,),
@@ -346,7 +358,7 @@ class Session:
         client.follow_ups.expect(record.url, step)
         if record.if_include:
             self._unfollowed.append((client, step))
-        kept = permission(exchange.id, method, response, exchange.answered, family)
+        kept = permission(record, method, response, family)
         if kept is not None:
             key = (origin, record.url)
             entries = client.permissions.setdefault(key, [])
@@ -358,8 +370,7 @@ class Session:
     def _judge_actual(
         self, client: _Client, request: Request, response: Headers, record: Record, *, preflighted: bool
     ) -> None:
-        exchange, headers, family = request.exchange, request.headers, client.browser.family
-        fields, origin = exchange.response_headers, record.origin
+        exchange, headers, origin = request.exchange, request.headers, record.origin
         checked = response
         if exchange.status == 304 and (b"if-none-match" in headers or b"if-modified-since" in headers):
             # The browser checks the headers of the response that it stored, overlaid with those of the 304.
@@ -372,8 +383,8 @@ class Session:
             client.stored[record.url] = response
             client.stored.move_to_end(record.url)
             _bound(client.stored, STORED)
-        include = cors_check(origin, checked, include=True, family=family, fields=fields)
-        omit = cors_check(origin, checked, include=False, family=family) if include else ()
+        include = cors_check(origin, checked, include=True)
+        omit = cors_check(origin, checked, include=False) if include else ()
         if exchange.status in REDIRECT_STATUS and b"location" in response:
             record.kind = Kind.REDIRECT
             story = record.story
@@ -399,6 +410,23 @@ class Session:
             else:
                 record.preflight_reason = "not in this traffic: answered before, or in the browser's preflight cache"
 
+    def _learn_from_cache(
+        self, client: _Client, request: Request, record: Record, method: bytes, unsafe: tuple[bytes, ...]
+    ) -> None:
+        """Learn from a preflight that a warm cache would have spared an uncredentialed request.
+
+        An entry never serves a request with more credentials than it was asked for with (the `credentials` of a cache
+        entry, https://fetch.spec.whatwg.org/#cache-match), and Firefox keeps the two apart altogether.
+        """
+        if not record.is_open or _bypasses_cache(request):
+            return
+        for entry in client.permissions.get((record.origin, record.url), ()):
+            if entry.expires >= request.exchange.started and entry.covers(method, unsafe, client.browser.family):
+                if entry.story.credentials is Credentials.OMIT:
+                    words = "the preflight cache would have spared it, had it been without credentials"
+                    self._evidences.learn(record.story, Evidence(Credentials.INCLUDE, Strength.STRONG, words))
+                return
+
     # ------------------------------------------------------------------ follow-ups
 
     def _expect_redirect(
@@ -419,6 +447,7 @@ class Session:
         step = Step(
             flow_id=exchange.id,
             record=record,
+            started=exchange.started,
             answered=exchange.answered,
             origins=(following, origin) if tainted_in_firefox else (following,),
             method=method_after_redirect(exchange.method, exchange.status or 0),
@@ -462,12 +491,8 @@ class Session:
 
     @staticmethod
     def _could_be_cached(client: _Client, request: Request, candidates: list[Step]) -> bool:
-        """Tell whether the preflight cache may have let a request go, so that it need not follow any candidate.
-
-        A fetch in cache mode "no-store" or "reload", which shows as Cache-Control: no-cache, always asks anew.
-        """
-        headers = request.headers
-        if headers.get(b"cache-control") == b"no-cache" and headers.get(b"pragma") == b"no-cache":
+        """Tell whether the preflight cache may have let a request go, so that it need not follow any candidate."""
+        if _bypasses_cache(request):
             return False
         covering = client.covering(request)
         own = {step.flow_id for step in candidates}
@@ -558,6 +583,15 @@ class Session:
         settled = dict.fromkeys(self._evidences.settled)
         self._evidences.settled = []
         return [_verdict(record) for record in settled if record is not besides]
+
+
+def _bypasses_cache(request: Request) -> bool:
+    """Tell a request that asks anew whatever the preflight cache holds, by what its cache mode puts on the wire.
+
+    "no-store" and "reload" send `no-cache`, "no-cache" sends `max-age=0` (which Firefox's preflight cache ignores),
+    https://fetch.spec.whatwg.org/#http-network-or-cache-fetch; browsers put the same on the preflight.
+    """
+    return request.headers.get(b"cache-control") in (b"no-cache", b"max-age=0")
 
 
 def _redirect_faults(request: Request, origin: bytes | None, to: Target, *, redirects: int) -> Faults:
