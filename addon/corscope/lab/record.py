@@ -35,6 +35,7 @@ from corscope.lab.answers import RESULTS_PATH, origins
 from corscope.lab.cdp import Heard, listen
 from corscope.lab.lab_addon import request_origin
 from corscope.lab.scenarios import HTTP, HTTPS, LOCALHOST, Web
+from corscope.lab.score import MITMDUMP, truths_in
 from corscope.lab.truth import Outcome, Seen, Truth, truths
 
 LIMIT = 600.0
@@ -174,7 +175,7 @@ def _drive(kind: Kind, executable: Path, visit: Visit, only: str, folder: Path) 
 def _start_proxy(port: int, folder: Path) -> subprocess.Popen[bytes]:
     package = Path(__file__).parent.parent.parent
     command = [
-        str(Path(sys.executable).with_name("mitmdump")),
+        *MITMDUMP,
         *("-q", "--listen-host", "127.0.0.1", "--listen-port", str(port)),
         *("--set", f"confdir={folder / 'ca'}", "--set", "connection_strategy=lazy"),
         *("--set", f"cors_lab_results={folder / 'results.jsonl'}"),
@@ -255,9 +256,7 @@ def _lines(fields: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]
 
 def _lent(path: Path) -> Iterator[Truth]:
     if path.exists():
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            for line in file:
-                yield Truth(**json.loads(line))
+        yield from (Truth(**line) for line in truths_in(path))
 
 
 def _write(path: Path, flows: Iterable[http.HTTPFlow], lines: Iterable[Truth]) -> int:

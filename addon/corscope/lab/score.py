@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 ADDON_ROOT = Path(__file__).parent.parent.parent
+MITMDUMP = (sys.executable, "-c", "from mitmproxy.tools.main import mitmdump; mitmdump()")
+"""Starts mitmdump wherever this Python keeps its programs."""
 RECORDINGS = ADDON_ROOT.parent / "tests" / "recordings"
 
 
@@ -113,7 +115,7 @@ def verdicts(recording: Path, options: Iterable[str] = ()) -> dict[str, Mapping[
         flows, report = Path(folder, "flows.mitm"), Path(folder, "report.jsonl")
         flows.write_bytes(lzma.decompress(recording.read_bytes()))
         command = [
-            str(Path(sys.executable).with_name("mitmdump")),
+            *MITMDUMP,
             *("-q", "-nr", str(flows), "-s", str(ADDON_ROOT / "cors_addon.py")),
             *("--set", f"confdir={folder}", "--set", f"cors_report={report}"),
             *(part for option in options for part in ("--set", option)),

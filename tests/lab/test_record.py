@@ -1,0 +1,62 @@
+"""Recording with the installed browsers, on a small part of the table."""
+
+from __future__ import annotations
+
+import lzma
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mitmproxy import http
+from mitmproxy.io import FlowReader
+
+from corscope.lab import record
+from corscope.lab.score import recordings, truth_of, truths_in
+
+
+def endings(recording: Path, prefix: str) -> dict[tuple[str, int, str, bool], tuple[str, str]]:
+    """Verdict and reason by what was asked, for the tags that start with a prefix."""
+    return {
+        (line["tag"], line["credentials"], line["url"].split("/")[2], line["initiator"]): (
+            line["verdict"],
+            line["reason"],
+        )
+        for line in truths_in(truth_of(recording))
+        if line["tag"].startswith(prefix)
+    }
+
+
+def flows(recording: Path) -> Iterator[http.HTTPFlow]:
+    with lzma.open(recording) as file:
+        for flow in FlowReader(file).stream():
+            assert isinstance(flow, http.HTTPFlow)
+            yield flow
+
+
+@pytest.mark.timeout(300)
+def test_browsers_still_do_what_the_recordings_say(
+    tmp_path: Path, chromium: Path, firefox: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert record.main(["--web", "https", "--only", "status/", "--into", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    made = recordings(tmp_path)
+    assert [path.name for path in made] == ["chromium-https.mitm.xz", "firefox-https.mitm.xz"]
+    for path in made:
+        name = path.name.removesuffix(".mitm.xz")
+        assert f"{name}: 140 steps" in said
+        kept = next(one for one in recordings() if one.name == path.name)
+        assert endings(path, "status/") == endings(kept, "status/")
+        by_id = {flow.id: flow for flow in flows(path)}
+        for line in truths_in(truth_of(path)):
+            flow = by_id[line["flow_id"]]
+            assert (flow.request.method, flow.request.pretty_url) == (line["method"], line["url"])
+            assert flow.response is not None
+            assert not flow.response.raw_content
+
+
+def test_a_browser_that_is_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(record, "find_browsers", lambda: {"chromium": tmp_path})
+    assert record.main(["--browser", "firefox", "--into", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "record_truth: not installed: firefox\n"
