@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from builders import fields
-from corscope.cookies import CAPACITY, REMEMBERED_SECONDS, Route, TravelLog, common_directory, is_below
+from corscope.cookies import (
+    CAPACITY,
+    COOKIES_PER_ROUTE,
+    REMEMBERED_SECONDS,
+    Route,
+    TravelLog,
+    common_directory,
+    is_below,
+)
 
 ROUTE = Route(b"https://a.test", "https", "b.test", b"cross-site")
 
@@ -103,6 +111,13 @@ def test_the_oldest_route_is_forgotten_first() -> None:
         travels.travelled(ROUTE._replace(host=f"h{number}.test"), ["sid"], "/", 1000.0, f"flow-{number}")
     assert travels.expected(ROUTE._replace(host="h0.test"), "/", 1001.0) is None
     assert travels.expected(ROUTE._replace(host="h1.test"), "/", 1001.0) == ("sid", "flow-1")
+
+
+def test_the_cookie_seen_longest_ago_is_forgotten_first() -> None:
+    travels = log("/", "first", "second")
+    travels.travelled(ROUTE, ["first"], "/", 1001.0, "flow-2")
+    travels.travelled(ROUTE, [f"c{number}" for number in range(COOKIES_PER_ROUTE - 1)], "/", 1002.0, "flow-3")
+    assert travels.expected(ROUTE, "/", 1003.0) == ("first", "flow-2")
 
 
 @pytest.mark.parametrize(

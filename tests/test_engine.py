@@ -7,6 +7,8 @@ import pytest
 from builders import fields
 from corscope.engine import (
     Fault,
+    Headers,
+    as_firefox_reads,
     cors_check,
     cors_preflight_fetch,
     cors_preflight_reason,
@@ -45,11 +47,18 @@ type Lines = list[tuple[str, str]]
 ORIGIN = b"https://a.test"
 
 
-def check(lines: Lines, *, include: bool, family: BrowserFamily = CHROMIUM, origin: bytes = ORIGIN) -> list[str]:
-    """Returns the ids of the faults that a CORS check finds."""
+def read(lines: Lines, family: BrowserFamily = CHROMIUM, http: int = 1) -> Headers:
+    """Returns the combined headers as a browser reads them."""
     given = fields(lines)
-    faults = cors_check(origin, pick(given, READ), include=include, family=family, fields=given)
-    return [fault.id for fault in faults]
+    headers = pick(given, READ)
+    return as_firefox_reads(headers, given, http) if family is FIREFOX else headers
+
+
+def check(
+    lines: Lines, *, include: bool, family: BrowserFamily = CHROMIUM, http: int = 1, origin: bytes = ORIGIN
+) -> list[str]:
+    """Returns the ids of the faults that a CORS check finds."""
+    return [fault.id for fault in cors_check(origin, read(lines, family, http), include=include)]
 
 
 def allow_origin(*values: str) -> Lines:
@@ -161,6 +170,23 @@ def test_allow_credentials(values: tuple[str, ...], chromium: bool, firefox: boo
 
 
 @pytest.mark.parametrize(
+    ("values", "http", "faults"),
+    [
+        pytest.param(("https://a.test", ""), 1, [MULTIPLE], id="over HTTP/1 an empty line counts"),
+        pytest.param(("https://a.test", ""), 2, [], id="over HTTP/2 it is dropped"),
+        pytest.param(("", "*", ""), 2, [], id="wherever it is"),
+        pytest.param(("https://a.test", "https://a.test", ""), 2, [MULTIPLE], id="a second value is not"),
+        pytest.param(("https://a.test, ",), 2, [MULTIPLE], id="nor an empty member of a list"),
+        pytest.param(("", ""), 2, [INVALID], id="nothing is left of empty lines alone"),
+    ],
+)
+def test_firefox_drops_empty_lines(values: tuple[str, ...], http: int, faults: list[str]) -> None:
+    assert check(allow_origin(*values), include=False, family=FIREFOX, http=http) == faults
+    if not faults:
+        assert check(allow_origin(*values), include=False, family=CHROMIUM, http=http) == [MULTIPLE]
+
+
+@pytest.mark.parametrize(
     ("lines", "include", "faults"),
     [
         pytest.param(allow_origin("null"), False, [], id="null for an opaque origin"),
@@ -189,7 +215,7 @@ def test_all_faults_are_listed_in_the_browsers_order(lines: Lines, faults: list[
 
 def test_a_fault_says_what_the_browser_says() -> None:
     headers = {b"access-control-allow-origin": b"https://z.test", b"access-control-allow-credentials": b"no"}
-    faults = cors_check(ORIGIN, headers, include=True, family=CHROMIUM)
+    faults = cors_check(ORIGIN, headers, include=True)
     assert faults == (
         Fault(MISMATCH, "https://z.test", {"value": "https://z.test", "origin": "https://a.test"}),
         Fault(NOT_TRUE, "no", {"value": "no", "origin": "https://a.test"}),
@@ -218,13 +244,14 @@ def ask(
     status: int = 204,
     family: BrowserFamily = CHROMIUM,
     origin: Lines | None = None,
+    same_origin: bool = False,
 ) -> list[str]:
     """Returns the ids of the faults that a preflight finds; its CORS check passes unless `origin` says otherwise."""
     good = [("Access-Control-Allow-Origin", "https://a.test"), ("Access-Control-Allow-Credentials", "true")]
-    given = fields([*(good if origin is None else origin), *lines])
+    given = read([*(good if origin is None else origin), *lines], family)
     unsafe = tuple(name.encode() for name in names.split(",") if name)
     faults = cors_preflight_fetch(
-        ORIGIN, method.encode(), unsafe, status, pick(given, READ), include=include, family=family, fields=given
+        ORIGIN, method.encode(), unsafe, status, given, include=include, family=family, same_origin=same_origin
     )
     return [fault.id for fault in faults]
 
@@ -355,6 +382,12 @@ def test_every_fault_of_a_preflight_is_listed_in_chromiums_order() -> None:
     found = ask([("Location", "/"), *methods("b@d"), *headers("a b")], "PUT", "x-t", origin=[], status=302)
     assert found == [REDIRECTED, MISSING, BAD_METHODS, BAD_HEADERS]
     assert ask([], "PUT", "x-t,x-u", status=500) == [STATUS, METHOD, HEADER, HEADER]
+
+
+def test_firefox_checks_no_origin_on_a_preflight_to_the_pages_own() -> None:
+    """It sends one on a redirect back home."""
+    assert ask(methods("PUT"), family=FIREFOX, origin=[], same_origin=True) == []
+    assert ask([], family=FIREFOX, origin=[], same_origin=True, status=404) == [STATUS, METHOD]
 
 
 def test_a_preflights_faults_name_what_to_allow() -> None:

@@ -13,6 +13,9 @@ removed it unseen."""
 CAPACITY = 512
 """Routes remembered for one client."""
 
+COOKIES_PER_ROUTE = 256
+"""Cookies remembered of one route; browsers keep fewer for a site."""
+
 
 class Route(NamedTuple):
     """From where to where a cookie travels: the same route means the same SameSite and third-party conditions."""
@@ -55,9 +58,11 @@ class TravelLog:
             self._routes.popitem(last=False)
         path = path.partition("?")[0]
         for name in names:
-            before = known.get(name)
+            before = known.pop(name, None)
             below = path if before is None else common_directory(before.below, path)
             known[name] = _Traveller(flow_id, now, below)
+        while len(known) > COOKIES_PER_ROUTE:
+            del known[next(iter(known))]
 
     def expected(self, route: Route, path: str, now: float) -> tuple[str, str] | None:
         """Return the name and last flow of a cookie that a credentialed request on `route` to `path` would carry."""
