@@ -19,6 +19,9 @@ FOLLOW_UP_SECONDS = 10.0
 AT_ONCE_SECONDS = 0.005
 """How long an answer may be on its way to the browser while that begins something else."""
 
+CONNECTING_SECONDS = 0.5
+"""How long a request may wait for a connection on HTTP/1, where the one that it could use is taken."""
+
 CAPACITY = 2048
 """URLs of which steps are remembered; and STEPS_PER_URL of each."""
 
@@ -53,6 +56,11 @@ class Step:
     dest: bytes
     first_url: str | None
     redirects: int
+    storage_access: bool | None = None
+    """For a preflight of Firefox, whether it has the Sec-Fetch-Storage-Access header, which its request then has too."""
+    connection: str | None = None
+    multiplexed: bool = False
+    """Whether the follower need not wait for a connection (HTTP/2 and later)."""
     claimed: bool = False
     group: Group | None = None
 
@@ -66,6 +74,17 @@ class Step:
         """What is known of the step's credentials mode."""
         return self.record.story.credentials if self.record is not None else Credentials.UNKNOWN
 
+    def is_superseded_by(self, later: "Step") -> bool:
+        """Tell whether a follower of this step would have been seen before `later` began: a browser goes on at once.
+
+        That holds for uncredentialed followers, which go on the preflight's connection, or queue for it first come
+        first served; a credentialed one may have to wait for a connection of its own.
+        """
+        wait = AT_ONCE_SECONDS
+        if not self.multiplexed and (self.connection is None or self.connection != later.connection):
+            wait = CONNECTING_SECONDS
+        return self.only_omit and later.started > self.answered + wait
+
     def can_be_followed_by(self, request: Request) -> bool:
         """Tell whether `request` is what the browser would send next."""
         exchange, headers = request.exchange, request.headers
@@ -75,6 +94,8 @@ class Step:
             return False
         if self.is_preflight:
             if request.is_preflight or exchange.method != self.method:
+                return False
+            if self.storage_access not in (None, b"sec-fetch-storage-access" in headers):
                 return False
             return self.asked.issuperset(request.script_set) and self.asked.issubset(names(exchange.request_headers))
         method = headers[b"access-control-request-method"] if request.is_preflight else exchange.method
@@ -134,9 +155,9 @@ class FollowUps:
         # A hop that was itself preflighted is followed from its preflight.
         found = [step for step in found if step.is_preflight] or found
         if len(found) > 1:
-            # A browser goes on at once: had an earlier step been followed, it would have been before the later began.
-            latest = max(step.started for step in found)
-            found = [step for step in found if step.answered + AT_ONCE_SECONDS > latest]
+            if credentials is not Credentials.UNKNOWN:
+                found = [step for step in found if step.credentials is credentials] or found
+            found = [step for step in found if not any(step.is_superseded_by(other) for other in found)]
         return found
 
 

@@ -328,7 +328,8 @@ class Session:
         asked = headers.get(b"access-control-request-headers", b"")
         unsafe = tuple([name.strip().lower() for name in asked.split(b",") if name.strip()])
         record.preflight_reason = cors_preflight_reason(method, unsafe)
-        own = family is BrowserFamily.FIREFOX and origin == request.target
+        firefox = family is BrowserFamily.FIREFOX
+        own = firefox and origin == request.target
         record.if_include = cors_preflight_fetch(
             origin, method, unsafe, status, response, include=True, family=family, same_origin=own
         )
@@ -347,13 +348,16 @@ class Session:
             started=exchange.started,
             answered=exchange.answered,
             # Firefox sends the preflight of a redirect-tainted request with the real origin, the request with `null`.
-            origins=(origin, b"null") if family is BrowserFamily.FIREFOX else (origin,),
+            origins=(origin, b"null") if firefox else (origin,),
             method=method,
             asked=frozenset(unsafe),
             is_preflight=True,
             dest=record.dest,
             first_url=record.first_url,
             redirects=record.story.redirects,
+            storage_access=b"sec-fetch-storage-access" in headers if firefox and origin != b"null" else None,
+            connection=exchange.connection,
+            multiplexed=exchange.http_version > 1,
         )
         client.follow_ups.expect(record.url, step)
         if record.if_include:
@@ -456,6 +460,8 @@ class Session:
             dest=request.headers.get(b"sec-fetch-dest", b""),
             first_url=first_url,
             redirects=redirects,
+            connection=exchange.connection,
+            multiplexed=exchange.http_version > 1,
         )
         client.follow_ups.expect(to.url, step)
         if to.scheme == "http":
