@@ -165,6 +165,21 @@ def test_reasons_are_lent_where_the_other_browser_stopped_at_the_same_place() ->
     assert [(line.verdict, line.reason) for line in recording.firefox(chromium)] == [("blocked", None)]
 
 
+def test_a_lent_reason_is_taken_back_where_the_borrower_accepts_those_lines() -> None:
+    doubled = (("access-control-allow-origin", ORIGIN), ("access-control-allow-origin", ""))
+    recording = Recording()
+    for tag in ("check/origin/exact-and-empty/true", "check/origin/exact-and-empty/missing"):
+        scenario = first(tag, credentials=Credentials.INCLUDE)
+        recording.exchange(scenario, 1.0, response=doubled)
+        recording.ending(1.0, error="MultipleAllowOriginValues", parameter="x")
+        recording.outcome(scenario, False, 0.9, 1.2)
+    chromium = recording.chromium()
+    assert [line.reason for line in recording.firefox(chromium)] == ["MultipleAllowOriginValues"] * 2
+    recording.outcome(first("check/origin/exact-and-empty/true", credentials=Credentials.INCLUDE), True, 0.9, 1.2)
+    told = [(line.verdict, line.reason) for line in recording.firefox(chromium)]
+    assert told == [("allowed", None), ("blocked", None)]
+
+
 def test_same_origin_and_no_cors_are_not_subject_to_cors() -> None:
     recording = Recording()
     for tag in ("check/role/app/missing", "initiator/img/no-cors/missing", "initiator/form/navigate/missing"):

@@ -234,7 +234,8 @@ def truths(
             else:
                 lines[position] = _borrow(line, places[position], borrowed.get(key), outcome)
     known = [line for line in lines if line is not None]
-    return _mark_undecidable(known, {seen.flow_id: seen for seen in exchanges})
+    by_id = {seen.flow_id: seen for seen in exchanges}
+    return _mark_undecidable(_retract(known, borrowed, by_id), by_id)
 
 
 def _borrow(line: Truth, place: Place, other: Truth | None, outcome: Outcome) -> Truth:
@@ -247,6 +248,31 @@ def _borrow(line: Truth, place: Place, other: Truth | None, outcome: Outcome) ->
     if other.verdict == "blocked":
         return replace(line, verdict="blocked" if line.cors else None)
     return replace(line, net=other.net)
+
+
+def _retract(
+    lines: Sequence[Truth], borrowed: Mapping[tuple[str, int | None], Truth], exchanges: Mapping[str, Seen]
+) -> list[Truth]:
+    """Takes back lent reasons where the browser accepts the very header lines that the lender blocked for."""
+
+    def blamed(line: Truth, reason: str) -> tuple[str, ...]:
+        name = f"access-control-allow-{'credentials' if 'AllowCredentials' in reason else 'origin'}"
+        return tuple(value for key, value in exchanges[line.flow_id].response if key.lower() == name)
+
+    accepted = set()
+    for line in lines:
+        other = borrowed.get((line.scenario, line.step))
+        # Later hops may be accepted for other reasons than their headers.
+        if other is None or other.reason is None or line.verdict != "allowed" or line.preflight != other.preflight:
+            continue
+        if line.url.endswith("/0") and other.url.endswith("/0"):
+            accepted.add((other.reason, blamed(line, other.reason)))
+    return [
+        replace(line, reason=None, parameter=None)
+        if line.reason is not None and (line.reason, blamed(line, line.reason)) in accepted
+        else line
+        for line in lines
+    ]
 
 
 def _went_on(preflight: Seen, exchanges: Sequence[Seen]) -> bool:
