@@ -83,6 +83,11 @@ class CorsAddon:
         if "cors_grace" in updated:
             self.session.grace = parse_grace(ctx.options.cors_grace)
         if "cors_browser" in updated and ctx.options.cors_browser != self.session.browser:
+            # mitmproxy itself does not hold a value from the command line to the choices.
+            if ctx.options.cors_browser not in BROWSERS:
+                raise exceptions.OptionsError(
+                    f"cors_browser takes {', '.join(BROWSERS)}, not {ctx.options.cors_browser!r}."
+                )
             self.session = Session(browser=ctx.options.cors_browser, grace=self.session.grace)
         if "cors_report" in updated and ctx.options.cors_report != self.report_path:
             opened = open_report(ctx.options.cors_report) if ctx.options.cors_report else None
@@ -200,12 +205,19 @@ class CorsAddon:
         """Let time settle what nothing follows; a replay is at its end when no flow comes any more."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            now = time.monotonic()
-            if self.last_live > self.last_replayed:
-                self.tell(self.session.settle(time.time()))
-            elif self.last_replayed and now - self.last_replayed > 2 * TICK_SECONDS:
-                self.last_replayed = 0.0
-                self.tell(self.session.finish())
+            try:
+                self.pass_time()
+            except Exception:
+                logger.exception("corscope could not settle what waits; it goes on.")
+
+    def pass_time(self) -> None:
+        """Tell what has been settled by the time that passed."""
+        now = time.monotonic()
+        if self.last_live > self.last_replayed:
+            self.tell(self.session.settle(time.time()))
+        elif self.last_replayed and now - self.last_replayed > 2 * TICK_SECONDS:
+            self.last_replayed = 0.0
+            self.tell(self.session.finish())
 
     def write(self, verdict: Verdict) -> None:
         if self.report is None:
