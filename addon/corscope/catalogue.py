@@ -258,8 +258,8 @@ _ENTRIES = (
         id="stored-response-unknown",
         severity="warning",
         title="304: depends on the stored response",
-        why="The answer is 304 Not Modified without Access-Control-Allow-Origin, so the browser checks the headers of "
-        "the response it stored, which is not in this traffic.",
+        why="The answer is 304 Not Modified and does not repeat all CORS headers, so the browser checks those of the "
+        "response it stored, which is not in this traffic.",
         fix="Send the CORS headers on 304 answers too: Access-Control-Allow-Origin: {origin}",
         section=FETCH + "http-network-or-cache-fetch",
     ),

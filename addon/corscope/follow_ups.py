@@ -22,6 +22,10 @@ AT_ONCE_SECONDS = 0.005
 CONNECTING_SECONDS = 0.5
 """How long a request may wait for a connection on HTTP/1, where the one that it could use is taken."""
 
+UPGRADABLE = "redirect-mixed-content"
+"""The one fault that a browser may mend by itself: `upgrade-insecure-requests` or HSTS turn the http URL of a Location
+into https, without a trace on the wire."""
+
 CAPACITY = 2048
 """URLs of which steps are remembered; and STEPS_PER_URL of each."""
 
@@ -67,7 +71,7 @@ class Step:
     @property
     def only_omit(self) -> bool:
         """Whether the browser goes on from here only without credentials."""
-        return self.record is not None and bool(self.record.if_include)
+        return self.record is not None and any(fault.id != UPGRADABLE for fault in self.record.if_include)
 
     @property
     def credentials(self) -> Credentials:
@@ -97,7 +101,8 @@ class Step:
                 return False
             if self.storage_access not in (None, b"sec-fetch-storage-access" in headers):
                 return False
-            return self.asked.issuperset(request.script_set) and self.asked.issubset(names(exchange.request_headers))
+            asked = self.asked - {b"authorization"} if exchange.sanitized else self.asked
+            return self.asked.issuperset(request.script_set) and asked.issubset(names(exchange.request_headers))
         method = headers[b"access-control-request-method"] if request.is_preflight else exchange.method
         return method == self.method
 

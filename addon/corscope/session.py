@@ -35,7 +35,7 @@ from corscope.engine import (
     origin_after_redirect,
 )
 from corscope.findings import conditional_finding, devtools_error, fault_findings, preflight_findings
-from corscope.follow_ups import NO_LINK, FollowUps, Link, Step, claim
+from corscope.follow_ups import NO_LINK, UPGRADABLE, FollowUps, Link, Step, claim
 from corscope.headers import Fields, pick, text
 from corscope.model import Browser, BrowserFamily, Credentials, Exchange, Kind, Outcome, RequestMode, Verdict
 from corscope.modes import BEACON, UNDECIDED, Request, Subject, post_mode, request_mode
@@ -52,6 +52,9 @@ ACTIVITY_SECONDS = 0.5
 CLIENTS, CONNECTIONS, SITES, PERMISSIONS, STORED, BEGUN = 256, 512, 512, 1024, 1024, 2048
 """How much is remembered: clients, and of each its connections, top-level sites, preflights' permissions, stored
 responses and requests without a response. The oldest go first."""
+
+UNFOLLOWED = 4096
+"""Preflights that wait at one time for the grace time to pass; what goes first stays undecided."""
 
 PERMISSIONS_PER_URL = 16
 
@@ -114,7 +117,7 @@ class Session:
         self.browser = browser
         self.grace = grace
         self._clients: OrderedDict[str, _Client] = OrderedDict()
-        self._unfollowed: deque[tuple[_Client, Step]] = deque()
+        self._unfollowed: deque[tuple[_Client, Step]] = deque(maxlen=UNFOLLOWED)
         """Preflights that credentials would have stopped, until the grace time is over."""
         self._evidences = Evidences()
         self._now = 0.0
@@ -247,9 +250,19 @@ class Session:
             kind = Kind.REDIRECT
             to = parse_location(request.url, text(response[b"location"]))
             if to is not None and mode in (RequestMode.CORS, RequestMode.UNKNOWN):
+                first_url, redirects = request.url, 0
+                # Only hops on the page's own origin lead to another one there that is exempt.
+                before = [
+                    step for step in client.follow_ups.candidates(request, Credentials.UNKNOWN) if step.record is None
+                ]
+                if before:
+                    before[0].claimed = True
+                    first_url, redirects = before[0].first_url or request.url, before[0].redirects
                 if mode is RequestMode.CORS:
-                    faults = _redirect_faults(request, origin, to, redirects=0)
-                self._expect_redirect(client, request, origin, to, record=None, first_url=request.url, redirects=0)
+                    faults = _redirect_faults(request, origin, to, redirects=redirects)
+                self._expect_redirect(
+                    client, request, origin, to, record=None, first_url=first_url, redirects=redirects + 1
+                )
         fault = faults[0] if faults else None
         findings = fault_findings(faults)
         if subject is BEACON and origin is not None:
@@ -381,8 +394,9 @@ class Session:
             stored = client.stored.get(record.url)
             if stored is not None:
                 checked = {**stored, **response}
-            elif b"access-control-allow-origin" not in response:
-                record.stored_unknown = True
+            else:
+                both = {b"access-control-allow-origin", b"access-control-allow-credentials"}
+                record.stored_unknown = not response.keys() >= both
         elif b"etag" in response or b"last-modified" in response:
             client.stored[record.url] = response
             client.stored.move_to_end(record.url)
@@ -398,8 +412,7 @@ class Session:
                 then: Faults = (Fault("redirect-location", "", {"location": location}),)
             else:
                 then = _redirect_faults(request, origin, to, redirects=story.redirects)
-            # HSTS may turn the http URL of a Location into https, without a trace on the wire.
-            if to is not None and not omit and (not then or then[0].id == "redirect-mixed-content"):
+            if to is not None and not omit and (not then or then[0].id == UPGRADABLE):
                 first_url = record.first_url or record.url
                 count = story.redirects + 1
                 self._expect_redirect(client, request, origin, to, record=record, first_url=first_url, redirects=count)
@@ -475,12 +488,16 @@ class Session:
         maybe_none = candidates[0].is_preflight and self._could_be_cached(client, request, candidates)
         link = claim(candidates, maybe_none=maybe_none)
         for step in link.followed:
-            if step.only_omit and step.record is not None:
+            record = step.record
+            if record is None:
+                continue
+            if record.if_omit and record.if_omit[0].id == UPGRADABLE:
+                record.if_omit, record.if_include = (), record.if_include[:-1]
+                self._evidences.settled.append(record)
+            if step.only_omit:
                 what = "preflight" if step.is_preflight else "redirect"
                 words = f"the {what} was followed, although credentials would have stopped it"
-                self._evidences.learn(step.record.story, Evidence(Credentials.OMIT, Strength.CERTAIN, words))
-                if step.record.if_omit and step.record.if_omit[0].id == "redirect-mixed-content":
-                    step.record.if_omit = step.record.if_include = ()
+                self._evidences.learn(record.story, Evidence(Credentials.OMIT, Strength.CERTAIN, words))
         return link
 
     @staticmethod
@@ -629,7 +646,7 @@ def _verdict(record: Record) -> Verdict:
     findings = record.findings
     fault: Fault | None = None
     settled = True
-    if record.stored_unknown:
+    if record.stored_unknown and faults and faults[0].id in ("allow-origin-missing", "allow-credentials-not-true"):
         outcome = Outcome.CONDITIONAL
         findings = (conditional_finding("stored-response-unknown", None, text(record.origin)), *findings)
     elif include and not omit and credentials is Credentials.UNKNOWN:

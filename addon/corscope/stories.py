@@ -71,7 +71,7 @@ class Record:
     first_url: str | None = None
     """Where the redirect chain began, None outside one."""
     stored_unknown: bool = False
-    """A 304 whose stored response is not in the traffic."""
+    """A 304 that leaves CORS headers to the stored response, which is not in the traffic."""
 
     @property
     def is_open(self) -> bool:
