@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def test_browsers_still_do_what_the_recordings_say(
     assert [path.name for path in made] == ["chromium-https.mitm.xz", "firefox-https.mitm.xz"]
     for path in made:
         name = path.name.removesuffix(".mitm.xz")
-        assert f"{name}: 140 steps" in said
+        assert re.search(rf"^{name} \((Chrome|Firefox)/\d+\): 140 steps", said, re.MULTILINE)
         kept = next(one for one in recordings() if one.name == path.name)
         assert endings(path, "status/") == endings(kept, "status/")
         by_id = {flow.id: flow for flow in flows(path)}
@@ -60,3 +61,9 @@ def test_a_browser_that_is_missing_is_named(
     monkeypatch.setattr(record, "find_browsers", lambda: {"chromium": tmp_path})
     assert record.main(["--browser", "firefox", "--into", str(tmp_path)]) == 1
     assert capsys.readouterr().err == "record_truth: not installed: firefox\n"
+
+
+def test_a_part_of_the_table_never_replaces_the_kept_recordings(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        record.main(["--only", "status/"])
+    assert "--into" in capsys.readouterr().err

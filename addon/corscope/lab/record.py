@@ -14,6 +14,7 @@ import io
 import json
 import lzma
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -79,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--into", metavar="FOLDER", type=Path, default=Path("tests/recordings"), help="where to write")
     parser.add_argument("--keep", action="store_true", help="keep the raw files, and say where")
     said = parser.parse_args(arguments)
+    if said.only and said.into == parser.get_default("into"):
+        parser.error("--only makes partial recordings, which must not replace the kept ones: say --into FOLDER")
     found = find_browsers()
     kinds: list[Kind] = [kind for kind in ("chromium", "firefox") if not said.browser or kind in said.browser]
     if missing := [kind for kind in kinds if kind not in found]:
@@ -124,7 +127,7 @@ def _record(kind: Kind, executable: Path, visit: Visit, only: str, into: Path, k
             lent,
         )
         size = _write(into / name, flows, lines)
-        _tell(name, took, len(flows), outcomes, lines, size)
+        _tell(f"{name} ({_product(flows)})", took, len(flows), outcomes, lines, size)
     finally:
         if keep:
             print(f"{name}: raw files in {folder}")
@@ -272,6 +275,12 @@ def _write(path: Path, flows: Iterable[http.HTTPFlow], lines: Iterable[Truth]) -
     truth = path.with_name(path.name + ".truth.jsonl.gz")
     truth.write_bytes(gzip.compress(said.encode(), mtime=0))
     return recording.stat().st_size + truth.stat().st_size
+
+
+def _product(flows: Sequence[http.HTTPFlow]) -> str:
+    """The browser's name and major version, from its User-Agent."""
+    agent = flows[0].request.headers.get("user-agent", "") if flows else ""
+    return (re.search(r"(?:Chrome|Firefox)/\d+", agent) or re.match(r"[^ ]*", agent) or [""])[0]
 
 
 def _tell(

@@ -1,0 +1,283 @@
+"""Makes the README's picture: scripts/picture.
+
+A real mitmweb with the addon serves a little shop; a real Chromium runs the shop's page through it. Then the same
+Chromium opens mitmweb's own page, past the proxy, and the debugger takes its picture. Nothing on it is retouched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+from corscope.browsers import BrowserFailure, find_browsers, launch
+from corscope.lab.shop import ANSWERS, API, HOME
+
+ROOT: Final = Path(__file__).parents[3]
+PICTURE: Final = ROOT / "docs" / "mitmweb.png"
+MITMWEB: Final = (sys.executable, "-c", "from mitmproxy.tools.main import mitmweb; mitmweb()")
+"""Starts mitmweb wherever this Python keeps its programs."""
+
+WIDTH: Final = 1400
+HEIGHT: Final = 800
+LIST_WIDTH: Final = 800
+"""Where the splitter is dragged to, so that neither addresses nor headers are cut off."""
+TELLING: Final = f"{API}/api/cart"
+"""The flow that is selected."""
+LIMIT: Final = 30.0
+"""Seconds that one step may take."""
+
+
+class PictureFailure(Exception):
+    """No picture can be made; the message is one line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A flow as mitmweb's list shows it."""
+
+    method: str
+    path: str
+    """What mitmweb calls so: the whole URL."""
+    mark: str
+    status: str
+    comment: str
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Makes the picture that the command line asks for."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/picture",
+        description="Makes the README's picture: a real mitmweb with the addon, as a real Chromium shows it.",
+        epilog="Needs Chromium, Chrome or Edge, and a font with emoji for mitmweb's marks (on Debian and Ubuntu,"
+        " fonts-noto-color-emoji).",
+    )
+    parser.add_argument("--output", metavar="PATH", type=Path, default=PICTURE, help="where to write (docs/mitmweb.png)")
+    said = parser.parse_args(arguments)
+    executable = find_browsers().get("chromium")
+    if executable is None:
+        print("picture: no Chromium was found: install Chromium, Chrome or Edge", file=sys.stderr)
+        return 1
+    try:
+        make(executable, said.output)
+    except (PictureFailure, BrowserFailure, OSError) as fault:
+        print(f"picture: {fault}", file=sys.stderr)
+        return 1
+    print(said.output)
+    return 0
+
+
+def make(executable: Path, output: Path) -> list[Row]:
+    """Writes the picture and returns the flows that are listed on it. Raises PictureFailure, BrowserFailure, OSError."""
+    folder = Path(tempfile.mkdtemp(prefix="corscope-picture-"))
+    try:
+        with Mitmweb(folder) as mitmweb, launch(
+            "chromium",
+            executable,
+            "about:blank",
+            proxy_port=mitmweb.port,
+            ca_file=folder / "ca" / "mitmproxy-ca-cert.pem",
+            headless=True,
+            remote_debugging=True,
+        ) as browser:
+            assert browser.debugger_url is not None
+            rows, png = asyncio.run(_photograph(browser.debugger_url, mitmweb.page))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_bytes(png)
+    return rows
+
+
+# -- mitmweb -----------------------------------------------------------------------------------------------------------
+
+
+class Mitmweb:
+    """A mitmweb with the addon that serves the shop. A context manager, which ends it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._said = folder / "mitmweb.txt"
+        options = {"confdir": folder / "ca", "connection_strategy": "lazy", "web_open_browser": "false"}
+        command = [*MITMWEB, "--listen-host", "127.0.0.1", "--listen-port", "0", "--web-port", str(_free_port())]
+        for name, value in options.items():
+            command += ["--set", f"{name}={value}"]
+        command += ["-s", str(ROOT / "addon" / "cors_addon.py"), "-s", str(Path(__file__).with_name("shop.py"))]
+        with self._said.open("wb") as output:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "PYTHONPATH": str(ROOT / "addon"), "PYTHONUNBUFFERED": "1"},
+            )
+        try:
+            self.port = int(self._wait_for(r"proxy listening at 127\.0\.0\.1:(\d+)"))
+            self.page = self._wait_for(r"Web server listening at (http://\S+)")
+            """The address of mitmweb's own page, with the token that opens it."""
+        except BaseException:
+            self._end()
+            raise
+
+    def _wait_for(self, pattern: str) -> str:
+        deadline = time.monotonic() + LIMIT
+        while time.monotonic() < deadline:
+            said = self._said.read_text(encoding="utf-8", errors="replace")
+            if found := re.search(pattern, said):
+                return found[1]
+            if self._process.poll() is not None:
+                raise PictureFailure(f"mitmweb ended at once: {' '.join(said.split()[-40:])}")
+            time.sleep(0.05)
+        raise PictureFailure(f"mitmweb did not start within {LIMIT:.0f} s")
+
+    def _end(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> Mitmweb:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+
+def _free_port() -> int:
+    """mitmweb can't be asked which port it took, so that one is looked for."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+# -- Chromium's debugger -----------------------------------------------------------------------------------------------
+
+
+class Debugger:
+    """Asks Chromium's debugger one thing after another; what it tells unasked is passed over."""
+
+    def __init__(self, connection: WebSocketClientConnection) -> None:
+        self._connection = connection
+        self._number = 0
+
+    async def call(self, method: str, session: str | None = None, **parameters: object) -> dict[str, Any]:
+        """Returns a command's result. Raises PictureFailure with what the browser said if it failed."""
+        self._number += 1
+        message: dict[str, object] = {"id": self._number, "method": method, "params": parameters}
+        if session is not None:
+            message["sessionId"] = session
+        await self._connection.write_message(json.dumps(message))
+        while True:
+            said = await asyncio.wait_for(self._connection.read_message(), LIMIT)
+            if said is None:
+                raise PictureFailure("the browser closed its debugger")
+            answer: dict[str, Any] = json.loads(said)
+            if answer.get("id") != self._number:
+                continue
+            if "error" in answer:
+                raise PictureFailure(f"the browser refused {method}: {answer['error'].get('message')}")
+            result: dict[str, Any] = answer["result"]
+            return result
+
+    async def open(self, **context: object) -> Tab:
+        """Opens an empty tab."""
+        target = await self.call("Target.createTarget", url="about:blank", **context)
+        attached = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        return Tab(self, attached["sessionId"])
+
+
+class Tab:
+    """A tab of the browser."""
+
+    def __init__(self, debugger: Debugger, session: str) -> None:
+        self._debugger = debugger
+        self._session = session
+
+    async def call(self, method: str, **parameters: object) -> dict[str, Any]:
+        """Returns a command's result."""
+        return await self._debugger.call(method, self._session, **parameters)
+
+    async def evaluate(self, expression: str) -> Any:  # noqa: ANN401 - whatever JSON it is
+        """Returns the value of JavaScript in the page; None if it fails, as while a page is being loaded."""
+        answer = await self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        return None if "exceptionDetails" in answer else answer["result"].get("value")
+
+    async def wait_for(self, what: str, expression: str) -> Any:  # noqa: ANN401
+        """Returns the value of JavaScript as soon as it is true. Raises PictureFailure when that takes too long."""
+        deadline = time.monotonic() + LIMIT
+        while time.monotonic() < deadline:
+            if value := await self.evaluate(expression):
+                return value
+            await asyncio.sleep(0.1)
+        raise PictureFailure(f"{what} did not come within {LIMIT:.0f} s")
+
+    async def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Moves the mouse with its button down."""
+        for kind, (x, y), button in (
+            ("mouseMoved", start, "none"),
+            ("mousePressed", start, "left"),
+            ("mouseMoved", end, "left"),
+            ("mouseReleased", end, "left"),
+        ):
+            await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, clickCount=1)
+
+
+# -- the picture -------------------------------------------------------------------------------------------------------
+
+ROWS: Final = """[...document.querySelectorAll(".flow-table tbody tr:has(td)")].map((row) => {
+  const text = (name) => row.querySelector(`.col-${name}`).textContent;
+  const mark = row.querySelector(".marker").textContent;
+  return {method: text("method"), path: text("path").slice(mark.length), mark, status: text("status"),
+    comment: text("comment")};
+})"""
+"""The flows that the page lists. The mark stands in the column of the path, before it."""
+
+
+async def _photograph(debugger_url: str, page: str) -> tuple[list[Row], bytes]:
+    connection = await websocket_connect(debugger_url, max_message_size=1 << 28)
+    try:
+        debugger = Debugger(connection)
+        shop = await debugger.open()
+        await shop.call("Page.navigate", url=HOME)
+        await shop.wait_for("the end of the shop's page", "document.title.endsWith('all is tried')")
+        # Past the proxy, which would list this page's requests too.
+        context = await debugger.call("Target.createBrowserContext", proxyServer="direct://")
+        tab = await debugger.open(browserContextId=context["browserContextId"])
+        return await _look(tab, page)
+    finally:
+        connection.close()
+
+
+async def _look(tab: Tab, page: str) -> tuple[list[Row], bytes]:
+    await tab.call("Emulation.setDeviceMetricsOverride", width=WIDTH, height=HEIGHT, deviceScaleFactor=1, mobile=False)
+    await tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "light"}])
+    await tab.call("Emulation.setScrollbarsHidden", hidden=True)
+    await tab.call("Page.navigate", url=page)
+    await tab.wait_for("the list of flows", f"{ROWS}.length === {len(ANSWERS)}")
+    await tab.evaluate(f"""[...document.querySelectorAll(".flow-table tr")].find(
+        (row) => row.querySelector("td.col-path")?.textContent.endsWith("{TELLING}")).click()""")
+    await tab.wait_for("the flow's details", "document.querySelector('.flow-detail nav')")
+    rows = [Row(**row) for row in await tab.evaluate(ROWS)]
+    taken = await tab.call("Page.captureScreenshot", format="png")
+    return rows, base64.b64decode(taken["data"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
