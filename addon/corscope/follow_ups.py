@@ -66,6 +66,8 @@ class Step:
     multiplexed: bool = False
     """Whether the follower need not wait for a connection (HTTP/2 and later)."""
     claimed: bool = False
+    given_up: bool = False
+    """Whether only the time that passed told that nothing follows: a late follower still proves the contrary."""
     group: Group | None = None
 
     @property
@@ -152,11 +154,14 @@ class FollowUps:
         if not steps:
             return []
         found = [step for step in steps if step.can_be_followed_by(request)]
+        late = [step for step in found if step.given_up]
         if credentials is Credentials.INCLUDE:
             found = [step for step in found if not step.only_omit]
         elif credentials is Credentials.OMIT:
             found = [step for step in found if step.credentials is not Credentials.INCLUDE]
         found = [step for step in found if not (step.only_omit and step.credentials is Credentials.INCLUDE)]
+        if not found and credentials is not Credentials.INCLUDE:
+            found = late
         # A hop that was itself preflighted is followed from its preflight.
         found = [step for step in found if step.is_preflight] or found
         if len(found) > 1:

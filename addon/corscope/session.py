@@ -527,6 +527,7 @@ class Session:
             return
         if group is not None and (group.claims or group.uncertain):
             return
+        step.given_up = True
         words = "without credentials the preflight would have passed, yet nothing followed it"
         self._evidences.learn(record.story, Evidence(Credentials.INCLUDE, Strength.STRONG, words))
 

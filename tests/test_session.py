@@ -1,0 +1,1170 @@
+"""The session: what exchanges prove of each other, over preflights, redirects, connections, cookies and time."""
+
+from __future__ import annotations
+
+import gc
+from collections import OrderedDict, deque
+from dataclasses import fields as dataclass_fields
+from dataclasses import is_dataclass, replace
+from typing import Any
+
+import pytest
+
+from builders import (
+    ALLOW_CREDENTIALS,
+    ALLOW_HEADERS,
+    ALLOW_METHODS,
+    ALLOW_ORIGIN,
+    ANY,
+    GOOD,
+    MAX_AGE,
+    PAGE,
+    STORAGE_ACCESS,
+    Talk,
+    exchange,
+    ids,
+    judged,
+    preflight,
+)
+from corscope import session as session_module
+from corscope.model import Credentials, Exchange, Kind, Outcome, RequestMode, Severity, Verdict
+from corscope.session import Session
+
+INCLUDE, OMIT, UNKNOWN = Credentials.INCLUDE, Credentials.OMIT, Credentials.UNKNOWN
+ALLOWED, BLOCKED, CONDITIONAL, EXEMPT = Outcome.ALLOWED, Outcome.BLOCKED, Outcome.CONDITIONAL, Outcome.EXEMPT
+
+URL = "https://b.test/x"
+NEUTRAL: dict[str, Any] = {"browser": "firefox", "http": 2}
+"""A browser of which neither a connection nor a missing Sec-Fetch-Storage-Access tells anything."""
+SAME_SITE = "https://api.a.test/x"
+"""Where a missing Sec-Fetch-Storage-Access tells nothing."""
+
+PUT_ANY = {**ANY, ALLOW_METHODS: "*", ALLOW_HEADERS: "*"}
+"""Lets a preflight pass, unless it is for a credentialed request."""
+PUT_GOOD = {**GOOD, ALLOW_METHODS: "PUT, DELETE", ALLOW_HEADERS: "x-t"}
+"""Lets it pass either way."""
+
+
+# ---------------------------------------------------------------------- one exchange
+
+
+@pytest.mark.parametrize("status", [200, 204, 206, 300, 400, 401, 403, 404, 405, 429, 500, 502, 503])
+def test_the_status_of_an_actual_response_does_not_matter(status: int) -> None:
+    assert judged(exchange(f"GET {URL}", status=status, response=GOOD)).outcome is ALLOWED
+    verdict = judged(exchange(f"GET {URL}", status=status))
+    assert (verdict.outcome, verdict.devtools_error) == (BLOCKED, "MissingAllowOriginHeader")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_status_without_location_is_an_ordinary_answer(status: int) -> None:
+    verdict = judged(exchange(f"GET {URL}", status=status, response=GOOD))
+    assert (verdict.outcome, verdict.kind) == (ALLOWED, Kind.ACTUAL)
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://b.test:8443/x", "https://a.test"),
+        ("https://a.test:8443/x", "https://a.test"),
+        ("https://a.test/x", "http://a.test"),
+        ("http://localhost:8000/x", "http://localhost:3000"),
+        ("http://127.0.0.1:8000/x", "http://localhost:8000"),
+        ("http://[::1]:8000/x", "http://[::1]:3000"),
+        ("https://xn--bcher-kva.test/x", "https://xn--8ca.test"),
+        ("https://b.test/x", "null"),
+    ],
+)
+def test_origins_of_all_kinds(url: str, origin: str) -> None:
+    good = {ALLOW_ORIGIN: origin, ALLOW_CREDENTIALS: "true"}
+    verdict = judged(exchange(f"GET {url}", origin=origin, response=good))
+    assert (verdict.outcome, verdict.origin, verdict.url) == (ALLOWED, origin, url)
+    assert judged(exchange(f"GET {url}", origin=origin, response={ALLOW_ORIGIN: "https://z.test"})).outcome is BLOCKED
+
+
+def test_a_verdict_says_all_that_is_known() -> None:
+    one = exchange(f"GET {URL}?q=1", headers={"Cookie": "sid=1"}, response=ANY, at=5.0, flow="f-1")
+    verdict = judged(one)
+    assert verdict == Verdict(
+        flow_id="f-1",
+        timestamp=5.0,
+        method="GET",
+        url="https://b.test/x?q=1",
+        status=200,
+        kind=Kind.ACTUAL,
+        mode=RequestMode.CORS,
+        origin=PAGE,
+        credentials=INCLUDE,
+        credentials_evidence=("cookie header: sid",),
+        outcome=BLOCKED,
+        devtools_error="WildcardOriginNotAllowed",
+        failed_parameter="",
+        findings=verdict.findings,
+        page=PAGE,
+        dest=b"empty",
+        accept=b"*/*",
+        browser="chromium",
+    )
+    assert ids(verdict) == ["allow-origin-wildcard-with-credentials", "allow-credentials-not-true"]
+    assert {finding.severity for finding in verdict.findings} == {Severity.ERROR}
+
+
+def test_a_plain_post_that_may_be_a_form_is_conditional() -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    verdict = judged(exchange("POST http://b.test/x", headers=form))
+    assert (verdict.outcome, verdict.mode, ids(verdict)) == (CONDITIONAL, RequestMode.UNKNOWN, ["mode-unknown"])
+    passing = judged(exchange("POST http://b.test/x", headers=form, response=GOOD))
+    assert (passing.outcome, passing.mode) == (ALLOWED, RequestMode.UNKNOWN)
+
+
+def test_the_proxys_own_answer_is_named_as_the_cause() -> None:
+    verdict = judged(exchange(f"GET {URL}", status=502, proxy_made=True))
+    assert (verdict.outcome, ids(verdict)) == (BLOCKED, ["allow-origin-missing", "proxy-error"])
+
+
+@pytest.mark.parametrize(
+    ("browser", "outcome"), [("auto", ALLOWED), ("chromium", ALLOWED), ("firefox", ALLOWED), ("spec", BLOCKED)]
+)
+def test_the_rules_of_a_browser_can_be_chosen(browser: str, outcome: Outcome) -> None:
+    response = {ALLOW_ORIGIN: "*", ALLOW_HEADERS: "*"}
+    asked = preflight(URL, "GET", "authorization", response={**response, ALLOW_ORIGIN: PAGE, ALLOW_CREDENTIALS: "true"})
+    talk = Talk(Session(browser=browser))
+    talk.take(talk.session.judge(asked))
+    talk.say(f"GET {URL}", headers={"Authorization": "Bearer x"}, response=ANY, at=asked.answered + 0.001)
+    assert talk[asked.id].outcome is outcome
+
+
+# ---------------------------------------------------------------------- 304
+
+
+CONDITIONAL_GET = {"If-None-Match": '"1"'}
+
+
+def stored(talk: Talk, response: dict[str, str]) -> None:
+    talk.say(f"GET {URL}", response={**response, "ETag": '"1"'})
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "outcome"),
+    [
+        pytest.param(GOOD, {}, ALLOWED, id="the stored headers are kept"),
+        pytest.param(GOOD, GOOD, ALLOWED, id="and may be repeated"),
+        pytest.param(GOOD, {ALLOW_ORIGIN: "https://z.test"}, BLOCKED, id="what the 304 says replaces them"),
+        pytest.param({ALLOW_ORIGIN: "https://z.test"}, GOOD, ALLOWED, id="for the better, too"),
+        pytest.param({}, {}, BLOCKED, id="what was not there is not there"),
+        pytest.param(None, GOOD, ALLOWED, id="nothing is stored, but the 304 says it all"),
+        pytest.param(None, {ALLOW_ORIGIN: "https://z.test"}, BLOCKED, id="nothing is stored, and the 304 is wrong"),
+        pytest.param(None, {}, CONDITIONAL, id="nothing is stored, and the 304 says nothing"),
+    ],
+)
+def test_a_304_is_checked_on_the_stored_headers(
+    before: dict[str, str] | None, now: dict[str, str], outcome: Outcome
+) -> None:
+    talk = Talk()
+    if before is not None:
+        stored(talk, before)
+    flow = talk.say(f"GET {URL}", headers=CONDITIONAL_GET, status=304, response=now)
+    assert talk[flow].outcome is outcome
+    if outcome is CONDITIONAL:
+        assert ids(talk[flow]) == ["stored-response-unknown"]
+
+
+def test_a_304_that_nobody_asked_for_is_checked_by_itself() -> None:
+    talk = Talk()
+    stored(talk, GOOD)
+    assert talk[talk.say(f"GET {URL}", status=304)].outcome is BLOCKED
+    assert talk[talk.say(f"GET {URL}", status=304, response=GOOD)].outcome is ALLOWED
+
+
+def test_stored_responses_belong_to_one_client_and_one_url() -> None:
+    talk = Talk()
+    stored(talk, GOOD)
+    for line, client in ((f"GET {URL}", "other"), (f"GET {URL}?q", "chromium")):
+        flow = talk.say(line, client=client, headers=CONDITIONAL_GET, status=304)
+        assert talk[flow].outcome is CONDITIONAL
+
+
+def test_a_304_may_lean_on_the_stored_allow_credentials() -> None:
+    """It names the right origin; whether the stored response allows credentials is not in this traffic."""
+    flow = exchange(
+        f"GET {URL}", headers={**CONDITIONAL_GET, "Cookie": "a=1"}, status=304, response={ALLOW_ORIGIN: PAGE}
+    )
+    assert judged(flow).outcome is CONDITIONAL
+
+
+# ---------------------------------------------------------------------- preflight and actual request
+
+
+def test_a_preflight_that_passes_either_way_is_allowed_at_once() -> None:
+    talk = Talk(defaults=NEUTRAL)
+    flow = talk.ask(URL, response=PUT_GOOD)
+    talk.wait(100)
+    talk.end()
+    assert (talk.first[flow].outcome, talk[flow].outcome, talk[flow].kind) == (ALLOWED, ALLOWED, Kind.PREFLIGHT)
+
+
+def test_a_preflight_that_fails_either_way_is_blocked_at_once() -> None:
+    talk = Talk(defaults=NEUTRAL)
+    flow = talk.ask(URL, status=404)
+    assert (talk[flow].outcome, talk[flow].devtools_error) == (BLOCKED, "PreflightMissingAllowOriginHeader")
+
+
+def test_what_follows_a_preflight_proves_that_it_passed() -> None:
+    talk = Talk(defaults=NEUTRAL)
+    asked = talk.ask(URL, response=PUT_ANY)
+    assert (talk[asked].outcome, talk[asked].settled) == (CONDITIONAL, False)
+    flow = talk.say(f"PUT {URL}", response=ANY)
+    assert talk.outcomes(asked, flow) == [ALLOWED, ALLOWED]
+    assert [talk[one].credentials for one in (asked, flow)] == [OMIT, OMIT]
+    assert talk[asked].credentials_evidence == (
+        "the preflight was followed, although credentials would have stopped it",
+    )
+    assert (talk[flow].preflight, talk[asked].settled) == (asked, True)
+
+
+def test_the_verdicts_that_an_exchange_settles_come_after_its_own() -> None:
+    session = Session()
+    asked = preflight(URL, response=PUT_ANY, at=1.0, flow="asked", **NEUTRAL)
+    session.judge(asked)
+    followed = session.judge(exchange(f"PUT {URL}", response=ANY, at=1.02, flow="actual", **NEUTRAL))
+    assert [verdict.flow_id for verdict in followed] == ["actual", "asked"]
+
+
+@pytest.mark.parametrize(
+    ("after", "outcome"),
+    [pytest.param(2.9, CONDITIONAL, id="within the grace time"), pytest.param(3.1, BLOCKED, id="after it")],
+)
+def test_a_preflight_that_nothing_follows_had_credentials(after: float, outcome: Outcome) -> None:
+    talk = Talk(defaults=NEUTRAL)
+    flow = talk.ask(URL, response=PUT_ANY)
+    talk.take(talk.session.settle(talk[flow].timestamp + 0.01 + after))
+    assert talk[flow].outcome is outcome
+    if outcome is BLOCKED:
+        assert (talk[flow].credentials, talk[flow].devtools_error) == (INCLUDE, "PreflightWildcardOriginNotAllowed")
+        assert talk[flow].credentials_evidence == (
+            "without credentials the preflight would have passed, yet nothing followed it",
+        )
+
+
+def test_the_grace_time_can_be_chosen() -> None:
+    talk = Talk(Session(grace=20.0), defaults=NEUTRAL)
+    flow = talk.ask(URL, response=PUT_ANY)
+    talk.wait(19)
+    assert talk[flow].outcome is CONDITIONAL
+    talk.wait(2)
+    assert talk[flow].outcome is BLOCKED
+
+
+def test_time_passes_with_other_traffic_too() -> None:
+    talk = Talk(defaults=NEUTRAL)
+    flow = talk.ask(URL, response=PUT_ANY)
+    talk.now += 5
+    talk.say("GET https://c.test/", response=GOOD, client="other")
+    assert talk[flow].outcome is BLOCKED
+
+
+def test_what_comes_after_all_settles_it_once_more() -> None:
+    talk = Talk(defaults=NEUTRAL)
+    asked = talk.ask(URL, response=PUT_ANY)
+    talk.wait(5)
+    assert talk[asked].outcome is BLOCKED
+    flow = talk.say(f"PUT {URL}", response=ANY)
+    assert talk.outcomes(asked, flow) == [ALLOWED, ALLOWED]
+    assert talk[asked].credentials is OMIT
+
+
+def test_what_comes_much_later_is_another_request() -> None:
+    talk = Talk(defaults=NEUTRAL)
+    asked = talk.ask(URL, response=PUT_ANY)
+    talk.wait(11)
+    flow = talk.say(f"PUT {URL}", response=ANY)
+    assert talk.outcomes(asked, flow) == [BLOCKED, CONDITIONAL]
+    assert talk[flow].preflight is None
+
+
+def test_a_request_that_waits_for_its_answer_has_followed() -> None:
+    talk = Talk(defaults=NEUTRAL)
+    asked = talk.ask(URL, response=PUT_ANY)
+    slow = exchange(f"PUT {URL}", status=None, at=talk.now, flow="slow", **NEUTRAL)
+    talk.take(talk.session.begin(slow))
+    assert talk[asked].outcome is ALLOWED
+    talk.wait(60)
+    assert talk[asked].outcome is ALLOWED
+    answered = replace(slow, status=200, answered=talk.now, response_headers=((b"Access-Control-Allow-Origin", b"*"),))
+    talk.take(talk.session.judge(answered))
+    assert (talk["slow"].outcome, talk["slow"].preflight) == (ALLOWED, asked)
+
+
+def test_a_request_that_never_got_an_answer_has_followed() -> None:
+    talk = Talk(defaults=NEUTRAL)
+    asked = talk.ask(URL, response=PUT_ANY)
+    talk.say(f"PUT {URL}", status=None)
+    talk.wait(60)
+    assert talk[asked].outcome is ALLOWED
+    assert len(talk.verdicts) == 1, "without a response there is no verdict"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "outcome"),
+    [
+        pytest.param(0.0, CONDITIONAL, id="the client fell silent at once: the capture may have ended too early"),
+        pytest.param(0.4, CONDITIONAL, id="it went on for less than half a second"),
+        pytest.param(0.6, BLOCKED, id="it went on, but not with what the preflight asked for"),
+    ],
+)
+def test_the_end_of_a_capture(seconds: float, outcome: Outcome) -> None:
+    talk = Talk(defaults=NEUTRAL)
+    asked = talk.ask(URL, response=PUT_ANY)
+    if seconds:
+        talk.say("GET https://c.test/", response=GOOD, at=talk[asked].timestamp + 0.01 + seconds)
+    talk.end()
+    assert talk[asked].outcome is outcome
+
+
+def test_only_the_same_clients_activity_counts_at_the_end() -> None:
+    talk = Talk(defaults=NEUTRAL)
+    asked = talk.ask(URL, response=PUT_ANY)
+    talk.say("GET https://c.test/", response=GOOD, at=talk.now + 1, client="other")
+    talk.end()
+    assert talk[asked].outcome is CONDITIONAL
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param({"line": "PUT https://b.test/y"}, id="another URL"),
+        pytest.param({"line": "DELETE https://b.test/x"}, id="another method"),
+        pytest.param({"line": "put https://b.test/x"}, id="another case of the method"),
+        pytest.param({"origin": "https://c.test"}, id="another page"),
+        pytest.param({"client": "another"}, id="another client"),
+        pytest.param({"dest": "image"}, id="another destination"),
+        pytest.param({"headers": {"X-T": "1"}}, id="a header that was not asked for"),
+        pytest.param({"headers": {"Cookie": "a=1"}}, id="credentials, which would have stopped it"),
+        pytest.param({"at": 999.0}, id="a request from before"),
+    ],
+)
+def test_what_does_not_follow_a_preflight(given: dict[str, Any]) -> None:
+    talk = Talk(defaults=NEUTRAL)
+    asked = talk.ask(URL, response=PUT_ANY)
+    flow = talk.say(given.pop("line", f"PUT {URL}"), response=ANY, **given)
+    assert talk[flow].preflight is None
+    talk.now += 1
+    talk.say("GET https://c.test/", response=GOOD)
+    talk.wait(5)
+    assert (talk[asked].outcome, talk[asked].credentials) == (BLOCKED, INCLUDE)
+
+
+def test_a_request_carries_every_header_that_its_preflight_asked_for() -> None:
+    talk = Talk(defaults=NEUTRAL)
+    asked = talk.ask(URL, "PUT", "authorization,x-t", response=PUT_ANY)
+    without = talk.say(f"PUT {URL}", headers={"X-T": "1"}, response=ANY)
+    flow = talk.say(f"PUT {URL}", headers={"X-T": "1", "authorization": "Bearer x"}, response=ANY)
+    assert [talk[one].preflight for one in (without, flow)] == [None, asked]
+
+
+def test_a_sanitized_capture_left_authorization_out() -> None:
+    talk = Talk(defaults={**NEUTRAL, "sanitized": True})
+    asked = talk.ask(URL, "PUT", "authorization,x-t", response=PUT_ANY)
+    flow = talk.say(f"PUT {URL}", headers={"X-T": "1"}, response=ANY)
+    talk.wait(5)
+    assert talk[flow].preflight == asked
+    assert talk.outcomes(asked, flow) == [ALLOWED, ALLOWED]
+
+
+def test_a_preflight_over_plain_http() -> None:
+    """Chromium's lone Sec-Fetch-Mode on it is nothing that the actual request would repeat."""
+    talk = Talk(defaults={"origin": "http://a.test", "connection": None})
+    asked = talk.ask("http://b.test/x", headers={"Sec-Fetch-Mode": "cors"}, response=PUT_ANY)
+    flow = talk.say("PUT http://b.test/x", response=ANY)
+    assert talk.outcomes(asked, flow) == [ALLOWED, ALLOWED]
+    assert talk[flow].preflight == asked
+
+
+def test_a_preflight_settles_what_a_plain_post_is() -> None:
+    """Only a CORS request has a preflight: an upload listener asks for one even where a form could have sent it."""
+    talk = Talk(defaults={"origin": "http://a.test"})
+    asked = talk.ask("http://b.test/x", "POST", response={**GOOD, ALLOW_ORIGIN: "http://a.test"})
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    flow = talk.say("POST http://b.test/x", headers=form)
+    assert (talk[flow].outcome, talk[flow].mode, talk[flow].preflight) == (BLOCKED, RequestMode.CORS, asked)
+
+
+def test_an_actual_response_is_checked_by_itself() -> None:
+    """The preflight's headers do not serve for it."""
+    talk = Talk()
+    asked = talk.ask(URL, response=PUT_GOOD)
+    flow = talk.say(f"PUT {URL}")
+    assert talk.outcomes(asked, flow) == [ALLOWED, BLOCKED]
+    assert talk[flow].devtools_error == "MissingAllowOriginHeader"
+
+
+# ---------------------------------------------------------------------- repeated, parallel, several clients
+
+
+def test_the_same_url_again_and_again() -> None:
+    talk = Talk(defaults=NEUTRAL)
+    response = {**PUT_ANY, MAX_AGE: "0"}
+    for _ in range(5):
+        asked = talk.ask(URL, response=response)
+        flow = talk.say(f"PUT {URL}", response=ANY)
+        assert talk[flow].preflight == asked
+        assert talk.outcomes(asked, flow) == [ALLOWED, ALLOWED]
+        talk.wait(0.1)
+
+
+def parallel(talk: Talk, count: int, *, followers: int, response: dict[str, str]) -> tuple[list[str], list[str]]:
+    """Lets `count` preflights for one URL overlap, then as many requests."""
+    start = talk.now
+    asked = [talk.ask(URL, response=response, at=start + 0.001 * index, took=0.02) for index in range(count)]
+    start += 0.03
+    flows = [talk.say(f"PUT {URL}", response=ANY, at=start + 0.001 * index, took=0.02) for index in range(followers)]
+    return asked, flows
+
+
+def test_parallel_requests_that_all_went_on() -> None:
+    talk = Talk(defaults=NEUTRAL)
+    asked, flows = parallel(talk, 3, followers=3, response={**PUT_ANY, MAX_AGE: "0"})
+    assert talk.outcomes(*asked, *flows) == [ALLOWED] * 6
+    assert {talk[flow].preflight for flow in flows} == set(asked)
+
+
+def test_parallel_requests_of_which_some_did_not_go_on() -> None:
+    """Which of them had credentials can't be told; that those which went on had none, can."""
+    talk = Talk(defaults=NEUTRAL)
+    asked, flows = parallel(talk, 2, followers=1, response={**PUT_ANY, MAX_AGE: "0"})
+    talk.wait(10)
+    talk.end()
+    assert talk.outcomes(*flows) == [ALLOWED]
+    assert talk.outcomes(*asked) == [CONDITIONAL, CONDITIONAL]
+
+
+def test_parallel_preflights_of_different_requests_are_told_apart() -> None:
+    talk = Talk(defaults=NEUTRAL)
+    one = talk.ask(URL, "PUT", response=PUT_ANY, at=1000.0, took=0.02)
+    two = talk.ask(URL, "DELETE", response=PUT_ANY, at=1000.001, took=0.02)
+    second = talk.say(f"DELETE {URL}", response=ANY, at=1000.03)
+    first = talk.say(f"PUT {URL}", response=ANY, at=1000.031)
+    assert [talk[flow].preflight for flow in (first, second)] == [one, two]
+    assert talk.outcomes(one, two, first, second) == [ALLOWED] * 4
+
+
+def test_two_pages_ask_for_the_same_url() -> None:
+    talk = Talk(defaults=NEUTRAL)
+    a = talk.ask(URL, response=PUT_ANY, at=1000.0, took=0.02)
+    c = talk.ask(URL, response=PUT_ANY, at=1000.001, took=0.02, origin="https://c.test")
+    of_c = talk.say(f"PUT {URL}", response=ANY, at=1000.03, origin="https://c.test")
+    talk.wait(10)
+    assert talk[of_c].preflight == c
+    assert talk.outcomes(a, c, of_c) == [BLOCKED, ALLOWED, ALLOWED]
+
+
+def test_two_browsers_ask_for_the_same_url() -> None:
+    talk = Talk(defaults=NEUTRAL)
+    one = talk.ask(URL, response=PUT_ANY, at=1000.0, took=0.02, client="one")
+    two = talk.ask(URL, response=PUT_ANY, at=1000.001, took=0.02, client="two")
+    of_two = talk.say(f"PUT {URL}", response=ANY, at=1000.03, client="two")
+    talk.wait(10)
+    assert talk[of_two].preflight == two
+    assert talk.outcomes(one, two, of_two) == [BLOCKED, ALLOWED, ALLOWED]
+
+
+CLIENT_STORIES = {
+    "cookies": [("GET", {"headers": {"Cookie": "a=1"}, "response": GOOD}), ("GET", {"response": ANY})],
+    "preflight": [("OPTIONS", {"response": PUT_ANY}), ("PUT", {"response": ANY})],
+    "connection": [("GET", {"headers": {STORAGE_ACCESS: "none"}, "response": ANY}), ("GET", {"response": ANY})],
+    "stored": [
+        ("GET", {"response": {**GOOD, "ETag": '"1"'}}),
+        ("GET", {"headers": CONDITIONAL_GET, "status": 304}),
+    ],
+    "redirect": [("GET", {"status": 302, "response": {**ANY, "Location": URL}}), ("GET", {"response": ANY})],
+}
+
+
+@pytest.mark.parametrize("story", CLIENT_STORIES)
+def test_clients_never_mix(story: str) -> None:
+    """What one client did says nothing of another, were even their connections called the same."""
+    talk = Talk(defaults={"browser": "firefox", "site": "same-site"})
+    for number, (method, given) in enumerate(CLIENT_STORIES[story]):
+        given = {**given, "client": f"client-{number}"}
+        if method == "OPTIONS":
+            talk.ask(SAME_SITE, **given)
+        else:
+            flow = talk.say(f"{method} {SAME_SITE if story != 'redirect' or number == 0 else URL}", **given)
+    verdict = talk[flow]
+    assert (verdict.outcome, verdict.credentials) == (CONDITIONAL, UNKNOWN)
+    assert (verdict.preflight, verdict.redirected_from, verdict.credentials_evidence) == (None, None, ())
+
+
+# ---------------------------------------------------------------------- connections
+
+CREDENTIALED: list[tuple[str, str, dict[str, Any]]] = [
+    ("cookies", "GET https://api.a.test/c", {"headers": {"Cookie": "a=1"}, "response": GOOD}),
+    ("storage access", "GET https://api.a.test/c", {"headers": {STORAGE_ACCESS: "none"}, "response": GOOD}),
+    (
+        "an image with cookies",
+        "GET https://api.a.test/i.png",
+        {"mode": "no-cors", "origin": None, "headers": {"Cookie": "a=1"}},
+    ),
+    ("a navigation", "GET https://api.a.test/", {"mode": "navigate", "origin": None, "dest": "document"}),
+]
+
+
+@pytest.mark.parametrize(("browser", "http"), [("chromium", 1), ("chromium", 2), ("firefox", 1)])
+@pytest.mark.parametrize(("line", "given"), [pytest.param(line, given, id=name) for name, line, given in CREDENTIALED])
+@pytest.mark.parametrize("later", [False, True], ids=["known before", "known after"])
+def test_a_connection_of_credentialed_requests(
+    browser: str, http: int, line: str, given: dict[str, Any], later: bool
+) -> None:
+    talk = Talk(defaults={"browser": browser, "http": http, "site": "same-site"})
+    if not later:
+        talk.say(line, **given)
+    flow = talk.say(f"GET {SAME_SITE}", response=ANY)
+    if later:
+        assert talk[flow].outcome is CONDITIONAL
+        talk.say(line, **given)
+    assert (talk[flow].outcome, talk[flow].credentials) == (BLOCKED, INCLUDE)
+    assert talk[flow].credentials_evidence[0].startswith("on a connection that the browser keeps for credentialed")
+
+
+@pytest.mark.parametrize(("browser", "http"), [("chromium", 1), ("chromium", 2), ("firefox", 1)])
+@pytest.mark.parametrize("later", [False, True], ids=["known before", "known after"])
+def test_a_connection_of_preflights(browser: str, http: int, later: bool) -> None:
+    talk = Talk(defaults={"browser": browser, "http": http, "site": "same-site"})
+    if not later:
+        talk.ask("https://api.a.test/p", response=PUT_GOOD)
+    flow = talk.say(f"GET {SAME_SITE}", response=ANY)
+    if later:
+        assert talk[flow].outcome is CONDITIONAL
+        talk.ask("https://api.a.test/p", response=PUT_GOOD)
+    assert (talk[flow].outcome, talk[flow].credentials) == (ALLOWED, OMIT)
+
+
+@pytest.mark.parametrize(("browser", "http"), [("firefox", 2), ("safari", 1), ("safari", 2)])
+def test_where_connections_tell_nothing(browser: str, http: int) -> None:
+    """Firefox mixes on HTTP/2; of other browsers nothing is known."""
+    talk = Talk(defaults={"browser": browser, "http": http, "site": "same-site"})
+    talk.ask("https://api.a.test/p", response=PUT_GOOD, connection="1")
+    talk.say("GET https://api.a.test/c", headers={"Cookie": "a=1"}, response=GOOD, connection="2")
+    flows = [
+        talk.say(f"GET {SAME_SITE}/{one}", response=ANY, connection=one, origin="https://c.a.test") for one in "12"
+    ]
+    assert talk.outcomes(*flows) == [CONDITIONAL, CONDITIONAL]
+
+
+def test_connections_are_told_apart() -> None:
+    talk = Talk(defaults={"site": "same-site"})
+    talk.say("GET https://api.a.test/c", headers={"Cookie": "a=1"}, response=GOOD, connection="1")
+    talk.ask("https://api.a.test/p", response=PUT_GOOD, connection="2")
+    flows = [talk.say("GET https://api.a.test/f", response=ANY, connection=one) for one in ("1", "2", "3", None)]
+    assert talk.outcomes(*flows) == [BLOCKED, ALLOWED, CONDITIONAL, CONDITIONAL]
+
+
+def test_a_connection_that_carried_both_says_nothing() -> None:
+    talk = Talk(defaults={"site": "same-site"})
+    talk.say("GET https://api.a.test/c", headers={"Cookie": "a=1"}, response=GOOD)
+    talk.ask("https://api.a.test/p", response=PUT_GOOD)
+    flow = talk.say(f"GET {SAME_SITE}", response=ANY)
+    talk.say("GET https://api.a.test/d", headers={"Cookie": "a=1"}, response=GOOD)
+    assert (talk[flow].outcome, talk[flow].credentials_evidence) == (CONDITIONAL, ())
+
+
+def test_what_a_request_carries_outweighs_its_connection() -> None:
+    talk = Talk(defaults={"site": "same-site"})
+    talk.ask("https://api.a.test/p", response=PUT_GOOD)
+    flow = talk.say(f"GET {SAME_SITE}", headers={"Cookie": "a=1"}, response=ANY)
+    assert (talk[flow].outcome, talk[flow].credentials) == (BLOCKED, INCLUDE)
+
+
+def test_what_a_connection_learns_reaches_every_request_on_it() -> None:
+    talk = Talk(defaults={"site": "same-site"})
+    flows = [talk.say(f"GET https://api.a.test/{number}", response=ANY) for number in range(20)]
+    assert talk.outcomes(*flows) == [CONDITIONAL] * 20
+    talk.say("GET https://api.a.test/c", headers={"Cookie": "a=1"}, response=GOOD)
+    assert talk.outcomes(*flows) == [BLOCKED] * 20
+
+
+def test_what_one_request_proves_reaches_the_others_on_its_connection() -> None:
+    """A followed redirect that credentials would have stopped makes its connection an uncredentialed one."""
+    talk = Talk(defaults={"site": "same-site"})
+    before = talk.say("GET https://api.a.test/f", response=ANY)
+    hop = talk.say(f"GET {SAME_SITE}", status=302, response={**ANY, "Location": "/y"})
+    talk.say("GET https://api.a.test/y", response=GOOD, connection="2")
+    assert talk.outcomes(before, hop) == [ALLOWED, ALLOWED]
+
+
+# ---------------------------------------------------------------------- cookies that travel
+
+
+def test_a_cookie_that_travelled_before_is_missed() -> None:
+    talk = Talk(defaults=NEUTRAL)
+    talk.say(f"GET {URL}", headers={"Cookie": "sid=1"}, response=GOOD)
+    flow = talk.say(f"GET {URL}", response=ANY)
+    assert (talk[flow].outcome, talk[flow].credentials) == (ALLOWED, OMIT)
+    assert talk[flow].credentials_evidence == ("no cookie sid, which travelled on this route before (flow flow-1)",)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param({"line": "GET https://b.test/y"}, id="another path, for which the cookie may not be"),
+        pytest.param({"line": "GET https://c.test/x"}, id="another host"),
+        pytest.param({"line": "GET http://b.test/x"}, id="another scheme"),
+        pytest.param({"origin": "https://z.test"}, id="another page"),
+        pytest.param({"site": "same-site"}, id="another relation of page and host"),
+        pytest.param({"origin": "null"}, id="an opaque origin"),
+        pytest.param({"sanitized": True}, id="a capture without cookies"),
+        pytest.param({"client": "other"}, id="another client"),
+        pytest.param({"at": 1400.0}, id="minutes later"),
+    ],
+)
+def test_a_cookie_that_need_not_travel_is_not_missed(given: dict[str, Any]) -> None:
+    talk = Talk(defaults=NEUTRAL)
+    talk.say(f"GET {URL}", headers={"Cookie": "sid=1"}, response=GOOD)
+    assert talk[talk.say(given.pop("line", f"GET {URL}"), response=ANY, **given)].credentials is UNKNOWN
+
+
+@pytest.mark.parametrize("by", ["a CORS response", "an ordinary response", "an ordinary response that is passed by"])
+def test_a_cookie_that_was_removed_is_not_missed(by: str) -> None:
+    talk = Talk(defaults=NEUTRAL)
+    talk.say(f"GET {URL}", headers={"Cookie": "sid=1"}, response=GOOD)
+    removal = {"Set-Cookie": "sid=; Max-Age=0"}
+    if by == "a CORS response":
+        talk.say("GET https://b.test/logout", response={**GOOD, **removal})
+    else:
+        one = exchange("GET https://b.test/logout", mode="no-cors", origin=None, response=removal, **NEUTRAL)
+        if by == "an ordinary response":
+            talk.take(talk.session.judge(one))
+        else:
+            assert pass_by(talk.session, one)
+    assert talk[talk.say(f"GET {URL}", response=ANY)].credentials is UNKNOWN
+
+
+def test_cookies_of_redirected_requests_do_not_count() -> None:
+    """A redirect changes which cookies travel."""
+    talk = Talk(defaults=NEUTRAL)
+    talk.say(
+        "GET https://b.test/start", headers={STORAGE_ACCESS: "none"}, status=302, response={**GOOD, "Location": "/x"}
+    )
+    hop = talk.say(f"GET {URL}", headers={"Cookie": "sid=1"}, response=GOOD)
+    assert talk[hop].redirected_from == "flow-1"
+    assert talk[talk.say(f"GET {URL}", response=ANY)].credentials is UNKNOWN
+
+
+def test_cookies_of_ordinary_requests_do_not_count() -> None:
+    """The page's own site may well send cookies that a cross-site request does not carry."""
+    talk = Talk(defaults=NEUTRAL)
+    talk.say(f"GET {URL}", mode="no-cors", origin=None, headers={"Cookie": "sid=1"})
+    assert talk[talk.say(f"GET {URL}", response=ANY)].credentials is UNKNOWN
+
+
+# ---------------------------------------------------------------------- redirects
+
+
+def hop(location: str, response: dict[str, str] | None = None) -> dict[str, Any]:
+    return {"status": 302, "response": {**(GOOD if response is None else response), "Location": location}}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_each_hop_is_checked_before_it_is_followed(status: int) -> None:
+    talk = Talk()
+    flow = talk.say(f"GET {URL}", status=status, response={"Location": "/y"})
+    assert (talk[flow].kind, talk[flow].outcome, talk[flow].devtools_error) == (
+        Kind.REDIRECT,
+        BLOCKED,
+        "MissingAllowOriginHeader",
+    )
+    other = talk.say("GET https://b.test/y", response=GOOD)
+    assert talk[other].redirected_from is None, "a hop that fails is not followed"
+
+
+@pytest.mark.parametrize(
+    ("chain", "origins"),
+    [
+        pytest.param(["https://a.test/1", "https://b.test/2"], [None, PAGE], id="away from home"),
+        pytest.param(["https://b.test/1", "https://b.test/2"], [PAGE, PAGE], id="within another origin"),
+        pytest.param(["https://b.test/1", "https://a.test/2"], [PAGE, "null"], id="back home"),
+        pytest.param(["https://b.test/1", "https://c.test/2"], [PAGE, "null"], id="to a third origin"),
+        pytest.param(
+            ["https://b.test/1", "https://c.test/2", "https://b.test/3"], [PAGE, "null", "null"], id="and back"
+        ),
+        pytest.param(
+            ["https://a.test/1", "https://b.test/2", "https://a.test/3"], [None, PAGE, "null"], id="there and back"
+        ),
+        pytest.param(["https://b.test/1", "https://b.test:8443/2"], [PAGE, "null"], id="to another port"),
+        pytest.param(["https://b.test/1", "https://api.b.test/2"], [PAGE, "null"], id="to a subdomain"),
+    ],
+)
+@pytest.mark.parametrize("browser", ["chromium", "firefox"])
+def test_chains_are_joined(chain: list[str], origins: list[str | None], browser: str) -> None:
+    talk = Talk(defaults={"browser": browser})
+    flows = []
+    for index, (url, origin) in enumerate(zip(chain, origins, strict=True)):
+        good = {ALLOW_ORIGIN: origin or "", ALLOW_CREDENTIALS: "true"}
+        given = hop(chain[index + 1], good) if index + 1 < len(chain) else {"response": good}
+        flows.append(talk.say(f"GET {url}", origin=origin, **given))
+    assert [talk[flow].redirected_from for flow in flows] == [None, *flows[:-1]]
+    assert [talk[flow].outcome for flow in flows] == [EXEMPT if origin is None else ALLOWED for origin in origins]
+    assert [talk[flow].kind for flow in flows] == [Kind.REDIRECT] * (len(flows) - 1) + [Kind.ACTUAL]
+    assert talk[flows[-1]].first_url == chain[0]
+
+
+@pytest.mark.parametrize(
+    ("response", "outcome"),
+    [
+        pytest.param({ALLOW_ORIGIN: "null", ALLOW_CREDENTIALS: "true"}, ALLOWED, id="null"),
+        pytest.param(ANY, ALLOWED, id="a wildcard"),
+        pytest.param(GOOD, BLOCKED, id="the page's real origin"),
+        pytest.param({}, BLOCKED, id="nothing, as if it were still the page's own"),
+    ],
+)
+def test_after_a_detour_home_is_a_foreign_place(response: dict[str, str], outcome: Outcome) -> None:
+    talk = Talk()
+    talk.say(f"GET {URL}", **hop("https://a.test/y", ANY))
+    flow = talk.say("GET https://a.test/y", origin="null", response=response)
+    assert talk[flow].outcome is outcome
+    assert talk[flow].redirected_from == "flow-1"
+
+
+@pytest.mark.parametrize(
+    ("location", "url"),
+    [
+        ("/y", "https://b.test/y"),
+        ("y?q#part", "https://b.test/y?q"),
+        ("?q", "https://b.test/x?q"),
+        ("//b.test/y", "https://b.test/y"),
+        ("https://B.test:443/a/../y z", "https://b.test/y%20z"),
+        ("https://b.test//y", "https://b.test//y"),
+    ],
+)
+def test_locations_are_resolved(location: str, url: str) -> None:
+    talk = Talk()
+    first = talk.say(f"GET {URL}", **hop(location))
+    assert talk[talk.say(f"GET {url}", response=GOOD)].redirected_from == first
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "then"),
+    [("POST", 302, "GET"), ("POST", 307, "POST"), ("PUT", 303, "GET"), ("PUT", 302, "PUT"), ("GET", 301, "GET")],
+)
+def test_the_method_of_the_next_hop(method: str, status: int, then: str) -> None:
+    talk = Talk()
+    first = talk.say(f"{method} {URL}", status=status, response={**GOOD, "Location": "/y"})
+    wrong = talk.say("DELETE https://b.test/y", response=GOOD)
+    right = talk.say(f"{then} https://b.test/y", response=GOOD)
+    assert [talk[flow].redirected_from for flow in (wrong, right)] == [None, first]
+
+
+def test_a_followed_redirect_had_no_credentials_that_would_have_stopped_it() -> None:
+    talk = Talk(defaults=NEUTRAL)
+    first = talk.say(f"GET {URL}", **hop("/y", ANY))
+    assert talk[first].outcome is CONDITIONAL
+    then = talk.say("GET https://b.test/y", response=ANY)
+    assert talk.outcomes(first, then) == [ALLOWED, ALLOWED]
+    assert talk[first].credentials_evidence == (
+        "the redirect was followed, although credentials would have stopped it",
+    )
+
+
+def test_a_redirect_that_nothing_follows_stays_open() -> None:
+    """`redirect: "error"`, `"manual"`, a content security policy: many things stop a fetch there."""
+    talk = Talk(defaults=NEUTRAL)
+    first = talk.say(f"GET {URL}", **hop("/y", ANY))
+    talk.now += 1
+    talk.say("GET https://c.test/", response=GOOD)
+    talk.wait(10)
+    talk.end()
+    assert talk[first].outcome is CONDITIONAL
+
+
+def test_credentials_on_one_hop_are_credentials_on_all() -> None:
+    """Firefox says no Storage-Access after a redirect that taints the origin."""
+    talk = Talk(defaults=NEUTRAL)
+    first = talk.say(f"GET {URL}", headers={"Cookie": "a=1"}, **hop("https://c.test/y"))
+    then = talk.say("GET https://c.test/y", origin="null", response=ANY)
+    assert (talk[then].outcome, talk[then].credentials, talk[then].redirected_from) == (BLOCKED, INCLUDE, first)
+    assert talk[then].credentials_evidence == ("cookie header: a",)
+
+
+def test_credentials_on_a_later_hop_settle_the_earlier_ones() -> None:
+    talk = Talk(defaults=NEUTRAL)
+    start = talk.say("GET https://b.test/w", **hop("/x"))
+    first = talk.say(f"GET {URL}", **hop("/y"))
+    then = talk.say("GET https://b.test/y", headers={"Cookie": "a=1"}, response=GOOD)
+    again = talk.say("GET https://b.test/w", response=GOOD)
+    assert [talk[flow].redirected_from for flow in (start, first, then, again)] == [None, start, first, None]
+    assert talk[then].credentials is INCLUDE
+
+
+def test_a_request_with_credentials_does_not_follow_a_hop_that_stopped_them() -> None:
+    talk = Talk(defaults=NEUTRAL)
+    first = talk.say(f"GET {URL}", **hop("/y", ANY))
+    other = talk.say("GET https://b.test/y", headers={"Cookie": "a=1"}, response=GOOD)
+    assert (talk[other].redirected_from, talk[first].outcome) == (None, CONDITIONAL)
+
+
+@pytest.mark.parametrize("browser", ["chromium", "firefox"])
+def test_a_redirect_after_a_preflight_is_preflighted_again(browser: str) -> None:
+    talk = Talk(defaults={"browser": browser})
+    asked = talk.ask(URL, response=PUT_GOOD)
+    first = talk.say(f"PUT {URL}", status=307, response={**GOOD, "Location": "/y"})
+    again = talk.ask("https://b.test/y", response=PUT_GOOD)
+    then = talk.say("PUT https://b.test/y", response=GOOD)
+    assert talk.outcomes(asked, first, again, then) == [ALLOWED] * 4
+    assert (talk[first].preflight, talk[first].redirected_from) == (asked, None)
+    assert (talk[again].preflight, talk[again].redirected_from) == (None, first)
+    assert (talk[then].preflight, talk[then].redirected_from) == (again, first)
+
+
+def test_the_preflight_of_a_hop_that_needs_none_any_more() -> None:
+    """Firefox asks even after Content-Type is gone, and shows no reason."""
+    talk = Talk(defaults={"browser": "firefox"})
+    talk.ask(URL, "POST", "content-type", response={**GOOD, ALLOW_HEADERS: "content-type"})
+    first = talk.say(f"POST {URL}", headers={"Content-Type": "application/json"}, **hop("/y"))
+    again = talk.ask("https://b.test/y", "GET", response=GOOD)
+    then = talk.say("GET https://b.test/y", response=GOOD)
+    assert (talk[again].redirected_from, talk[then].preflight, talk[then].redirected_from) == (first, again, first)
+
+
+def test_a_tainted_hop_is_preflighted_with_null_in_chromium() -> None:
+    null = {ALLOW_ORIGIN: "null", ALLOW_METHODS: "PUT"}
+    talk = Talk()
+    talk.ask(URL, response=PUT_GOOD)
+    talk.say(f"PUT {URL}", status=307, response={**GOOD, "Location": "https://c.test/y"})
+    asked = talk.ask("https://c.test/y", origin="null", response=null)
+    flow = talk.say("PUT https://c.test/y", origin="null", response=null)
+    assert talk.outcomes(asked, flow) == [ALLOWED, ALLOWED]
+    assert talk[flow].preflight == asked
+
+
+def test_and_with_the_real_origin_in_firefox() -> None:
+    talk = Talk(defaults={"browser": "firefox"})
+    talk.ask(URL, response=PUT_GOOD)
+    first = talk.say(f"PUT {URL}", status=307, response={**GOOD, "Location": "https://c.test/y"})
+    asked = talk.ask("https://c.test/y", origin=PAGE, response=PUT_GOOD)
+    flow = talk.say("PUT https://c.test/y", origin="null", response={ALLOW_ORIGIN: "null", ALLOW_CREDENTIALS: "true"})
+    assert talk.outcomes(asked, flow) == [ALLOWED, ALLOWED]
+    assert (talk[asked].redirected_from, talk[flow].preflight) == (first, asked)
+
+
+@pytest.mark.parametrize(
+    ("location", "finding", "error"),
+    [
+        ("https://u:p@b.test/y", "redirect-with-user-info", "RedirectContainsCredentials"),
+        ("https://u@c.test/y", "redirect-with-user-info", "RedirectContainsCredentials"),
+        ("https://u:p@a.test/y", "redirect-with-user-info", "RedirectContainsCredentials"),
+        ("data:text/plain,hi", "redirect-scheme", None),
+        ("https://b.test:port/", "redirect-location", None),
+        ("http://b.test/y", "redirect-mixed-content", None),
+    ],
+)
+def test_targets_that_are_never_followed(location: str, finding: str, error: str | None) -> None:
+    verdict = judged(exchange(f"GET {URL}", **hop(location)))
+    assert (verdict.outcome, verdict.kind, ids(verdict)) == (BLOCKED, Kind.REDIRECT, [finding])
+    assert verdict.devtools_error == error
+    assert verdict.failed_parameter == ("" if error else None)
+
+
+@pytest.mark.parametrize(
+    ("location", "origin"),
+    [
+        pytest.param("http://localhost:8080/y", PAGE, id="localhost is trustworthy"),
+        pytest.param("http://b.test/y", "http://a.test", id="a plain page may go to a plain target"),
+    ],
+)
+def test_targets_that_are_no_mixed_content(location: str, origin: str) -> None:
+    good = {ALLOW_ORIGIN: origin, ALLOW_CREDENTIALS: "true"}
+    assert judged(exchange(f"GET {URL}", origin=origin, **hop(location, good))).outcome is ALLOWED
+
+
+def test_a_redirect_from_home_to_user_info_is_blocked_though_home_is_exempt() -> None:
+    verdict = judged(
+        exchange("GET https://a.test/x", origin=None, site="same-origin", **hop("https://u:p@b.test/", {}))
+    )
+    assert (verdict.outcome, verdict.devtools_error) == (BLOCKED, "RedirectContainsCredentials")
+    within = judged(exchange("GET https://a.test/x", origin=None, site="same-origin", **hop("https://u:p@a.test/", {})))
+    assert within.outcome is EXEMPT
+
+
+@pytest.mark.parametrize("headers", [{}, {"Cookie": "a=1"}], ids=["without cookies", "with cookies"])
+def test_a_target_that_was_upgraded_to_https_is_no_mixed_content(headers: dict[str, str]) -> None:
+    """`upgrade-insecure-requests` turns http into https without a trace on the wire."""
+    talk = Talk(defaults=NEUTRAL)
+    first = talk.say(f"GET {URL}", headers=headers, **hop("http://b.test/y"))
+    then = talk.say("GET https://b.test/y", headers=headers, response=GOOD)
+    assert talk.outcomes(first, then) == [ALLOWED, ALLOWED]
+    assert talk[then].redirected_from == first
+    assert talk[then].credentials is (INCLUDE if headers else UNKNOWN), "that it was followed tells nothing of them"
+
+
+def chain_of_redirects(talk: Talk, urls: list[str]) -> list[str]:
+    """Follows redirects over `urls`; the last one redirects, too."""
+    flows = []
+    for number, url in enumerate(urls):
+        home = url.startswith(PAGE)
+        target = urls[number + 1] if number + 1 < len(urls) else "https://b.test/over"
+        given = hop(target, {} if home else GOOD)
+        flows.append(talk.say(f"GET {url}", origin=None if home else PAGE, **given))
+    return flows
+
+
+def test_twenty_redirects_are_followed_and_no_more() -> None:
+    talk = Talk()
+    flows = chain_of_redirects(talk, [f"https://b.test/{number}" for number in range(21)])
+    assert talk.outcomes(*flows) == [ALLOWED] * 20 + [BLOCKED]
+    assert ids(talk[flows[-1]]) == ["redirect-limit"]
+    assert [talk[flow].redirected_from for flow in flows] == [None, *flows[:-1]]
+
+
+@pytest.mark.parametrize("home", [1, 3])
+def test_redirects_at_home_count(home: int) -> None:
+    talk = Talk()
+    urls = [f"https://a.test/{number}" for number in range(home)] + [
+        f"https://b.test/{number}" for number in range(home, 21)
+    ]
+    flows = chain_of_redirects(talk, urls)
+    assert talk.outcomes(*flows) == [EXEMPT] * home + [ALLOWED] * (20 - home) + [BLOCKED]
+
+
+def test_redirects_of_images_and_navigations_are_none_of_corss_business() -> None:
+    talk = Talk()
+    for mode in ("no-cors", "navigate"):
+        first = talk.say(f"GET {URL}", mode=mode, origin=None, **hop("data:text/plain,hi", {}))
+        assert talk[first].outcome is EXEMPT
+
+
+# ---------------------------------------------------------------------- what tells against what
+
+
+def test_certain_proofs_against_each_other_prove_nothing() -> None:
+    """A cookie on a request whose preflight credentials would have stopped: another proxy may have added it."""
+    talk = Talk(defaults=NEUTRAL)
+    hops = talk.say(f"GET {URL}", **hop("/y", ANY))
+    asked = talk.ask("https://b.test/y", "GET", headers={STORAGE_ACCESS: "none"}, response=GOOD)
+    assert talk[asked].redirected_from is None
+    assert talk[hops].outcome is CONDITIONAL
+
+
+def test_the_weaker_evidence_gives_way() -> None:
+    """That nothing followed is strong evidence, a cookie a certain one."""
+    talk = Talk(defaults={"site": "same-site"})
+    talk.ask("https://api.a.test/p", response=PUT_GOOD)
+    flow = talk.say(f"GET {SAME_SITE}", headers={"Cookie": "a=1"}, response=ANY)
+    assert talk[flow].credentials_evidence == ("cookie header: a",)
+
+
+def test_evidence_found_later_is_told_of_every_open_exchange_once() -> None:
+    session = Session()
+    for number in range(3):
+        one = exchange(f"GET {SAME_SITE}", response=ANY, site="same-site", at=number, flow=f"f-{number}")
+        assert [verdict.outcome for verdict in session.judge(one)] == [CONDITIONAL]
+    proof = exchange(f"GET {SAME_SITE}", headers={"Cookie": "a=1"}, response=GOOD, site="same-site", at=4, flow="proof")
+    told = session.judge(proof)
+    assert [verdict.flow_id for verdict in told] == ["proof", "f-0", "f-1", "f-2"]
+    assert [verdict.outcome for verdict in told] == [ALLOWED, BLOCKED, BLOCKED, BLOCKED]
+    assert session.settle(1e9) == session.finish() == []
+
+
+def test_exchanges_that_credentials_do_not_change_are_not_told_again() -> None:
+    session = Session()
+    session.judge(exchange(f"GET {SAME_SITE}", response=GOOD, site="same-site", flow="good"))
+    session.judge(exchange(f"GET {SAME_SITE}", site="same-site", flow="bad"))
+    told = session.judge(exchange(f"GET {SAME_SITE}", headers={"Cookie": "a=1"}, response=GOOD, flow="proof"))
+    assert [verdict.flow_id for verdict in told] == ["proof"]
+
+
+def test_clear_forgets_everything() -> None:
+    talk = Talk(defaults={"site": "same-site"})
+    talk.say("GET https://api.a.test/c", headers={"Cookie": "a=1"}, response=GOOD)
+    asked = talk.ask("https://api.a.test/p", response=PUT_ANY, connection="2")
+    talk.session.clear()
+    flow = talk.say("GET https://api.a.test/f", response=ANY, connection="1")
+    talk.wait(100)
+    talk.end()
+    assert talk.outcomes(asked, flow) == [CONDITIONAL, CONDITIONAL]
+
+
+# ---------------------------------------------------------------------- ordinary traffic
+
+
+def pass_by(session: Session, one: Exchange) -> bool:
+    return session.pass_by(
+        one.client, one.connection, one.started, one.request_headers, one.response_headers, one.status or 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "given", "passes"),
+    [
+        pytest.param("GET https://b.test/i.png", {"mode": "no-cors", "origin": None}, True, id="an image"),
+        pytest.param("GET https://a.test/api", {"origin": None, "site": "same-origin"}, True, id="a fetch at home"),
+        pytest.param("GET https://b.test/", {"origin": None, "mode": "navigate"}, False, id="a navigation"),
+        pytest.param("GET https://b.test/x", {}, False, id="a request with Origin"),
+        pytest.param("GET https://b.test/x", {"headers": {"oRIGIN": PAGE}}, False, id="in whatever case"),
+        pytest.param("GET https://a.test/x", {"origin": None, "status": 302}, False, id="a redirect"),
+        pytest.param("GET https://a.test/x", {"origin": None, "status": 304}, False, id="a 304"),
+    ],
+)
+def test_what_can_be_passed_by(line: str, given: dict[str, Any], passes: bool) -> None:
+    session = Session()
+    assert not pass_by(session, exchange(line, **given)), "a client that is not known yet has to be judged"
+    session.judge(exchange("GET https://a.test/", origin=None))
+    assert pass_by(session, exchange(line, **given)) is passes
+
+
+@pytest.mark.parametrize("header", ["Cookie", STORAGE_ACCESS])
+@pytest.mark.parametrize("later", [False, True], ids=["known before", "known after"])
+def test_what_is_passed_by_tells_of_its_connection(header: str, later: bool) -> None:
+    talk = Talk(defaults={"site": "same-site"})
+    ordinary = exchange("GET https://api.a.test/i.png", mode="no-cors", origin=None, headers={header: "none"})
+    talk.say("GET https://api.a.test/first", response=GOOD, connection="9")
+    if not later:
+        assert pass_by(talk.session, ordinary)
+    flow = talk.say(f"GET {SAME_SITE}", response=ANY)
+    if later:
+        assert talk[flow].outcome is CONDITIONAL
+        assert pass_by(talk.session, ordinary)
+        talk.take(talk.session.settle(talk.now))
+    assert (talk[flow].outcome, talk[flow].credentials) == (BLOCKED, INCLUDE)
+
+
+def test_what_is_passed_by_is_activity() -> None:
+    talk = Talk(defaults=NEUTRAL)
+    asked = talk.ask(URL, response=PUT_ANY)
+    assert pass_by(
+        talk.session, exchange("GET https://c.test/i.png", mode="no-cors", origin=None, at=talk.now + 1, **NEUTRAL)
+    )
+    talk.end()
+    assert talk[asked].outcome is BLOCKED
+
+
+# ---------------------------------------------------------------------- memory
+
+CONTAINERS = (dict, OrderedDict, list, set, deque, tuple, frozenset)
+
+
+def reachable(root: object) -> list[object]:
+    """Returns every object of the package, and every container, that `root` holds."""
+    seen: dict[int, object] = {}
+    stack = [root]
+    while stack:
+        one = stack.pop()
+        if id(one) in seen or isinstance(one, (str, bytes, int, float, type, type(gc))):
+            continue
+        if isinstance(one, CONTAINERS) or type(one).__module__.startswith("corscope"):
+            seen[id(one)] = one
+            stack += gc.get_referents(one)
+    return list(seen.values())
+
+
+def largest(root: object) -> int:
+    return max(len(one) for one in reachable(root) if isinstance(one, CONTAINERS))
+
+
+LIMIT = 4096
+"""No container of a session may hold more than its largest constant says."""
+
+
+def urls(number: int) -> Exchange:
+    """One page asks for ever new URLs, and goes no further."""
+    return preflight(f"https://b.test/{number}", response={**PUT_ANY, MAX_AGE: "86400"}, connection=None)
+
+
+def connections(number: int) -> Exchange:
+    return exchange(f"GET {SAME_SITE}", response=ANY, site="same-site", connection=str(number))
+
+
+def clients(number: int) -> Exchange:
+    return exchange(f"GET {SAME_SITE}", response=ANY, site="same-site", client=str(number))
+
+
+def one_connection(number: int) -> Exchange:
+    return exchange(f"GET https://api.a.test/{number}", response=ANY, site="same-site")
+
+
+def redirects(number: int) -> Exchange:
+    return exchange(f"GET https://b.test/{number}", **hop(f"https://b.test/to/{number}", ANY), **NEUTRAL)
+
+
+def revalidated(number: int) -> Exchange:
+    return exchange(f"GET https://b.test/{number}", response={**GOOD, "ETag": '"1"'}, **NEUTRAL)
+
+
+def navigations(number: int) -> Exchange:
+    return exchange(f"GET https://h{number}.test/", origin=None, mode="navigate", dest="document", connection=None)
+
+
+def cookie_routes(number: int) -> Exchange:
+    return exchange(f"GET https://h{number}.test/", headers={"Cookie": "a=1"}, response=GOOD, **NEUTRAL)
+
+
+def cookie_names(number: int) -> Exchange:
+    return exchange("GET https://b.test/", headers={"Cookie": f"c{number}=1"}, response=GOOD, **NEUTRAL)
+
+
+def spellings(number: int) -> Exchange:
+    return exchange(f"GET {URL}", headers={f"X-{number}": "1"}, response={**GOOD, f"X-{number}": "1"}, **NEUTRAL)
+
+
+def unanswered(number: int) -> Exchange:
+    return exchange(f"GET https://b.test/{number}", status=None, **NEUTRAL)
+
+
+FLOODS = (
+    urls,
+    connections,
+    clients,
+    one_connection,
+    redirects,
+    revalidated,
+    navigations,
+    cookie_routes,
+    cookie_names,
+    spellings,
+    unanswered,
+)
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_memory_is_bounded(flood: Any) -> None:  # noqa: ANN401
+    """Together 200,000 exchanges: what is kept of the second half is no more than of the first."""
+    session = Session()
+    count = 200_000 // len(FLOODS)
+    half = 0
+    for number in range(count):
+        one = flood(number)
+        # A hundred in a second.
+        session.judge(replace(one, id=str(number), started=number / 100, answered=number / 100 + 0.005))
+        if number == count // 2:
+            half = len(reachable(session))
+    assert largest(session) <= LIMIT
+    assert len(reachable(session)) <= half * 1.1 + 100
+
+
+def test_a_burst_is_bounded_too() -> None:
+    """All within the grace time, or with a clock that stands still."""
+    session = Session()
+    for number in range(10_000):
+        session.judge(replace(urls(number), id=str(number)))
+    assert largest(session) <= LIMIT
+
+
+def test_overlapping_requests_for_one_url_are_bounded() -> None:
+    """Two requests are always on their way, so that which follows which preflight is never quite sure."""
+    session = Session()
+    half, count = 0, 5_000
+    for number in range(count):
+        at = number * 0.02
+        asked = preflight(URL, response={**PUT_ANY, MAX_AGE: "0"}, at=at, took=0.03, flow=f"p{number}", **NEUTRAL)
+        actual = exchange(f"PUT {URL}", response=ANY, at=at + 0.0305, took=0.001, flow=f"a{number}", **NEUTRAL)
+        session.judge(asked)
+        session.judge(actual)
+        if number == count // 2:
+            half = len(reachable(session))
+    assert largest(session) <= LIMIT
+    assert len(reachable(session)) <= half * 1.1 + 100
+
+
+def test_the_constants_are_what_the_bounds_are_measured_by() -> None:
+    names = ("CLIENTS", "CONNECTIONS", "SITES", "PERMISSIONS", "STORED", "BEGUN")
+    assert all(0 < getattr(session_module, name) <= LIMIT for name in names)
+    assert is_dataclass(Exchange)
+    assert {one.name for one in dataclass_fields(Exchange)} >= {"client", "connection"}
