@@ -59,6 +59,8 @@ class Step:
     is_preflight: bool
     dest: bytes
     first_url: str | None
+    page: bytes
+    """The page's own origin."""
     redirects: int
     storage_access: bool | None = None
     """For a preflight of Firefox, whether it has the Sec-Fetch-Storage-Access header, which its request then has too."""

@@ -311,6 +311,7 @@ class Session:
             else:
                 record.redirected_from = step.flow_id
             record.first_url = step.first_url
+            record.page = step.page
             if step.redirects > story.redirects:
                 story.redirects = step.redirects
         if request.is_preflight:
@@ -367,6 +368,7 @@ class Session:
             is_preflight=True,
             dest=record.dest,
             first_url=record.first_url,
+            page=record.page or origin,
             redirects=record.story.redirects,
             storage_access=b"sec-fetch-storage-access" in headers if firefox and origin != b"null" else None,
             connection=exchange.connection,
@@ -472,6 +474,7 @@ class Session:
             is_preflight=False,
             dest=request.headers.get(b"sec-fetch-dest", b""),
             first_url=first_url,
+            page=(record.page if record is not None else b"") or (request.target if origin is None else origin),
             redirects=redirects,
             connection=exchange.connection,
             multiplexed=exchange.http_version > 1,
@@ -679,7 +682,7 @@ def _verdict(record: Record) -> Verdict:
         devtools_error=error,
         failed_parameter=fault.parameter if fault is not None and error is not None else None,
         findings=findings,
-        page=text(record.origin),
+        page=text(record.page or record.origin),
         dest=record.dest,
         accept=record.accept,
         first_url=record.first_url,

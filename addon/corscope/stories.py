@@ -68,6 +68,8 @@ class Record:
     preflight: str | None = None
     preflight_reason: str | None = None
     redirected_from: str | None = None
+    page: bytes = b""
+    """The page's own origin, which redirects hide from `origin`; empty where they do not."""
     first_url: str | None = None
     """Where the redirect chain began, None outside one."""
     stored_unknown: bool = False
