@@ -58,6 +58,11 @@ UNFOLLOWED = 4096
 
 PERMISSIONS_PER_URL = 16
 
+CONNECTIONS_PER_HOST = 8
+
+IDLE_SECONDS = 60.0
+"""After so long without a request a connection may be closed: it then no longer keeps another one to its class."""
+
 
 @dataclass(slots=True, eq=False)
 class _Client:
@@ -67,6 +72,8 @@ class _Client:
     last_started: float = 0.0
     """When its latest request began, seconds since the epoch."""
     connections: OrderedDict[str, Connection] = field(default_factory=OrderedDict)
+    hosts: OrderedDict[bytes, list[Connection]] = field(default_factory=OrderedDict)
+    """The connections to each host, by its serialized origin, where a browser may use several classes on one."""
     follow_ups: FollowUps = field(default_factory=FollowUps)
     permissions: OrderedDict[tuple[bytes, str], list[Permission]] = field(default_factory=OrderedDict)
     stored: OrderedDict[str, Headers] = field(default_factory=OrderedDict)
@@ -84,6 +91,34 @@ class _Client:
         else:
             self.connections.move_to_end(connection_id)
         return connection
+
+    def is_twin(self, connection: Connection, request: Request) -> bool:
+        """Tell whether Firefox uses another connection to the same host beside this uncredentialed one, over HTTP/2.
+
+        Firefox has one such connection for each of the two classes (the anonymous flag of nsHttpConnectionInfo), but
+        lets a class without one of its own join the other's. While two are in use, neither takes the other's requests:
+        measured, without an exception.
+        """
+        now = request.exchange.started
+        return any(
+            other is not connection
+            and other.requests > 2
+            and other.credentials is not Credentials.OMIT
+            and other.first < now < other.latest + IDLE_SECONDS
+            for other in self.hosts.get(request.target, ())
+        )
+
+    def count(self, connection: Connection, request: Request) -> None:
+        """Count a CORS request on a connection."""
+        started = request.exchange.started
+        if not connection.requests:
+            connection.first = started
+            beside = self.hosts.setdefault(request.target, [])
+            beside.append(connection)
+            del beside[:-CONNECTIONS_PER_HOST]
+            _bound(self.hosts, CONNECTIONS)
+        connection.requests += 1
+        connection.latest = max(connection.latest, started)
 
     def separates(self, exchange: Exchange) -> bool:
         """Tell whether this browser keeps credentialed and uncredentialed requests on separate connections."""
@@ -233,7 +268,7 @@ class Session:
             if len(client.top_level_sites) >= SITES:
                 client.top_level_sites.clear()
             client.top_level_sites.add(site(request.target))
-        if client.separates(exchange):
+        if exchange.connection is not None:
             what = None
             if b"cookie" in headers:
                 what = "a request with cookies"
@@ -242,7 +277,7 @@ class Session:
             elif mode is RequestMode.NAVIGATE:
                 what = "a navigation"
             if what is not None:
-                self._evidences.classify(client.connection(exchange.connection or ""), Credentials.INCLUDE, what)
+                self._evidences.classify(client.connection(exchange.connection), Credentials.INCLUDE, what)
         origin = headers.get(b"origin")
         faults: Faults = ()
         kind = Kind.ACTUAL
@@ -326,14 +361,23 @@ class Session:
             if story.undecided is None:
                 story.undecided = []
             story.undecided.append(record)
-        if client.separates(exchange):
-            connection = client.connection(exchange.connection or "")
-            if request.is_preflight:
-                if connection.credentials is not Credentials.OMIT:
-                    self._evidences.classify(connection, Credentials.OMIT, "a preflight")
-            else:
-                self._evidences.join(story, connection)
+        if exchange.connection is not None:
+            self._learn_from_connection(client, request, story, client.connection(exchange.connection))
         return record
+
+    def _learn_from_connection(self, client: _Client, request: Request, story: Story, connection: Connection) -> None:
+        """Let a request and its connection tell what is known of either, as far as the browser keeps classes apart."""
+        if request.is_preflight:
+            if connection.credentials is not Credentials.OMIT:
+                self._evidences.classify(connection, Credentials.OMIT, "a preflight")
+        elif client.separates(request.exchange):
+            self._evidences.join(story, connection)
+        elif story.credentials is not Credentials.UNKNOWN:
+            self._evidences.classify(connection, story.credentials, story.evidence[0])
+        elif connection.credentials is Credentials.OMIT and client.is_twin(connection, request):
+            self._evidences.join(story, connection)
+        if client.browser.family is BrowserFamily.FIREFOX and request.exchange.http_version > 1:
+            client.count(connection, request)
 
     def _judge_preflight(self, client: _Client, request: Request, response: Headers, record: Record) -> None:
         exchange, headers, family = request.exchange, request.headers, client.browser.family
@@ -666,6 +710,8 @@ def _verdict(record: Record) -> Verdict:
         outcome = Outcome.BLOCKED
         fault = faults[0]
         findings = fault_findings(faults, proxy_made=exchange.proxy_made) + findings
+        if credentials is Credentials.UNKNOWN and include[0].id != fault.id:
+            findings += (conditional_finding("credentials-unknown", include[0], text(record.origin)),)
     error = devtools_error(fault, preflight=record.kind is Kind.PREFLIGHT) if fault is not None else None
     return Verdict(
         flow_id=exchange.id,

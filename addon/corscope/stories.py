@@ -46,6 +46,10 @@ class Connection:
     evidence: str = ""
     mixed: bool = False
     """Both kinds were seen: something other than a browser's own connection, so it says nothing."""
+    requests: int = 0
+    """CORS requests on it, and when the first and the latest of them began, seconds since the epoch."""
+    first: float = 0.0
+    latest: float = 0.0
     waiting: deque[Story] = field(default_factory=lambda: deque(maxlen=WAITING))
 
 
