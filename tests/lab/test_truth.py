@@ -217,6 +217,23 @@ def test_what_looks_alike_and_ends_differently_is_undecidable() -> None:
     assert [line.signal for line in lines] == [None, "cookie"]
 
 
+def test_a_request_that_looks_like_the_other_mode_is_undecidable_where_its_answer_would_end_differently() -> None:
+    star, good = ((("Access-Control-Allow-Origin", value),) for value in ("*", ORIGIN))
+    recording = Recording()
+    for scenario, ok, answer, told in (
+        (first("check/origin/star/missing", credentials=Credentials.SAME_ORIGIN), True, star, {}),
+        (first("check/origin/star/missing", credentials=Credentials.INCLUDE), False, star, {"Cookie": "a=b"}),
+        # Without this one, the cookie would tell them apart.
+        (first("check/origin/echo/true", credentials=Credentials.INCLUDE), True, good, {}),
+    ):
+        recording.exchange(scenario, 1.0, response=answer, **told)
+        recording.outcome(scenario, ok, 0.9, 1.2)
+    recording.endings.append(Ending(url=recording.seen[1].url, time=1.0, error="WildcardOriginNotAllowed"))
+    assert [line.undecidable for line in recording.chromium()] == [True, False, False]
+    recording.seen.pop()
+    assert [line.undecidable for line in recording.chromium()] == [False, False]
+
+
 def test_the_console_sentence_goes_to_the_url_it_names() -> None:
     scenario, recording = first("check/origin/missing/true"), Recording()
     recording.exchange(scenario, 1.0)

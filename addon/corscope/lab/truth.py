@@ -9,9 +9,10 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from corscope.lab.answers import Place, place_of, scenario_of
-from corscope.lab.scenarios import WEBS, Initiator, Lines, Mode, Scenario, Step
+from corscope.lab.scenarios import WEBS, Credentials, Initiator, Lines, Mode, Scenario, Step
 
 SIGNALS = ("cookie", "sec-fetch-storage-access")
 """Request headers that only credentialed requests have."""
@@ -41,6 +42,10 @@ class Seen:
     def url(self) -> str:
         """The whole URL."""
         return self.origin + self.path
+
+    def header(self, name: str) -> str | None:
+        """The value of a request header, its name in lower case; None without one."""
+        return next((value for key, value in self.request if key.lower() == name), None)
 
     @property
     def names(self) -> frozenset[str]:
@@ -256,13 +261,17 @@ def _retract(
     """Takes back lent reasons where the browser accepts the very header lines that the lender blocked for."""
 
     def blamed(line: Truth, reason: str) -> tuple[str, ...]:
+        seen = exchanges[line.flow_id]
         name = f"access-control-allow-{'credentials' if 'AllowCredentials' in reason else 'origin'}"
-        return tuple(value for key, value in exchanges[line.flow_id].response if key.lower() == name)
+        origin = seen.header("origin") or ""
+        return (origin, *(value for key, value in seen.response if key.lower() == name))
 
     accepted = set()
     for line in lines:
         other = borrowed.get((line.scenario, line.step))
-        # Later hops may be accepted for other reasons than their headers.
+        # Later hops may be accepted for other reasons than their headers, and so may what a cache had a part in.
+        if exchanges[line.flow_id].status == 304:
+            continue
         if other is None or other.reason is None or line.verdict != "allowed" or line.preflight != other.preflight:
             continue
         if line.url.endswith("/0") and other.url.endswith("/0"):
@@ -324,38 +333,117 @@ ANSWERING = frozenset({"location"})
 """Response headers that count beside `access-control-*`."""
 
 
-def look(seen: Seen, followed: bool, related: str) -> tuple[object, ...]:
-    """What an exchange looks like on the wire, as far as a judge of CORS may care."""
-    request = tuple(sorted({(name.lower(), value if name.lower() in TELLING else "") for name, value in seen.request}))
-    request = tuple(pair for pair in request if pair[0] not in ("content-length", "host"))
-    response = tuple(
-        (name.lower(), "" if name.lower() in ANSWERING else value.strip())
-        for name, value in seen.response
-        if name.lower() in ANSWERING or name.lower().startswith("access-control-")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What an exchange looks like on the wire, as far as a judge of CORS may care; equal looks, equal wires."""
+
+    method: str
+    related: str
+    """Whether the Origin and the URL are of one site."""
+    request: Lines
+    """Names of all headers, values of those that tell."""
+    status: int
+    response: Lines
+    followed: bool
+    """Whether the browser went on."""
+
+    @property
+    def final(self) -> bool:
+        """Whether its own headers and nothing else tell how it ended: no follow-up, nothing from a cache."""
+        return (
+            not self.followed
+            and self.status != 304
+            and not any(
+                name in ("access-control-request-method", "location") for name, _ in (*self.request, *self.response)
+            )
+        )
+
+    @property
+    def for_credentials(self) -> tuple[str, Lines]:
+        """What of the request depends on the credentials mode."""
+        telling = TELLING | {"cookie", "authorization"}
+        return self.related, tuple(line for line in self.request if line[0] in telling)
+
+    @property
+    def for_mode(self) -> tuple[str, str, Lines]:
+        """What of the request depends on the request mode."""
+        return self.method, self.related, self.request
+
+    @property
+    def answer(self) -> tuple[str | None, Lines]:
+        """What the CORS check looks at, credentials apart."""
+        return dict(self.request).get("origin"), self.response
+
+
+def look(seen: Seen, followed: bool) -> Look:
+    """What an exchange looks like."""
+    request = {(name.lower(), value if name.lower() in TELLING else "") for name, value in seen.request}
+    return Look(
+        method=seen.method,
+        related=_related(seen),
+        request=tuple(sorted(line for line in request if line[0] not in ("content-length", "host"))),
+        status=seen.status,
+        response=tuple(
+            (name.lower(), "" if name.lower() in ANSWERING else value.strip())
+            for name, value in seen.response
+            if name.lower() in ANSWERING or name.lower().startswith("access-control-")
+        ),
+        followed=followed,
     )
-    return (seen.preflight, seen.method, related, request, seen.status, response, followed)
+
+
+class Kind(StrEnum):
+    """What a request is to the CORS check."""
+
+    CREDENTIALED = "credentialed"
+    UNCREDENTIALED = "uncredentialed"
+    EXEMPT = "exempt"
+
+
+def _kind(line: Truth) -> Kind | None:
+    if not line.cors:
+        return Kind.EXEMPT
+    if line.credentials is None:
+        return None
+    return Kind.CREDENTIALED if line.credentials == Credentials.INCLUDE else Kind.UNCREDENTIALED
 
 
 def _mark_undecidable(lines: Sequence[Truth], exchanges: Mapping[str, Seen]) -> list[Truth]:
-    """Marks what looks the same as something that ended the other way."""
+    """Marks what the wire can't tell: 1. looks that ended both ways; 2. requests that look like requests of another
+    kind, answered in a way that ends differently for that kind.
+    """
     followed = _followed(lines)
-    looks = {}
-    endings: dict[tuple[object, ...], set[bool]] = defaultdict(set)
-    reasons: dict[tuple[object, ...], set[str]] = defaultdict(set)
+    looks = {line.flow_id: look(exchanges[line.flow_id], line.flow_id in followed) for line in lines}
+    ends: dict[Look, set[bool]] = defaultdict(set)
+    reasons: dict[Look, set[str]] = defaultdict(set)
+    kinds: dict[object, set[Kind]] = defaultdict(set)
+    answers: dict[tuple[object, Kind], set[bool]] = defaultdict(set)
     for line in lines:
-        seen = exchanges[line.flow_id]
-        looks[line.flow_id] = look(seen, line.flow_id in followed, _related(seen))
+        one, kind = looks[line.flow_id], _kind(line)
+        blocked = line.cors and line.verdict == "blocked"
         if line.verdict is not None or not line.cors:
-            endings[looks[line.flow_id]].add(line.cors and line.verdict == "blocked")
+            ends[one].add(blocked)
+            if kind is not None and one.final:
+                answers[one.answer, kind].add(blocked)
         if line.reason is not None:
-            reasons[looks[line.flow_id]].add(line.reason)
+            reasons[one].add(line.reason)
+        if kind is Kind.EXEMPT:
+            kinds[one.for_mode].add(kind)
+        elif kind is not None and not line.preflight:
+            kinds[one.for_credentials].add(kind)
+
+    def open_ends(one: Look) -> set[bool]:
+        """How an answer to a request that looks like this may end."""
+        possible = {end for kind in kinds[one.for_credentials] for end in answers[one.answer, kind]}
+        return possible | ({False} if kinds[one.for_mode] else set())
+
     return [
         replace(
             line,
-            undecidable=len(endings[looks[line.flow_id]]) > 1,
-            reason_undecidable=line.reason is not None and len(reasons[looks[line.flow_id]]) > 1,
+            undecidable=len(ends[one]) > 1 or (line.cors and one.final and len(open_ends(one)) > 1),
+            reason_undecidable=line.reason is not None and len(reasons[one]) > 1,
         )
-        for line in lines
+        for line, one in ((line, looks[line.flow_id]) for line in lines)
     ]
 
 
@@ -373,7 +461,7 @@ def _followed(lines: Sequence[Truth]) -> set[str]:
 
 def _related(seen: Seen) -> str:
     """How the request's Origin stands to its URL, as far as names tell."""
-    origin = next((value for name, value in seen.request if name.lower() == "origin"), None)
+    origin = seen.header("origin")
     if origin in (None, "null"):
         return str(origin)
     if origin == seen.origin:
