@@ -1,13 +1,17 @@
 """What may be shown of a URL: no user-info, no values of parameters that carry secrets. Names stay."""
 
 import re
+from urllib.parse import unquote
 
-_SECRET = (
-    r"(?:[a-z0-9_.-]*(?:token|secret|passw(?:or)?d|passphrase|api[_-]?key|apikey|access[_-]?key|auth|jwt|session|"
-    r"signature|credential|cookie|saml)[a-z0-9_.-]*|key|sig|sid|code|pwd|pass|otp|assertion|nonce|x-amz-[a-z-]+)"
+_SECRET = re.compile(
+    r".*(?:token|secret|passw(?:or)?d|passphrase|api[_-]?key|access[_-]?key|auth|jwt|session|signature|credential|cookie|"
+    r"saml).*|(?:.*\[)?(?:key|sig|sid|code|pwd|pass|otp|assertion|nonce)\]?|x-amz-[a-z-]+",
+    re.IGNORECASE | re.DOTALL,
 )
-_PARAMETER = re.compile(rf"(?<=[?&;#])({_SECRET})=[^&;#]*", re.IGNORECASE)
-_USER_INFO = re.compile(r"^([a-z][a-z0-9+.-]*:)?(//)[^/?#@]*@", re.IGNORECASE)
+_NAME = re.compile(r"(?<=[?&;#])([^=?&;#]*)=")
+_VALUE = re.compile(r"[^?&;#]*")
+_SECRET_VALUE = re.compile(r"[^&;#]*")
+_USER_INFO = re.compile(r"^(\s*[a-z][a-z0-9+.-]*:[/\\]*|[/\\]{2,})[^/\\?#]*@|(?<=//)()[^/\\?#&]*@", re.IGNORECASE)
 
 HIDDEN = "…"
 """What stands for a value that is not shown."""
@@ -16,7 +20,30 @@ HIDDEN = "…"
 def shown_url(url: str) -> str:
     """Return a URL fit to be shown: secrets' values replaced by `…`, user name and password removed."""
     if "@" in url:
-        url = _USER_INFO.sub(rf"\1\2{HIDDEN}@", url)
-    if "=" in url:
-        url = _PARAMETER.sub(rf"\1={HIDDEN}", url)
-    return url
+        url = _USER_INFO.sub(lambda found: f"{found[1] or ''}{HIDDEN}@", url)
+    if "=" not in url:
+        return url
+    shown = ""
+    position = 0
+    while (named := _NAME.search(url, position)) is not None:
+        shown += url[position : named.end()]
+        if _SECRET.fullmatch(unquote(named[1])):
+            shown, value = shown + HIDDEN, _SECRET_VALUE.match(url, named.end())
+        else:
+            value = _VALUE.match(url, named.end())
+            assert value is not None
+            shown += HIDDEN if _encodes_a_secret(value[0]) else value[0]
+        assert value is not None
+        position = value.end()
+    return shown + url[position:]
+
+
+def _encodes_a_secret(value: str) -> bool:
+    """Tell whether a value is a percent-encoded URL with a secret in it; a few layers deep."""
+    for _ in range(4):
+        if "%" not in value:
+            return False
+        value = unquote(value)
+        if _USER_INFO.search(value) or any(_SECRET.fullmatch(unquote(name)) for name in _NAME.findall(value)):
+            return True
+    return False

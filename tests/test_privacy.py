@@ -1,0 +1,112 @@
+"""What is shown of a URL."""
+
+from __future__ import annotations
+
+import pytest
+
+from corscope.privacy import HIDDEN, shown_url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://b.test/x",
+        "https://b.test/x?page=2&sort=name",
+        "https://b.test/x?",
+        "https://b.test/x?token",
+        "https://b.test/@user/post?q=a@b",
+        "https://b.test/path/token=1",
+        "https://b.test/x?zip_code=1&keyword=2&passage=3",
+        "/relative?x=1",
+        "",
+    ],
+)
+def test_ordinary_urls_are_shown_as_they_are(url: str) -> None:
+    assert shown_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "token",
+        "access_token",
+        "id_token",
+        "csrfToken",
+        "client_secret",
+        "password",
+        "passwd",
+        "api_key",
+        "apikey",
+        "API-KEY",
+        "key",
+        "sig",
+        "signature",
+        "X-Amz-Signature",
+        "X-Amz-Credential",
+        "code",
+        "session",
+        "PHPSESSIONID",
+        "sid",
+        "auth",
+        "jwt",
+        "SAMLResponse",
+        "otp",
+        "access%5Ftoken",
+        "user[password]",
+        "user%5Bpassword%5D",
+        "login[code]",
+    ],
+)
+@pytest.mark.parametrize("frame", ["?{}", "?a=1&{}", "?{}&b=2", "?a=1;{}", "#{}", "?a#{}", "?next=/cb?{}"])
+def test_values_of_secrets_are_hidden(name: str, frame: str) -> None:
+    shown = shown_url("https://b.test/x" + frame.format(f"{name}=SECRET"))
+    assert shown == "https://b.test/x" + frame.format(f"{name}={HIDDEN}")
+
+
+def test_path_parameters_count() -> None:
+    assert shown_url("https://b.test/x;jsessionid=SECRET;a=1") == "https://b.test/x;jsessionid=…;a=1"
+    assert "SECRET" not in shown_url("https://b.test/x;jsessionid=SECRET?a=1")
+
+
+def test_a_url_within_a_url_is_hidden_with_its_secret() -> None:
+    url = "https://b.test/x?next=https%3A%2F%2Fc.test%2F%3Ftoken%3DSECRET&a=1"
+    assert shown_url(url) == "https://b.test/x?next=…&a=1"
+    assert shown_url("https://b.test/x?next=https://u:SECRET@c.test/") == "https://b.test/x?next=https://…@c.test/"
+    assert shown_url("https://b.test/x?next=https%253A%252F%252Fu%253ASECRET%2540c.test") == "https://b.test/x?next=…"
+    plain = "https://b.test/x?next=https%3A%2F%2Fc.test%2F%3Fpage%3D2&a=1"
+    assert shown_url(plain) == plain
+
+
+def test_an_empty_secret_and_a_question_mark_within_one() -> None:
+    assert shown_url("https://b.test/x?token=&a=1") == "https://b.test/x?token=…&a=1"
+    assert shown_url("https://b.test/x?token=SEC?RET") == "https://b.test/x?token=…"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://user:SECRET@b.test/x", "https://…@b.test/x"),
+        ("https://SECRET@b.test/x", "https://…@b.test/x"),
+        ("https://u:SEC@RET@b.test/x", "https://…@b.test/x"),
+        ("//u:SECRET@b.test/x", "//…@b.test/x"),
+        ("HTTPS://u:SECRET@b.test/x", "HTTPS://…@b.test/x"),
+        ("https:\\\\u:SECRET@b.test/x", "https:\\\\…@b.test/x"),
+        ("https:u:SECRET@b.test/x", "https:…@b.test/x"),
+        ("https://u:SECRET@b.test:port/x?token=SECRET", "https://…@b.test:port/x?token=…"),
+    ],
+)
+def test_user_info_is_hidden(url: str, shown: str) -> None:
+    assert shown_url(url) == shown
+
+
+def test_what_is_shown_stays_as_it_is() -> None:
+    once = shown_url("https://u:p@b.test/x?token=1&next=/y?code=2#sid=3")
+    assert shown_url(once) == once
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("piece", ["?a=", "%25", "&token=", "?next=%3F", "//@", ";a=%2525", "a" * 50 + "token"])
+def test_long_urls_take_no_long_time(piece: str) -> None:
+    """A URL may be as long as a proxy's line limit allows."""
+    url = "https://b.test/?x=" + piece * (64_000 // len(piece))
+    assert shown_url(url).startswith("https://b.test/?x=")
