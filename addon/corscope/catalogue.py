@@ -232,7 +232,7 @@ _ENTRIES = (
         id="redirect-limit",
         severity="error",
         title="more than 20 redirects",
-        why="Browsers give up after 20 redirects; this is the {count}th. They report a network error.",
+        why="Browsers follow 20 redirects, and this is number {count}. They report a network error.",
         fix="Look for a loop in the redirects: often a cookie or a trailing slash that is never accepted.",
         section=FETCH + "http-redirect-fetch",
     ),
@@ -314,8 +314,8 @@ FIREFOX_REASONS: Mapping[str, str] = {
     "CORSMissingAllowCredentials": "expected ‘true’ in CORS header ‘Access-Control-Allow-Credentials’",
     "CORSPreflightDidNotSucceed3": "CORS preflight response did not succeed",
     "CORSMethodNotFound": "Did not find method in CORS header ‘Access-Control-Allow-Methods’",
-    "CORSInvalidAllowMethod": "invalid token ‘{value}’ in CORS header ‘Access-Control-Allow-Methods’",
-    "CORSInvalidAllowHeader": "invalid token ‘{value}’ in CORS header ‘Access-Control-Allow-Headers’",
+    "CORSInvalidAllowMethod": "invalid token ‘{token}’ in CORS header ‘Access-Control-Allow-Methods’",
+    "CORSInvalidAllowHeader": "invalid token ‘{token}’ in CORS header ‘Access-Control-Allow-Headers’",
     "CORSMissingAllowHeaderFromPreflight2": "header ‘{header}’ is not allowed according to header "
     "‘Access-Control-Allow-Headers’ from CORS preflight response",
 }

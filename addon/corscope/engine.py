@@ -7,7 +7,7 @@ the browser's own order: the first one decides, none means that the check passes
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from corscope.headers import Fields, Names, extract_tokens, get_all, normalize, text
+from corscope.headers import Fields, Names, extract_tokens, get_all, is_token, normalize, text
 from corscope.model import BrowserFamily
 from corscope.origins import OPAQUE, Target, is_valid_url
 
@@ -165,9 +165,9 @@ def cors_preflight_fetch(
     asked = ", ".join(map(text, unsafe_names))
     said = {"method": text(method), "headers": asked, "origin": text(origin)}
     if methods is None:
-        faults.append(Fault("allow-methods-unparsable", "", {**said, "value": text(allow_methods or b"")}))
+        faults.append(Fault("allow-methods-unparsable", "", {**said, **_unparsable(allow_methods or b"")}))
     if names is None:
-        faults.append(Fault("allow-headers-unparsable", "", {**said, "value": text(allow_headers or b"")}))
+        faults.append(Fault("allow-headers-unparsable", "", {**said, **_unparsable(allow_headers or b"")}))
     # Deliberately absent, 7.4: "if methods is null and request's use-CORS-preflight flag is set, then set methods to
     # request's method". The flag is not on the wire, and neither Chromium nor Firefox does it.
     # 7.5. If request's method is not in methods, not a CORS-safelisted method, and credentials "include" or no `*` …
@@ -183,6 +183,12 @@ def cors_preflight_fetch(
                 values = {**said, "header": text(name), "value": text(allow_headers or b"")}
                 faults.append(Fault("header-not-allowed", text(name), values))
     return tuple(faults)
+
+
+def _unparsable(value: bytes) -> dict[str, str]:
+    """Return a list that is none, and the first of its members that is no token."""
+    members = (member.strip(b" \t") for member in value.split(b","))
+    return {"value": text(value), "token": text(next(member for member in members if member and not is_token(member)))}
 
 
 def is_method_allowed(method: bytes, methods: tuple[bytes, ...], *, include: bool) -> bool:
