@@ -44,8 +44,10 @@ def _values(finding: Finding) -> dict[str, str]:
     if "location" in values:
         values["location"] = shown_url(values["location"])
     if "fault" in values:
-        values["console"] = reason(values["fault"], values, kind="fetch", preflight=False)
-        values["fix"] = fill(CATALOGUE[values["fault"]].fix, values)
+        fault = CATALOGUE[values["fault"]]
+        sentence = reason(fault.id, values, kind="fetch", preflight=False)
+        values["console"] = sentence or fill(fault.why, values)
+        values["fix"] = fill(fault.fix, values)
         values["missing"] = _WHAT_WOULD_TELL
     return values
 
