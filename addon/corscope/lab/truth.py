@@ -100,6 +100,7 @@ class Truth:
     initiator: str
     method: str
     url: str
+    status: int
     preflight: bool
     credentials: str | None
     """The mode that the page asked for; None where preflights of several modes can't be told apart."""
@@ -198,6 +199,7 @@ def truths(
                 initiator=step.initiator if step.mode is not Mode.NO_CORS else f"{step.initiator} no-cors",
                 method=seen.method,
                 url=seen.url,
+                status=seen.status,
                 preflight=seen.preflight,
                 credentials=step.credentials if number is not None or len(together) == 1 else None,
                 cors=seen.preflight or subject_to_cors(step, scenario, web, place.hop),
@@ -247,7 +249,9 @@ def _borrow(line: Truth, place: Place, other: Truth | None, outcome: Outcome) ->
     if other is None:
         return replace(line, verdict="blocked" if line.cors else None, net=None if line.cors else outcome.detail)
     there = place_of(path_in(other.url))
-    same = other.preflight == line.preflight and there is not None and there.hop == place.hop
+    # Where one browser revalidated and the other asked anew, different headers may be to blame.
+    alike = (other.preflight, other.status) == (line.preflight, line.status)
+    same = alike and there is not None and there.hop == place.hop
     if same and other.verdict == "blocked":
         return replace(line, verdict="blocked", reason=other.reason, parameter=other.parameter)
     if other.verdict == "blocked":
