@@ -27,8 +27,11 @@ def scored(request: pytest.FixtureRequest, futures: dict[str, Future[Score]]) ->
     return futures[request.param].result()
 
 
-def shown(faults: list[Judged]) -> str:
-    return f"{len(faults)}:\n" + "\n".join(str(fault) for fault in faults[:SHOWN])
+def none(faults: list[Judged]) -> None:
+    """Fails with the first few faults, if there are any."""
+    if faults:
+        lines = "\n".join(str(fault) for fault in faults[:SHOWN])
+        pytest.fail(f"{len(faults)} of them:\n{lines}", pytrace=False)
 
 
 def test_both_browsers_and_all_webs_are_recorded() -> None:
@@ -39,21 +42,16 @@ def test_both_browsers_and_all_webs_are_recorded() -> None:
 @pytest.mark.timeout(600)
 def test_no_definite_verdict_is_wrong(scored: Score) -> None:
     assert len(scored.judged) > 8000
-    wrong = [one for one in scored.judged if one.grade in (Grade.WRONG, Grade.MISSING)]
-    assert not wrong, shown(wrong)
+    none([one for one in scored.judged if one.grade in (Grade.WRONG, Grade.MISSING)])
 
 
 @pytest.mark.timeout(600)
 def test_blocked_exchanges_get_the_browsers_own_reason(scored: Score) -> None:
-    different = [one for one in scored.judged if one.reason_due and not one.reason_right]
-    assert not different, shown(different)
+    none([one for one in scored.judged if one.reason_due and not one.reason_right])
 
 
 @pytest.mark.timeout(600)
 def test_a_strong_signal_leaves_nothing_open(scored: Score) -> None:
-    still_open = [
-        one
-        for one in scored.judged
-        if one.truth["signal"] and one.verdict is not None and one.verdict["verdict"] == "conditional"
-    ]
-    assert not still_open, shown(still_open)
+    # A cookie or Sec-Fetch-Storage-Access: credentialed. On plain http even then a POST may be one that CORS does not
+    # concern, and looks the same: such are undecidable.
+    none([one for one in scored.judged if one.truth["signal"] and one.grade is Grade.UNDECIDED])
