@@ -144,7 +144,7 @@ def grade(truth: Mapping[str, Any], verdict: Mapping[str, Any] | None) -> Grade 
     if said == "conditional":
         return Grade.UNDECIDABLE if truth["undecidable"] else Grade.UNDECIDED
     if not truth["cors"]:
-        # Outside the protocol nothing is blocked by it, but for user information in a redirect of the page's own origin.
+        # Outside the protocol it blocks nothing, but for user information in a redirect of the page's own origin.
         return Grade.WRONG if said == "blocked" and truth["verdict"] != "blocked" else Grade.RIGHT
     return Grade.RIGHT if said == truth["verdict"] else Grade.WRONG
 
