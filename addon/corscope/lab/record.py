@@ -36,7 +36,7 @@ from corscope.lab.answers import RESULTS_PATH, origins
 from corscope.lab.cdp import Heard, listen
 from corscope.lab.lab_addon import request_origin
 from corscope.lab.scenarios import HTTP, HTTPS, LOCALHOST, Web
-from corscope.lab.score import MITMDUMP, truths_in
+from corscope.lab.score import MITMDUMP, RECORDINGS, truths_in
 from corscope.lab.truth import Outcome, Seen, Truth, truths
 
 LIMIT = 600.0
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--browser", choices=("chromium", "firefox"), action="append", help="only this one")
     parser.add_argument("--web", choices=[visit.name for visit in VISITS], action="append", help="only this one")
     parser.add_argument("--only", metavar="TAG", default="", help="only scenarios whose tag starts with TAG")
-    parser.add_argument("--into", metavar="FOLDER", type=Path, default=Path("tests/recordings"), help="where to write")
+    parser.add_argument("--into", metavar="FOLDER", type=Path, default=RECORDINGS, help="where to write")
     parser.add_argument("--keep", action="store_true", help="keep the raw files, and say where")
     said = parser.parse_args(arguments)
     if said.only and said.into == parser.get_default("into"):
