@@ -104,8 +104,10 @@ def test_a_blocked_exchange_says_why_and_what_to_send() -> None:
         "",
         FETCH + NOT_TRUE,
         "",
-        "error: The request carries credentials (mode include), and Access-Control-Allow-Credentials is “” where only "
-        "the four letters `true` will do, once and in lower case.",
+        (
+            "error: The request carries credentials (mode include), and Access-Control-Allow-Credentials is “” where "
+            "only the four letters `true` will do, once and in lower case."
+        ),
         "Fix: Send: Access-Control-Allow-Credentials: true",
         "",
         "Origin: https://a.test · mode: cors · credentials: include",

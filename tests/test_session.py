@@ -303,6 +303,15 @@ def test_a_request_that_never_got_an_answer_has_followed() -> None:
     assert len(talk.verdicts) == 1, "without a response there is no verdict"
 
 
+def test_one_clock_that_is_wrong_holds_up_no_other_exchange() -> None:
+    """A preflight from the far future waits; those of today do not wait with it."""
+    talk = Talk(defaults=NEUTRAL)
+    strange = talk.ask("https://c.test/x", response=PUT_ANY, at=1e10, client="strange")
+    now = talk.ask(URL, response=PUT_ANY, at=1000.0)
+    talk.take(talk.session.settle(1004.0))
+    assert talk.outcomes(strange, now) == [CONDITIONAL, BLOCKED]
+
+
 @pytest.mark.parametrize(
     ("seconds", "outcome"),
     [

@@ -12,7 +12,7 @@ _QUERY_SAFE = "!$%&()*+,-./:;=?@[]^_`{|}~\\"
 """What the URL parser leaves alone in the query of an http(s) URL; the rest (space, quotes, non-ASCII) is
 percent-encoded. https://url.spec.whatwg.org/#special-query-percent-encode-set"""
 
-_PATH_SAFE = "!$%&'()*+,-./:;=@[]_|~\\"
+_PATH_SAFE = "!$%&'()*+,-./:;=@[]_|~"
 """The same of a path. https://url.spec.whatwg.org/#path-percent-encode-set"""
 
 OPAQUE = b"null"

@@ -49,9 +49,9 @@ DEFAULT_GRACE = 3.0
 ACTIVITY_SECONDS = 0.5
 """At the end of a capture: for how long a client must have gone on after such a preflight."""
 
-CLIENTS, CONNECTIONS, SITES, PERMISSIONS, STORED, BEGUN = 256, 512, 512, 1024, 1024, 2048
+CLIENTS, CONNECTIONS, SITES, PERMISSIONS, STORED, BEGUN, JUDGED = 256, 512, 512, 1024, 1024, 2048, 256
 """How much is remembered: clients, and of each its connections, top-level sites, preflights' permissions, stored
-responses and requests without a response. The oldest go first."""
+responses, requests without a response and exchanges that may be judged again. The oldest go first."""
 
 UNFOLLOWED = 4096
 """Preflights that wait at one time for the grace time to pass; what goes first stays undecided."""
@@ -82,6 +82,8 @@ class _Client:
     cookies: TravelLog = field(default_factory=TravelLog)
     begun: OrderedDict[str, Link] = field(default_factory=OrderedDict)
     """What requests that have begun, but not been answered, follow; by exchange id."""
+    judged: OrderedDict[str, tuple[Link, Record]] = field(default_factory=OrderedDict)
+    """The latest exchanges that were judged, by id: something on the proxy may still change their responses."""
 
     def connection(self, connection_id: str) -> Connection:
         connection = self.connections.get(connection_id)
@@ -152,7 +154,7 @@ class Session:
         self.browser = browser
         self.grace = grace
         self._clients: OrderedDict[str, _Client] = OrderedDict()
-        self._unfollowed: deque[tuple[_Client, Step]] = deque(maxlen=UNFOLLOWED)
+        self._unfollowed: deque[tuple[_Client, Step]] = deque()
         """Preflights that credentials would have stopped, until the grace time is over."""
         self._evidences = Evidences()
         self._now = 0.0
@@ -208,7 +210,8 @@ class Session:
     def judge(self, exchange: Exchange) -> list[Verdict]:
         """Judge an exchange with its response: its verdict, then those of earlier exchanges that it settles.
 
-        An exchange without a response (`status` None) is taken note of as by `begin`.
+        An exchange without a response (`status` None) is taken note of as by `begin`. An exchange that was judged just
+        before is judged anew: something on the proxy changed the response before the browser saw it.
         """
         if exchange.status is None:
             return self.begin(exchange)
@@ -222,7 +225,11 @@ class Session:
         subject = request_mode(request)
         link = NO_LINK
         if subject.exempt is None:
-            if exchange.id in client.begun:
+            before = client.judged.pop(exchange.id, None)
+            if before is not None:
+                link = before[0]
+                self._take_back(client, before[1])
+            elif exchange.id in client.begun:
                 link = client.begun.pop(exchange.id)
             else:
                 link = self._link(client, request)
@@ -237,6 +244,8 @@ class Session:
             self._pass_time(exchange.answered)
             return [first, *self._drain()]
         record = self._judge_cors(client, request, response, subject.mode, link)
+        client.judged[exchange.id] = (link, record)
+        _bound(client.judged, JUDGED)
         self._pass_time(exchange.answered)
         return [_verdict(record), *self._drain(besides=record)]
 
@@ -420,7 +429,7 @@ class Session:
         )
         client.follow_ups.expect(record.url, step)
         if record.if_include:
-            self._unfollowed.append((client, step))
+            self._wait(client, step)
         kept = permission(record, method, response, family)
         if kept is not None:
             key = (origin, record.url)
@@ -489,6 +498,18 @@ class Session:
                     words = "the preflight cache would have spared it, had it been without credentials"
                     self._evidences.learn(record.story, Evidence(Credentials.INCLUDE, Strength.STRONG, words))
                 return
+
+    def _take_back(self, client: _Client, record: Record) -> None:
+        """Forget what a response did that the browser never saw."""
+        if record.story.undecided and record in record.story.undecided:
+            record.story.undecided.remove(record)
+        flow_id = record.exchange.id
+        client.follow_ups.forget(flow_id)
+        waiting = [(owner, step) for owner, step in self._unfollowed if step.flow_id != flow_id]
+        self._unfollowed = deque(waiting, maxlen=UNFOLLOWED)
+        entries = client.permissions.get((record.origin, record.url))
+        if entries:
+            entries[:] = [entry for entry in entries if entry.flow_id != flow_id]
 
     # ------------------------------------------------------------------ follow-ups
 
@@ -577,6 +598,16 @@ class Session:
         step.given_up = True
         words = "without credentials the preflight would have passed, yet nothing followed it"
         self._evidences.learn(record.story, Evidence(Credentials.INCLUDE, Strength.STRONG, words))
+
+    def _wait(self, client: _Client, step: Step) -> None:
+        """Let a preflight wait for what follows it, in the order of the answers, which may come a little out of it."""
+        waiting = self._unfollowed
+        if len(waiting) >= UNFOLLOWED:
+            waiting.popleft()
+        index = len(waiting)
+        while index and waiting[index - 1][1].answered > step.answered:
+            index -= 1
+        waiting.insert(index, (client, step))
 
     def _pass_time(self, now: float) -> None:
         if now > self._now:
