@@ -16,6 +16,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.utils import asyncio_utils
 
 from corscope import adapter, report
+from corscope.headers import Fields
 from corscope.model import Outcome, Verdict
 from corscope.privacy import shown_url
 from corscope.session import DEFAULT_GRACE, Session
@@ -49,6 +50,8 @@ class CorsAddon:
         self.last_replayed = 0.0
         self.flows: weakref.WeakValueDictionary[str, http.HTTPFlow] = weakref.WeakValueDictionary()
         """Flows whose verdict may still change."""
+        self.judged: dict[str, tuple[Fields, int]] = {}
+        """Header fields and status by which live flows were judged, until their response is complete."""
         self.faulty: set[str] = set()
         self.view = CORSContentview()
         self.ticker: asyncio.Task[None] | None = None
@@ -118,7 +121,18 @@ class CorsAddon:
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         self.guard(flow, self.judge)
 
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Judge again what another addon (modify_headers, say) changed before the browser sees it."""
+        judged = self.judged.pop(flow.id, None)
+        response = flow.response
+        if judged is None or response is None:
+            return
+        if response.data.headers.fields is not judged[0] or response.data.status_code != judged[1]:
+            self.guard(flow, self.judge)
+            self.judged.pop(flow.id, None)
+
     def error(self, flow: http.HTTPFlow) -> None:
+        self.judged.pop(flow.id, None)
         if flow.response is None:
             self.guard(flow, self.begin)
 
@@ -158,6 +172,8 @@ class CorsAddon:
             return
         verdicts = self.session.judge(adapter.exchange(flow, client))
         own = verdicts[0]
+        if flow.live and own.origin is not None:
+            self.judged[flow.id] = (response.data.headers.fields, response.data.status_code)
         if not own.settled:
             self.flows[flow.id] = flow
         if own.origin is not None or own.outcome is not Outcome.EXEMPT:

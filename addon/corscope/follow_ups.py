@@ -63,7 +63,7 @@ class Step:
     """The page's own origin."""
     redirects: int
     storage_access: bool | None = None
-    """For a preflight of Firefox, whether it has the Sec-Fetch-Storage-Access header, which its request then has too."""
+    """For a preflight of Firefox, whether it has Sec-Fetch-Storage-Access, which its request then has too."""
     connection: str | None = None
     multiplexed: bool = False
     """Whether the follower need not wait for a connection (HTTP/2 and later)."""
@@ -149,6 +149,11 @@ class FollowUps:
         steps[:] = [old for old in steps if step.answered - old.answered <= FOLLOW_UP_SECONDS][1 - STEPS_PER_URL :]
         steps.append(step)
         self._steps.move_to_end(url)
+
+    def forget(self, flow_id: str) -> None:
+        """Forget the step that an exchange was. Rare, so it looks through them all."""
+        for steps in self._steps.values():
+            steps[:] = [step for step in steps if step.flow_id != flow_id]
 
     def candidates(self, request: Request, credentials: Credentials) -> list[Step]:
         """Return the steps that `request`, of which `credentials` are known so far, may follow, oldest first."""
