@@ -406,6 +406,55 @@ def test_an_actual_response_is_checked_by_itself() -> None:
     assert talk[flow].devtools_error == "MissingAllowOriginHeader"
 
 
+def test_a_preflight_that_the_cache_would_have_spared_has_credentials() -> None:
+    """The first one was uncredentialed, and its answer is kept: only a request with more needs another."""
+    talk = Talk(defaults=NEUTRAL)
+    kept = {**ANY, ALLOW_METHODS: "PUT", MAX_AGE: "600"}
+    first = talk.ask(URL, response=kept)
+    talk.say(f"PUT {URL}", response=ANY)
+    talk.wait(1)
+    again = talk.ask(URL, response=kept)
+    assert (talk[first].credentials, talk[again].credentials) == (OMIT, INCLUDE)
+    assert (talk[again].outcome, talk[again].devtools_error) == (BLOCKED, "PreflightWildcardOriginNotAllowed")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param({"headers": {"Cache-Control": "no-cache", "Pragma": "no-cache"}}, id="a fetch that asks anew"),
+        pytest.param({"at": 1700.0}, id="what was kept has expired"),
+        pytest.param({"method": "DELETE"}, id="another method"),
+        pytest.param({"origin": "https://c.test"}, id="another page"),
+        pytest.param({"client": "other"}, id="another client"),
+    ],
+)
+def test_a_preflight_that_the_cache_would_not_have_spared(given: dict[str, Any]) -> None:
+    talk = Talk(defaults=NEUTRAL)
+    talk.ask(URL, response={**ANY, ALLOW_METHODS: "PUT", MAX_AGE: "600"})
+    talk.say(f"PUT {URL}", response=ANY)
+    again = talk.ask(URL, given.pop("method", "PUT"), response=PUT_ANY, **given)
+    assert (talk[again].outcome, talk[again].credentials) == (CONDITIONAL, UNKNOWN)
+
+
+def test_two_faults_of_which_credentials_decide() -> None:
+    """Blocked either way; which reason the browser gives depends on what the wire does not tell."""
+    verdict = judged(preflight(URL, status=404, response=PUT_ANY, **NEUTRAL))
+    assert (verdict.outcome, verdict.devtools_error) == (BLOCKED, "PreflightInvalidStatus")
+    assert ids(verdict) == ["preflight-status", "credentials-unknown"]
+
+
+@pytest.mark.parametrize(
+    ("on_preflight", "on_request", "follows"),
+    [(False, False, True), (True, True, True), (False, True, False), (True, False, False)],
+)
+def test_firefox_repeats_storage_access_of_the_preflight(on_preflight: bool, on_request: bool, follows: bool) -> None:
+    talk = Talk(defaults=NEUTRAL)
+    said = {STORAGE_ACCESS: "none"}
+    asked = talk.ask(URL, response={**PUT_GOOD, MAX_AGE: "0"}, headers=said if on_preflight else {})
+    flow = talk.say(f"PUT {URL}", response=GOOD, headers=said if on_request else {})
+    assert talk[flow].preflight == (asked if follows else None)
+
+
 # ---------------------------------------------------------------------- repeated, parallel, several clients
 
 
@@ -557,6 +606,32 @@ def test_where_connections_tell_nothing(browser: str, http: int) -> None:
         talk.say(f"GET {SAME_SITE}/{one}", response=ANY, connection=one, origin="https://c.a.test") for one in "12"
     ]
     assert talk.outcomes(*flows) == [CONDITIONAL, CONDITIONAL]
+
+
+def beside(talk: Talk, requests: int) -> None:
+    """Lets Firefox use a credentialed connection to the API beside one of preflights."""
+    talk.ask("https://api.a.test/p", response=PUT_GOOD, connection="1")
+    for number in range(requests):
+        talk.say(f"GET https://api.a.test/{number}", headers={"Cookie": "a=1"}, response=GOOD, connection="2")
+
+
+@pytest.mark.parametrize(
+    ("requests", "later", "outcome"),
+    [
+        pytest.param(3, 1, ALLOWED, id="while another connection serves the credentialed requests"),
+        pytest.param(1, 1, CONDITIONAL, id="one request may have gone there by chance"),
+        pytest.param(3, 120, CONDITIONAL, id="by now that one may be closed"),
+    ],
+)
+def test_firefox_over_http2_keeps_to_two_connections_once_it_has_two(
+    requests: int, later: float, outcome: Outcome
+) -> None:
+    talk = Talk(defaults={"browser": "firefox", "http": 2, "site": "same-site"})
+    beside(talk, requests)
+    talk.now += later
+    # Another page: the cookies seen to travel from the first tell nothing of it.
+    flow = talk.say(f"GET {SAME_SITE}", response=ANY, connection="1", origin="https://www.a.test")
+    assert talk[flow].outcome is outcome
 
 
 def test_connections_are_told_apart() -> None:
@@ -850,6 +925,16 @@ def test_and_with_the_real_origin_in_firefox() -> None:
     first = talk.say(f"PUT {URL}", status=307, response={**GOOD, "Location": "https://c.test/y"})
     asked = talk.ask("https://c.test/y", origin=PAGE, response=PUT_GOOD)
     flow = talk.say("PUT https://c.test/y", origin="null", response={ALLOW_ORIGIN: "null", ALLOW_CREDENTIALS: "true"})
+    assert talk.outcomes(asked, flow) == [ALLOWED, ALLOWED]
+    assert (talk[asked].redirected_from, talk[flow].preflight) == (first, asked)
+
+
+def test_a_hop_back_home_is_preflighted_in_firefox_without_a_check_of_the_origin() -> None:
+    talk = Talk(defaults={"browser": "firefox"})
+    talk.ask(URL, response=PUT_GOOD)
+    first = talk.say(f"PUT {URL}", status=307, response={**GOOD, "Location": "https://a.test/y"})
+    asked = talk.ask("https://a.test/y", origin=PAGE, response={ALLOW_METHODS: "PUT"})
+    flow = talk.say("PUT https://a.test/y", origin="null", response={ALLOW_ORIGIN: "null", ALLOW_CREDENTIALS: "true"})
     assert talk.outcomes(asked, flow) == [ALLOWED, ALLOWED]
     assert (talk[asked].redirected_from, talk[flow].preflight) == (first, asked)
 
