@@ -1,7 +1,8 @@
 """Makes the README's picture: scripts/picture.
 
 A real mitmweb with the addon serves a little shop; a real Chromium runs the shop's page through it. Then the same
-Chromium opens mitmweb's own page, past the proxy, and the debugger takes its picture. Nothing on it is retouched.
+Chromium opens mitmweb's own page, past the proxy, and the debugger takes its picture. Nothing on it is retouched; only
+the font is chosen, for the machine's own may be a wide one.
 """
 
 from __future__ import annotations
@@ -34,11 +35,14 @@ MITMWEB: Final = (sys.executable, "-c", "from mitmproxy.tools.main import mitmwe
 """Starts mitmweb wherever this Python keeps its programs."""
 
 WIDTH: Final = 1400
-HEIGHT: Final = 800
-LIST_WIDTH: Final = 800
-"""Where the splitter is dragged to, so that neither addresses nor headers are cut off."""
+HEIGHT: Final = 720
+SCALE: Final = 1.25
+"""Pixels of the picture for one of the page's, because readers on the web see it smaller than it is."""
+FONTS: Final = "Helvetica Neue, Arial, Liberation Sans, sans-serif"
+"""mitmweb's own list without the system's font, which may be so wide that columns are cut off."""
 TELLING: Final = f"{API}/api/cart"
 """The flow that is selected."""
+CLOSED_PORT: Final = 9
 LIMIT: Final = 30.0
 """Seconds that one step may take."""
 
@@ -67,7 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="Needs Chromium, Chrome or Edge, and a font with emoji for mitmweb's marks (on Debian and Ubuntu,"
         " fonts-noto-color-emoji).",
     )
-    parser.add_argument("--output", metavar="PATH", type=Path, default=PICTURE, help="where to write (docs/mitmweb.png)")
+    parser.add_argument(
+        "--output", metavar="PATH", type=Path, default=PICTURE, help="where to write (docs/mitmweb.png)"
+    )
     said = parser.parse_args(arguments)
     executable = find_browsers().get("chromium")
     if executable is None:
@@ -83,20 +89,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make(executable: Path, output: Path) -> list[Row]:
-    """Writes the picture and returns the flows that are listed on it. Raises PictureFailure, BrowserFailure, OSError."""
+    """Writes the picture and returns the flows that are listed on it.
+
+    Raises PictureFailure, BrowserFailure or OSError.
+    """
     folder = Path(tempfile.mkdtemp(prefix="corscope-picture-"))
     try:
-        with Mitmweb(folder) as mitmweb, launch(
-            "chromium",
-            executable,
-            "about:blank",
-            proxy_port=mitmweb.port,
-            ca_file=folder / "ca" / "mitmproxy-ca-cert.pem",
-            headless=True,
-            remote_debugging=True,
-        ) as browser:
+        with (
+            Mitmweb(folder) as mitmweb,
+            launch(
+                "chromium",
+                executable,
+                "about:blank",
+                # Only the tabs below have a way out: what the browser asks for itself would be listed as well.
+                proxy_port=CLOSED_PORT,
+                ca_file=folder / "ca" / "mitmproxy-ca-cert.pem",
+                headless=True,
+                remote_debugging=True,
+            ) as browser,
+        ):
             assert browser.debugger_url is not None
-            rows, png = asyncio.run(_photograph(browser.debugger_url, mitmweb.page))
+            rows, png = asyncio.run(_photograph(browser.debugger_url, mitmweb))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -196,9 +209,10 @@ class Debugger:
             result: dict[str, Any] = answer["result"]
             return result
 
-    async def open(self, **context: object) -> Tab:
-        """Opens an empty tab."""
-        target = await self.call("Target.createTarget", url="about:blank", **context)
+    async def open(self, proxy: str) -> Tab:
+        """Opens an empty tab that uses a proxy of its own."""
+        context = await self.call("Target.createBrowserContext", proxyServer=proxy)
+        target = await self.call("Target.createTarget", url="about:blank", browserContextId=context["browserContextId"])
         attached = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         return Tab(self, attached["sessionId"])
 
@@ -219,6 +233,12 @@ class Tab:
         answer = await self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         return None if "exceptionDetails" in answer else answer["result"].get("value")
 
+    async def click(self, what: str, selector: str, text: str) -> None:
+        """Clicks the first element with that selector whose text the regular expression fits, once it is there."""
+        found = f"""[...document.querySelectorAll({json.dumps(selector)})].find(
+            (one) => new RegExp({json.dumps(text)}).test(one.textContent.trim()))"""
+        await self.wait_for(what, f"((one) => (one?.click(), one !== undefined))({found})")
+
     async def wait_for(self, what: str, expression: str) -> Any:  # noqa: ANN401
         """Returns the value of JavaScript as soon as it is true. Raises PictureFailure when that takes too long."""
         deadline = time.monotonic() + LIMIT
@@ -227,16 +247,6 @@ class Tab:
                 return value
             await asyncio.sleep(0.1)
         raise PictureFailure(f"{what} did not come within {LIMIT:.0f} s")
-
-    async def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
-        """Moves the mouse with its button down."""
-        for kind, (x, y), button in (
-            ("mouseMoved", start, "none"),
-            ("mousePressed", start, "left"),
-            ("mouseMoved", end, "left"),
-            ("mouseReleased", end, "left"),
-        ):
-            await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, clickCount=1)
 
 
 # -- the picture -------------------------------------------------------------------------------------------------------
@@ -249,31 +259,46 @@ ROWS: Final = """[...document.querySelectorAll(".flow-table tbody tr:has(td)")].
 })"""
 """The flows that the page lists. The mark stands in the column of the path, before it."""
 
+SETTLED: Final = f"""((rows) => rows.length === {len(ANSWERS)} && rows.every((row) => row.status && row.mark !== "❔"))(
+    {ROWS})"""
+CORS_VIEW: Final = """document.querySelector(".contentview h5")?.textContent === "CORS" &&
+    document.querySelector(".contentview pre, .contentview .cm-content")?.textContent.startsWith("blocked")"""
+CUT_OFF: Final = """[...document.querySelectorAll(".contentview *")].some(
+    (one) => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX !== "visible")"""
+"""Whether lines are longer than the view is wide: mitmweb does not break them."""
+QUIET: Final = """getComputedStyle(document.querySelector(".connection-indicator")).opacity === "0" &&
+    !document.querySelector(".dropdown-menu.show")"""
+"""Whether the sign that says “connected” has faded, and the menu is closed."""
 
-async def _photograph(debugger_url: str, page: str) -> tuple[list[Row], bytes]:
+
+async def _photograph(debugger_url: str, mitmweb: Mitmweb) -> tuple[list[Row], bytes]:
     connection = await websocket_connect(debugger_url, max_message_size=1 << 28)
     try:
         debugger = Debugger(connection)
-        shop = await debugger.open()
+        shop = await debugger.open(f"http://127.0.0.1:{mitmweb.port}")
         await shop.call("Page.navigate", url=HOME)
-        await shop.wait_for("the end of the shop's page", "document.title.endsWith('all is tried')")
-        # Past the proxy, which would list this page's requests too.
-        context = await debugger.call("Target.createBrowserContext", proxyServer="direct://")
-        tab = await debugger.open(browserContextId=context["browserContextId"])
-        return await _look(tab, page)
+        await shop.wait_for("the end of the shop's page", "document.title === 'Shop: all is tried'")
+        return await _look(await debugger.open("direct://"), mitmweb.page)
     finally:
         connection.close()
 
 
 async def _look(tab: Tab, page: str) -> tuple[list[Row], bytes]:
-    await tab.call("Emulation.setDeviceMetricsOverride", width=WIDTH, height=HEIGHT, deviceScaleFactor=1, mobile=False)
+    metrics = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": SCALE, "mobile": False}
+    await tab.call("Emulation.setDeviceMetricsOverride", **metrics)
     await tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "light"}])
     await tab.call("Emulation.setScrollbarsHidden", hidden=True)
     await tab.call("Page.navigate", url=page)
-    await tab.wait_for("the list of flows", f"{ROWS}.length === {len(ANSWERS)}")
-    await tab.evaluate(f"""[...document.querySelectorAll(".flow-table tr")].find(
-        (row) => row.querySelector("td.col-path")?.textContent.endsWith("{TELLING}")).click()""")
-    await tab.wait_for("the flow's details", "document.querySelector('.flow-detail nav')")
+    await tab.wait_for("the list of flows", SETTLED)
+    await tab.evaluate(f"document.body.style.fontFamily = {json.dumps(FONTS)}")
+    await tab.click("the flow", "td.col-path", f"{re.escape(TELLING)}$")
+    await tab.click("the response", ".flow-detail nav a", "^Response$")
+    await tab.click("the choice of views", ".contentview .controls a", "^View:")
+    await tab.click("the CORS view", ".dropdown-menu li a", "^cors$")
+    await tab.wait_for("the verdict", CORS_VIEW)
+    if await tab.evaluate(CUT_OFF):
+        await tab.click("the comment", ".flow-detail nav a", "^Comment$")
+    await tab.wait_for("the end of the page's changes", QUIET)
     rows = [Row(**row) for row in await tab.evaluate(ROWS)]
     taken = await tab.call("Page.captureScreenshot", format="png")
     return rows, base64.b64decode(taken["data"])

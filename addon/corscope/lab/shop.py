@@ -31,8 +31,9 @@ const show = (url) => new Promise((shown) => {
 (async () => {
   await visit("API/api/products");
   await show("API/images/teapot.png");
-  await visit("API/api/session", {
-    method: "POST", credentials: "include", headers: json, body: JSON.stringify({user: "ada", password: "lovelace"}),
+  await visit("API/api/session", {credentials: "include"});
+  await visit("API/api/cart/items", {
+    method: "POST", credentials: "include", headers: json, body: JSON.stringify({product: 7}),
   });
   await visit("API/api/cart", {credentials: "include"});
   await visit("API/api/orders", {credentials: "include"});
@@ -62,6 +63,10 @@ JSON: Final = (("content-type", "application/json"),)
 ANYONE: Final = (("access-control-allow-origin", "*"),)
 PAGE_ONLY: Final = (("access-control-allow-origin", APP), ("vary", "origin"))
 WITH_CREDENTIALS: Final = (*PAGE_ONLY, ("access-control-allow-credentials", "true"))
+PREFLIGHT: Final = (
+    ("access-control-allow-methods", "GET, POST, DELETE"),
+    ("access-control-allow-headers", "content-type"),
+)
 COOKIE: Final = (("set-cookie", "sid=f3b1c8; Path=/; Secure; HttpOnly; SameSite=Lax"),)
 
 type Answer = tuple[int, int, tuple[tuple[str, str], ...], object]
@@ -71,29 +76,12 @@ ANSWERS: Final[dict[tuple[str, str], Answer]] = {
     ("GET", HOME): (38, 200, (("content-type", "text/html"),), PAGE.replace("API", API).replace("PAY", PAY)),
     ("GET", f"{API}/api/products"): (71, 200, (*JSON, *ANYONE), PRODUCTS),
     ("GET", f"{API}/images/teapot.png"): (24, 200, (("content-type", "image/png"),), TEAPOT),
-    ("OPTIONS", f"{API}/api/session"): (
-        12,
-        204,
-        (
-            *WITH_CREDENTIALS,
-            ("access-control-allow-methods", "GET, POST, DELETE"),
-            ("access-control-allow-headers", "content-type"),
-        ),
-        "",
-    ),
-    ("POST", f"{API}/api/session"): (96, 200, (*JSON, *WITH_CREDENTIALS, *COOKIE), {"user": "ada"}),
+    ("GET", f"{API}/api/session"): (96, 200, (*JSON, *WITH_CREDENTIALS, *COOKIE), {"user": "ada", "currency": "EUR"}),
+    ("OPTIONS", f"{API}/api/cart/items"): (12, 204, (*WITH_CREDENTIALS, *PREFLIGHT), ""),
+    ("POST", f"{API}/api/cart/items"): (43, 201, (*JSON, *WITH_CREDENTIALS), CART),
     ("GET", f"{API}/api/cart"): (57, 200, (*JSON, *ANYONE), CART),
     ("GET", f"{API}/api/orders"): (84, 200, (*JSON, *PAGE_ONLY), ORDERS),
-    ("OPTIONS", f"{API}/api/cart/items/7"): (
-        11,
-        204,
-        (
-            *PAGE_ONLY,
-            ("access-control-allow-methods", "GET, POST, DELETE"),
-            ("access-control-allow-headers", "content-type"),
-        ),
-        "",
-    ),
+    ("OPTIONS", f"{API}/api/cart/items/7"): (11, 204, (*PAGE_ONLY, *PREFLIGHT), ""),
     ("GET", f"{API}/api/search?q=teapot"): (9, 308, (*ANYONE, ("location", "/api/search/?q=teapot")), ""),
     ("GET", f"{API}/api/search/?q=teapot"): (63, 200, (*JSON, *ANYONE), PRODUCTS[-1:]),
     ("GET", f"{API}/api/stock/7"): (213, 500, JSON, {"error": "database is locked"}),
@@ -121,6 +109,7 @@ class Shop:
         await asyncio.sleep(milliseconds / 1000)
         body = said if isinstance(said, str | bytes) else json.dumps(said, indent=2)
         flow.response = http.Response.make(status, body, headers=[(k.encode(), v.encode()) for k, v in headers])
+        flow.response.http_version = flow.request.http_version
 
 
 addons = [Shop()]
