@@ -436,6 +436,19 @@ def test_a_preflight_that_the_cache_would_not_have_spared(given: dict[str, Any])
     assert (talk[again].outcome, talk[again].credentials) == (CONDITIONAL, UNKNOWN)
 
 
+def test_a_request_may_go_on_a_kept_preflight_though_a_new_one_is_there() -> None:
+    """Which of the two it went on can't be told, so nothing is concluded from either."""
+    talk = Talk(defaults=NEUTRAL)
+    talk.ask(URL, response={**PUT_GOOD, MAX_AGE: "600"})
+    talk.say(f"PUT {URL}", response=GOOD)
+    talk.wait(1)
+    again = talk.ask(URL, response=PUT_ANY)
+    flow = talk.say(f"PUT {URL}", response=ANY)
+    talk.wait(10)
+    talk.end()
+    assert talk.outcomes(again, flow) == [CONDITIONAL, CONDITIONAL]
+
+
 def test_two_faults_of_which_credentials_decide() -> None:
     """Blocked either way; which reason the browser gives depends on what the wire does not tell."""
     verdict = judged(preflight(URL, status=404, response=PUT_ANY, **NEUTRAL))
@@ -1029,7 +1042,20 @@ def test_redirects_of_images_and_navigations_are_none_of_corss_business() -> Non
 
 
 def test_certain_proofs_against_each_other_prove_nothing() -> None:
-    """A cookie on a request whose preflight credentials would have stopped: another proxy may have added it."""
+    """A cookie after a hop at which credentials would have stopped the request: something else may have added it."""
+    talk = Talk(defaults=NEUTRAL)
+    first = talk.say("GET https://b.test/1", **hop("/2", ANY))
+    second = talk.say("GET https://b.test/2", **hop("/3"))
+    assert (talk[first].outcome, talk[first].credentials) == (ALLOWED, OMIT)
+    third = talk.say("GET https://b.test/3", headers={"Cookie": "a=1"}, **hop("/4"))
+    assert (talk[first].outcome, talk[first].credentials) == (CONDITIONAL, UNKNOWN)
+    assert talk[first].credentials_evidence[-1] == "contradicted by: cookie header: a"
+    fourth = talk.say("GET https://b.test/4", headers={"Cookie": "b=1"}, response=ANY)
+    assert [talk[flow].redirected_from for flow in (second, third, fourth)] == [first, second, third]
+    assert (talk[fourth].outcome, talk[fourth].credentials) == (CONDITIONAL, UNKNOWN), "nothing more settles it"
+
+
+def test_a_request_with_credentials_does_not_start_where_they_would_have_stopped_it() -> None:
     talk = Talk(defaults=NEUTRAL)
     hops = talk.say(f"GET {URL}", **hop("/y", ANY))
     asked = talk.ask("https://b.test/y", "GET", headers={STORAGE_ACCESS: "none"}, response=GOOD)
