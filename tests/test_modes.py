@@ -6,13 +6,19 @@ from typing import Any
 
 import pytest
 
-from builders import ANY, GOOD, Pairs, exchange, judged, preflight
+from builders import ANY, CHROMIUM, FIREFOX, GOOD, Pairs, exchange, judged, preflight
+from corscope.credentials import recognise
 from corscope.headers import Names, pick
 from corscope.model import Kind, Outcome, RequestMode
-from corscope.modes import UNDECIDED, Request, post_mode, request_mode
+from corscope.modes import UNDECIDED, Request, Subject, post_mode, request_mode
 
 CORS, NO_CORS, NAVIGATE = RequestMode.CORS, RequestMode.NO_CORS, RequestMode.NAVIGATE
 SAME_ORIGIN, WEBSOCKET, UNKNOWN = RequestMode.SAME_ORIGIN, RequestMode.WEBSOCKET, RequestMode.UNKNOWN
+
+
+def mode_of(asked: Request) -> Subject:
+    """What is told of a request from the browser that its User-Agent names."""
+    return request_mode(asked, recognise(asked.headers[b"user-agent"]))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +64,25 @@ SAME_ORIGIN, WEBSOCKET, UNKNOWN = RequestMode.SAME_ORIGIN, RequestMode.WEBSOCKET
 )
 def test_where_browsers_say_the_mode(line: str, given: dict[str, Any], mode: RequestMode, subject: bool) -> None:
     asked = Request(exchange(line, **given))
-    found = request_mode(asked)
+    found = mode_of(asked)
+    assert (found.mode, found.exempt is None) == (mode, subject)
+
+
+@pytest.mark.parametrize(
+    ("agent", "priority", "mode", "subject"),
+    [
+        pytest.param(FIREFOX, "u=4", UNKNOWN, True, id="fetch, in mode cors or no-cors"),
+        pytest.param(FIREFOX, None, CORS, True, id="only XMLHttpRequest sends no Priority"),
+        pytest.param(FIREFOX, "u=6", NO_CORS, False, id="a beacon"),
+        pytest.param(CHROMIUM, None, UNKNOWN, True, id="Chromium never sends it here"),
+        pytest.param(FIREFOX.replace("153", "140"), None, UNKNOWN, True, id="a Firefox that was not looked at"),
+    ],
+)
+def test_firefox_tells_its_initiators_by_priority(
+    agent: str, priority: str | None, mode: RequestMode, subject: bool
+) -> None:
+    headers = {"Content-Type": "text/plain;charset=UTF-8"} | ({"Priority": priority} if priority else {})
+    found = mode_of(Request(exchange("POST http://b.test/", agent=agent, headers=headers)))
     assert (found.mode, found.exempt is None) == (mode, subject)
 
 
@@ -103,17 +127,15 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 def test_where_browsers_do_not(line: str, given: dict[str, Any], mode: RequestMode, subject: bool) -> None:
     """Over plain http there is no Sec-Fetch-Mode."""
     asked = Request(exchange(line, **given))
-    found = request_mode(asked)
+    found = mode_of(asked)
     assert (found.mode, found.exempt is None) == (mode, subject)
 
 
 def test_an_exempt_request_says_why() -> None:
-    assert request_mode(Request(exchange("GET https://b.test/", mode="navigate"))).exempt == (
+    assert mode_of(Request(exchange("GET https://b.test/", mode="navigate"))).exempt == (
         "the request's mode is navigate"
     )
-    assert request_mode(Request(exchange("POST https://a.test/"))).exempt == (
-        "the request goes to the page's own origin"
-    )
+    assert mode_of(Request(exchange("POST https://a.test/"))).exempt == ("the request goes to the page's own origin")
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,7 @@ class CorsAddon:
         if self.report is None and self.session.pass_by(
             client,
             flow.client_conn.id,
+            flow.request.data.host,
             flow.request.data.timestamp_start,
             flow.request.data.headers.fields,
             response.data.headers.fields,

@@ -19,7 +19,7 @@ class Entry:
     id: str
     severity: str
     title: str
-    """What happens, from the browser's point of view, in at most 48 characters: it is a column's text."""
+    """What happens, from the browser's point of view: at most 32 characters, of which mitmweb's column shows about 20."""
     why: str
     fix: str
     """What to change; ends in the exact header to send where there is one."""
@@ -39,7 +39,7 @@ _ENTRIES = (
     Entry(
         id="allow-origin-missing",
         severity="error",
-        title="no Access-Control-Allow-Origin",
+        title="no Allow-Origin",
         why="The response does not say that {origin} may read it, so the browser keeps it from the page.",
         fix="Send: Access-Control-Allow-Origin: {origin}",
         section=FETCH + "concept-cors-check",
@@ -51,7 +51,7 @@ _ENTRIES = (
     Entry(
         id="allow-origin-wildcard-with-credentials",
         severity="error",
-        title="Allow-Origin: * with credentials",
+        title="* with credentials",
         why="The request carries credentials (mode include), and for those `*` is never accepted, whatever "
         "Access-Control-Allow-Credentials says.",
         fix="Send the origin itself: Access-Control-Allow-Origin: {origin}, with Access-Control-Allow-Credentials: "
@@ -66,7 +66,7 @@ _ENTRIES = (
     Entry(
         id="allow-origin-multiple",
         severity="error",
-        title="several values in Allow-Origin",
+        title="several Allow-Origins",
         why="Access-Control-Allow-Origin is compared byte by byte with one origin; “{value}” is several values, from "
         "repeated headers or from a list. Often two layers (a proxy and the application) each add the header.",
         fix="Send exactly one: Access-Control-Allow-Origin: {origin}, with Vary: Origin",
@@ -79,7 +79,7 @@ _ENTRIES = (
     Entry(
         id="allow-origin-invalid",
         severity="error",
-        title="Allow-Origin is not an origin",
+        title="invalid Allow-Origin",
         why="“{value}” is neither `*` nor an origin (scheme, host and port if it is not the default one).",
         fix="Send: Access-Control-Allow-Origin: {origin}",
         section=FETCH + "concept-cors-check",
@@ -91,7 +91,7 @@ _ENTRIES = (
     Entry(
         id="allow-origin-mismatch",
         severity="error",
-        title="Allow-Origin names another origin",
+        title="other Allow-Origin",
         why="The request comes from {origin}, the response allows “{value}”; the two must be equal byte by byte.",
         fix="Send: Access-Control-Allow-Origin: {origin}, with Vary: Origin",
         section=FETCH + "concept-cors-check",
@@ -104,8 +104,8 @@ _ENTRIES = (
     Entry(
         id="allow-credentials-not-true",
         severity="error",
-        title="Allow-Credentials is not true",
-        why="The request carries credentials (mode include), and Access-Control-Allow-Credentials is “{value}” where "
+        title="no Allow-Credentials: true",
+        why="The request carries credentials (mode include), and Access-Control-Allow-Credentials is {said} where "
         "only the four letters `true` will do, once and in lower case.",
         fix="Send: Access-Control-Allow-Credentials: true",
         section=FETCH + "concept-cors-check",
@@ -118,7 +118,7 @@ _ENTRIES = (
     Entry(
         id="preflight-redirected",
         severity="error",
-        title="the preflight was redirected",
+        title="preflight redirected",
         why="The OPTIONS request was answered with {status} and a Location; browsers never follow one there.",
         fix="Answer OPTIONS on this very URL with 204 and the CORS headers, before any redirect (to https, to a login, "
         "to a trailing slash) takes place; or let the client ask for the final URL.",
@@ -131,9 +131,9 @@ _ENTRIES = (
     Entry(
         id="preflight-status",
         severity="error",
-        title="the preflight answered {status}",
+        title="preflight answered {status}",
         why="A preflight must be answered with a status from 200 to 299; this one was {status}.",
-        fix="Answer OPTIONS with 204 before authentication and routing have their say",
+        fix="Answer OPTIONS with 204 before authentication and routing have their say.",
         section=FETCH + "cors-preflight-fetch",
         devtools_error="PreflightInvalidStatus",
         preflight_error="PreflightInvalidStatus",
@@ -143,7 +143,7 @@ _ENTRIES = (
     Entry(
         id="allow-methods-unparsable",
         severity="error",
-        title="Allow-Methods cannot be parsed",
+        title="bad Allow-Methods",
         why="“{value}” is not a list of methods separated by commas, and one bad member fails the whole preflight, "
         "even where the method would not have needed permission.",
         fix="Send: Access-Control-Allow-Methods: {method}",
@@ -156,7 +156,7 @@ _ENTRIES = (
     Entry(
         id="allow-headers-unparsable",
         severity="error",
-        title="Allow-Headers cannot be parsed",
+        title="bad Allow-Headers",
         why="“{value}” is not a list of header names separated by commas, and one bad member fails the whole "
         "preflight.",
         fix="Send: Access-Control-Allow-Headers: {headers}",
@@ -169,10 +169,10 @@ _ENTRIES = (
     Entry(
         id="method-not-allowed",
         severity="error",
-        title="method {method} is not allowed",
-        why="Access-Control-Allow-Methods is “{value}” and does not list {method}. Methods are compared with their "
+        title="{method} not allowed",
+        why="Access-Control-Allow-Methods is {said} and does not list {method}. Methods are compared with their "
         "case, and `*` is a literal name when the request carries credentials.",
-        fix="Send: Access-Control-Allow-Methods: {method}",
+        fix="Send: Access-Control-Allow-Methods: {methods}",
         section=FETCH + "cors-preflight-fetch",
         devtools_error="MethodDisallowedByPreflightResponse",
         preflight_error="MethodDisallowedByPreflightResponse",
@@ -182,8 +182,8 @@ _ENTRIES = (
     Entry(
         id="header-not-allowed",
         severity="error",
-        title="header {header} is not allowed",
-        why="Access-Control-Allow-Headers is “{value}” and does not list {header}. `*` is a literal name when the "
+        title="{header} not allowed",
+        why="Access-Control-Allow-Headers is {said} and does not list {header}. `*` is a literal name when the "
         "request carries credentials.",
         fix="Send: Access-Control-Allow-Headers: {headers}",
         section=FETCH + "cors-preflight-fetch",
@@ -195,7 +195,7 @@ _ENTRIES = (
     Entry(
         id="redirect-with-user-info",
         severity="error",
-        title="redirect to a URL with a user name",
+        title="redirect with user name",
         why="The Location names a user or a password, which a cross-origin redirect must not.",
         fix="Send a Location without user name and password.",
         section=FETCH + "http-redirect-fetch",
@@ -206,7 +206,7 @@ _ENTRIES = (
     Entry(
         id="redirect-scheme",
         severity="error",
-        title="redirect to a {scheme}: URL",
+        title="redirect to {scheme}: URL",
         why="A fetch follows redirects to http and https only. Browsers report a network error, not a CORS error.",
         fix="Redirect to an https URL, or answer with the data itself.",
         section=FETCH + "http-redirect-fetch",
@@ -214,7 +214,7 @@ _ENTRIES = (
     Entry(
         id="redirect-location",
         severity="error",
-        title="the Location is not a URL",
+        title="Location is no URL",
         why="“{location}” cannot be parsed as a URL. Browsers report a network error, not a CORS error.",
         fix="Send a valid URL in Location.",
         section=FETCH + "concept-response-location-url",
@@ -222,7 +222,7 @@ _ENTRIES = (
     Entry(
         id="redirect-mixed-content",
         severity="error",
-        title="redirect from https to http",
+        title="redirect to http",
         why="The page is secure and the Location {location} is not: browsers block it as mixed content. This is not "
         "CORS, though it looks like it.",
         fix="Send a Location that begins with https://",
@@ -231,7 +231,7 @@ _ENTRIES = (
     Entry(
         id="redirect-limit",
         severity="error",
-        title="more than 20 redirects",
+        title="over 20 redirects",
         why="Browsers follow 20 redirects, and this is number {count}. They report a network error.",
         fix="Look for a loop in the redirects: often a cookie or a trailing slash that is never accepted.",
         section=FETCH + "http-redirect-fetch",
@@ -239,16 +239,25 @@ _ENTRIES = (
     Entry(
         id="credentials-unknown",
         severity="warning",
-        title="blocked if sent with credentials",
+        title="blocked if with credentials",
         why="Without credentials the page gets this response; with credentials it would be blocked: {console} "
         "Nothing on the wire tells which it was: {missing}",
         fix="{fix}",
         section=FETCH + "concept-cors-check",
     ),
     Entry(
+        id="other-fault-with-credentials",
+        severity="info",
+        title="another fault with credentials",
+        why="It is blocked either way. If it was sent with credentials, which nothing on the wire tells, the browser "
+        "names this fault first: {console}",
+        fix="{fix}",
+        section=FETCH + "concept-cors-check",
+    ),
+    Entry(
         id="mode-unknown",
         severity="warning",
-        title="blocked if asked in mode cors",
+        title="blocked if in mode cors",
         why="This POST could come from a form, a beacon or a no-cors fetch, whose answers no page reads, or from a "
         "script that wants the answer: then it would be blocked: {console} Over plain http browsers do not say which.",
         fix="{fix}",
@@ -257,7 +266,7 @@ _ENTRIES = (
     Entry(
         id="stored-response-unknown",
         severity="warning",
-        title="304: depends on the stored response",
+        title="depends on stored response",
         why="The answer is 304 Not Modified and does not repeat all CORS headers, so the browser checks those of the "
         "response it stored, which is not in this traffic.",
         fix="Send the CORS headers on 304 answers too: Access-Control-Allow-Origin: {origin}",

@@ -76,13 +76,19 @@ class TravelLog:
                 return name, traveller.flow_id
         return None
 
-    def set_cookie(self, fields: Fields) -> None:
-        """Forget the cookies that a response's Set-Cookie lines remove, whatever host or path they name."""
+    def set_cookie(self, host: str, fields: Fields) -> None:
+        """Forget the cookies that Set-Cookie lines from `host` remove, on whichever host of its site, whatever path."""
         for line in get_all(fields, b"set-cookie"):
             name, removed = _removal(line)
             if removed:
-                for known in self._routes.values():
-                    known.pop(name, None)
+                for route, known in self._routes.items():
+                    if _near(route.host, host):
+                        known.pop(name, None)
+
+
+def _near(one: str, other: str) -> bool:
+    """Tell whether two hosts may share cookies: an over-estimate, by the last two labels."""
+    return one.rsplit(".", 2)[-2:] == other.rsplit(".", 2)[-2:]
 
 
 def common_directory(one: str, other: str) -> str:

@@ -82,10 +82,7 @@ def absence_evidence(
     since = STORAGE_ACCESS_SINCE.get(browser.family)
     if since is None or browser.version < since or request.get(b"sec-fetch-site") != b"cross-site":
         return None
-    # Only to potentially trustworthy URLs, of which Sec-Fetch-Site is the proof; http://localhost is left out for want
-    # of measurements.
-    if not target.startswith(b"https://"):
-        return None
+    # It goes to potentially trustworthy URLs only; that Sec-Fetch-Site is there proves that this is one.
     here = site(target)
     if here in top_level_sites or here == site(origin) or here == _referrer_site(request):
         return None

@@ -4,7 +4,7 @@ Nothing here remembers, reads a clock or knows how a request was recorded. Each 
 the browser's own order: the first one decides, none means that the check passes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from corscope.headers import Fields, Names, extract_tokens, get_all, is_token, normalize, text
@@ -89,8 +89,8 @@ def cors_check(origin: bytes, headers: Headers, *, include: bool) -> Faults:
     # 5. to 7. Let credentials be the result of getting `Access-Control-Allow-Credentials` …; if it is `true`, success.
     credentials = headers.get(b"access-control-allow-credentials")
     if credentials != b"true":
-        value = text(credentials or b"")
-        faults += (Fault("allow-credentials-not-true", value, {"value": value, "origin": text(origin)}),)
+        values = {"value": text(credentials or b""), "said": _said(credentials), "origin": text(origin)}
+        faults += (Fault("allow-credentials-not-true", values["value"], values),)
     return faults
 
 
@@ -106,6 +106,16 @@ def _allow_origin_fault(origin: bytes, allowed: bytes | None) -> Fault:
     else:
         finding = "allow-origin-mismatch"
     return Fault(finding, value, {"value": value, "origin": text(origin)})
+
+
+def _said(value: bytes | None) -> str:
+    """Put a header's value into words; an absent header is not an empty one."""
+    return "missing" if value is None else f"“{text(value)}”"
+
+
+def _to_send(allowed: tuple[bytes, ...], asked: tuple[bytes, ...]) -> str:
+    """Return the list to send: what was allowed by name, and what was asked for. `*` goes: it may say nothing."""
+    return ", ".join(map(text, dict.fromkeys((*(name for name in allowed if name != b"*"), *asked))))
 
 
 def as_firefox_reads(headers: Headers, fields: Fields, http_version: int) -> Headers:
@@ -162,25 +172,27 @@ def cors_preflight_fetch(
     allow_headers = headers.get(b"access-control-allow-headers")
     methods = extract_tokens(allow_methods)
     names = extract_tokens(allow_headers)
-    asked = ", ".join(map(text, unsafe_names))
-    said = {"method": text(method), "headers": asked, "origin": text(origin)}
     if methods is None:
-        faults.append(Fault("allow-methods-unparsable", "", {**said, **_unparsable(allow_methods or b"")}))
+        values = {"origin": text(origin), "method": text(method), **_unparsable(allow_methods or b"")}
+        faults.append(Fault("allow-methods-unparsable", "", values))
     if names is None:
-        faults.append(Fault("allow-headers-unparsable", "", {**said, **_unparsable(allow_headers or b"")}))
+        values = {"origin": text(origin), "headers": _to_send((), unsafe_names), **_unparsable(allow_headers or b"")}
+        faults.append(Fault("allow-headers-unparsable", "", values))
     # Deliberately absent, 7.4: "if methods is null and request's use-CORS-preflight flag is set, then set methods to
     # request's method". The flag is not on the wire, and neither Chromium nor Firefox does it.
     # 7.5. If request's method is not in methods, not a CORS-safelisted method, and credentials "include" or no `*` …
     if methods is not None and not is_method_allowed(method, methods, include=include):
-        faults.append(
-            Fault("method-not-allowed", text(method), {**said, "value": text(allow_methods or b"")}),
-        )
+        values = {"origin": text(origin), "method": text(method), "methods": _to_send(methods, (method,))}
+        values |= {"value": text(allow_methods or b""), "said": _said(allow_methods)}
+        faults.append(Fault("method-not-allowed", text(method), values))
     # 7.6. and 7.7. Authorization, and every other CORS-unsafe request-header name
     if names is not None:
-        allowed = frozenset(name.lower() for name in names)
+        allowed = tuple(name.lower() for name in names)
         for name in unsafe_names:
             if not is_header_allowed(name, allowed, include=include, family=family):
-                values = {**said, "header": text(name), "value": text(allow_headers or b"")}
+                listed = _to_send(allowed, unsafe_names)
+                values = {"origin": text(origin), "header": text(name), "headers": listed}
+                values |= {"value": text(allow_headers or b""), "said": _said(allow_headers)}
                 faults.append(Fault("header-not-allowed", text(name), values))
     return tuple(faults)
 
@@ -196,7 +208,7 @@ def is_method_allowed(method: bytes, methods: tuple[bytes, ...], *, include: boo
     return method in CORS_SAFELISTED_METHODS or method in methods or (not include and b"*" in methods)
 
 
-def is_header_allowed(name: bytes, allowed: frozenset[bytes], *, include: bool, family: BrowserFamily) -> bool:
+def is_header_allowed(name: bytes, allowed: Collection[bytes], *, include: bool, family: BrowserFamily) -> bool:
     """CORS-preflight fetch steps 7.6 and 7.7, for one name in lower case against Allow-Headers in lower case.
 
     The standard wants Authorization (its only CORS non-wildcard request-header name) listed by name. Chromium

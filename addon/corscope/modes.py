@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from corscope.engine import Headers, script_set_names
 from corscope.headers import Names, pick
-from corscope.model import Exchange, RequestMode
+from corscope.model import Browser, BrowserFamily, Exchange, RequestMode
 from corscope.origins import EXTENSION_SCHEMES, serialize_origin
 
 REQUEST_HEADERS = Names(
@@ -20,6 +20,7 @@ REQUEST_HEADERS = Names(
         b"if-none-match",
         b"origin",
         b"pragma",
+        b"priority",
         b"referer",
         b"sec-fetch-dest",
         b"sec-fetch-mode",
@@ -55,6 +56,10 @@ class Request:
         return self._script_set
 
 
+FIREFOX_PRIORITY_SINCE = 153
+"""The Firefox in which requests were seen to tell their initiator by Priority; earlier ones were not looked at."""
+
+
 class Subject(NamedTuple):
     """Whether the CORS protocol applies to a request."""
 
@@ -84,6 +89,7 @@ _SAME_ORIGIN = Subject(RequestMode.CORS, "the request goes to the page's own ori
 _EXTENSION = Subject(RequestMode.UNKNOWN, "an extension asks: its permissions, not the response, decide")
 _WITHOUT_ORIGIN = Subject(RequestMode.UNKNOWN, "there is no Origin header: not a cross-origin CORS request")
 _PING = Subject(RequestMode.NO_CORS, "it is a hyperlink's ping, whose answer nobody reads")
+_KEEPALIVE = Subject(RequestMode.NO_CORS, "it is a beacon, whose answer nobody reads")
 BEACON = Subject(
     RequestMode.UNKNOWN,
     "it looks like a beacon or a no-cors fetch: plain text to a server that answers without any CORS header",
@@ -99,7 +105,7 @@ def is_cors_preflight(method: bytes, request: Headers) -> bool:
     return method == b"OPTIONS" and b"origin" in request and b"access-control-request-method" in request
 
 
-def request_mode(asked: Request) -> Subject:
+def request_mode(asked: Request, browser: Browser) -> Subject:
     """Tell a request's mode, and whether the CORS protocol applies.
 
     Sec-Fetch-Mode says it, https://w3c.github.io/webappsec-fetch-metadata/, but browsers send that to potentially
@@ -130,7 +136,16 @@ def request_mode(asked: Request) -> Subject:
     # Only a navigation asks for HTML so; script-made POSTs that merely look alike are ambiguous, not exempt.
     if b"upgrade-insecure-requests" in request and b"text/html" in request.get(b"accept", b""):
         return _FORM
-    return _CORS if asked.script_set else UNDECIDED
+    if asked.script_set:
+        return _CORS
+    if browser.family is BrowserFamily.FIREFOX and browser.version >= FIREFOX_PRIORITY_SINCE:
+        # Measured on plain http: fetch sends `u=4`, a beacon `u=6`, XMLHttpRequest, always in mode "cors", none at all.
+        priority = request.get(b"priority")
+        if priority is None:
+            return _CORS
+        if priority == b"u=6":
+            return _KEEPALIVE
+    return UNDECIDED
 
 
 def post_mode(request: Headers, response: Headers, *, follows_cors: bool) -> Subject:

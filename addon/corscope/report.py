@@ -4,7 +4,7 @@ from typing import Any
 
 from corscope.catalogue import CATALOGUE, FIREFOX_REASONS, fill
 from corscope.console import console_message, reason
-from corscope.model import Credentials, Finding, Outcome, Verdict
+from corscope.model import Credentials, Finding, Kind, Outcome, Verdict
 from corscope.privacy import shown_url
 
 HEADLINE_LENGTH = 60
@@ -53,24 +53,24 @@ def _values(finding: Finding) -> dict[str, str]:
 
 
 def headline(verdict: Verdict) -> str:
-    """Return verdict and cause in at most 60 characters."""
-    if verdict.outcome in (Outcome.BLOCKED, Outcome.CONDITIONAL):
-        cause = title(verdict.findings[0])
-        if verdict.outcome is Outcome.CONDITIONAL:
-            line = f"CORS conditional: {cause}"
-        else:
-            where = "preflight: " if verdict.kind == "preflight" and not cause.startswith("the preflight") else ""
-            line = f"CORS blocked: {where}{cause}"
-    elif verdict.outcome is Outcome.ALLOWED:
-        how = {Credentials.INCLUDE: " with credentials", Credentials.OMIT: " without credentials"}
-        line = f"CORS allowed{how.get(verdict.credentials, '')}"
-        if verdict.kind != "actual":
-            line += f": {verdict.kind}"
-    elif verdict.findings:
-        line = f"CORS exempt, or {title(verdict.findings[0])}"
-    else:
-        line = f"CORS exempt: {verdict.note}"
-    return line if len(line) <= HEADLINE_LENGTH else f"{line[: HEADLINE_LENGTH - 1]}…"
+    """Return cause and verdict in at most 60 characters, the cause first: a column may show no more than that."""
+    word = f"CORS {verdict.outcome.value}"
+    if verdict.outcome is Outcome.ALLOWED:
+        word += _ALLOWED_HOW.get(verdict.credentials, "")
+        return word if verdict.kind is Kind.ACTUAL else f"{word} ({verdict.kind.value})"
+    if not verdict.findings:
+        return _shortened(f"{word}: {verdict.note}", HEADLINE_LENGTH)
+    cause = title(verdict.findings[0])
+    if verdict.kind is Kind.PREFLIGHT and not cause.startswith(("preflight", "blocked")):
+        cause += " (preflight)"
+    return f"{_shortened(cause, HEADLINE_LENGTH - len(word) - 3)} — {word}"
+
+
+_ALLOWED_HOW = {Credentials.INCLUDE: " with credentials", Credentials.OMIT: " without credentials"}
+
+
+def _shortened(line: str, length: int) -> str:
+    return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
 def comment(verdict: Verdict) -> str:
@@ -84,7 +84,7 @@ def comment(verdict: Verdict) -> str:
     if console:
         lines += ["", console]
     for finding in verdict.findings:
-        lines += ["", f"{finding.severity.value}: {message(finding)}", f"Fix: {fix(finding)}"]
+        lines += ["", f"{finding.severity.value.capitalize()}: {message(finding)}", f"Fix: {fix(finding)}"]
     lines += ["", f"Origin: {verdict.origin} · mode: {verdict.mode.value} · credentials: {verdict.credentials.value}"]
     lines += [f"  because: {evidence}" for evidence in verdict.credentials_evidence]
     if verdict.preflight_reason:

@@ -162,7 +162,14 @@ class Session:
     # ------------------------------------------------------------------ what comes in
 
     def pass_by(
-        self, client: str, connection: str | None, started: float, fields: Fields, response: Fields, status: int
+        self,
+        client: str,
+        connection: str | None,
+        host: str,
+        started: float,
+        fields: Fields,
+        response: Fields,
+        status: int,
     ) -> bool:
         """Take note of an ordinary exchange; False when it needs `judge` (it has an Origin, is a navigation or 3xx).
 
@@ -190,7 +197,7 @@ class Session:
         if known.cookies:
             for name, _ in response:
                 if len(name) == 10 and name.lower() == b"set-cookie":
-                    known.cookies.set_cookie(response)
+                    known.cookies.set_cookie(host, response)
                     break
         if credentialed and connection is not None:
             link = known.connections.get(connection)
@@ -202,7 +209,7 @@ class Session:
         """Take note of a request before its response, so that a slow answer does not look like no request at all."""
         request = Request(exchange)
         client = self._client(request)
-        if request_mode(request).exempt is None:
+        if request_mode(request, client.browser).exempt is None:
             client.begun[exchange.id] = self._link(client, request)
             _bound(client.begun, BEGUN)
         return self._drain()
@@ -221,8 +228,8 @@ class Session:
         if client.browser.family is BrowserFamily.FIREFOX:
             response = as_firefox_reads(response, exchange.response_headers, exchange.http_version)
         if client.cookies and b"set-cookie" in response:
-            client.cookies.set_cookie(exchange.response_headers)
-        subject = request_mode(request)
+            client.cookies.set_cookie(exchange.host, exchange.response_headers)
+        subject = request_mode(request, client.browser)
         link = NO_LINK
         if subject.exempt is None:
             before = client.judged.pop(exchange.id, None)
@@ -742,7 +749,7 @@ def _verdict(record: Record) -> Verdict:
         fault = faults[0]
         findings = fault_findings(faults, proxy_made=exchange.proxy_made) + findings
         if credentials is Credentials.UNKNOWN and include[0].id != fault.id:
-            findings += (conditional_finding("credentials-unknown", include[0], text(record.origin)),)
+            findings += (conditional_finding("other-fault-with-credentials", include[0], text(record.origin)),)
     error = devtools_error(fault, preflight=record.kind is Kind.PREFLIGHT) if fault is not None else None
     return Verdict(
         flow_id=exchange.id,

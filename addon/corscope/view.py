@@ -1,5 +1,7 @@
 """The "CORS" view of a flow in mitmproxy and mitmweb: the verdict in place of the body."""
 
+import textwrap
+
 from mitmproxy import contentviews
 
 from corscope.report import explanation
@@ -20,8 +22,12 @@ class CORSContentview(contentviews.Contentview):
         flow = metadata.flow
         verdict = flow.metadata.get(METADATA_KEY) if flow is not None else None
         if verdict is None:
-            return "Not a cross-origin exchange, or not judged yet."
-        return "\n".join(explanation(verdict))
+            return "Not subject to CORS, or not judged."
+        # mitmweb neither breaks lines nor shows more than about 88 characters of one.
+        return "\n".join(
+            textwrap.fill(line, 84, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+            for line in explanation(verdict)
+        )
 
     def render_priority(self, data: bytes, metadata: contentviews.Metadata) -> float:
         return -1

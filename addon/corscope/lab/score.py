@@ -36,7 +36,7 @@ class Grade(StrEnum):
     MISSING = "missing"
     """No verdict on an exchange that has a truth; there must be none."""
     UNDECIDED = "undecided"
-    """`conditional` where the traffic tells."""
+    """`conditional`, or `exempt` with the warning `mode-unknown`, where the traffic tells."""
     UNDECIDABLE = "undecidable"
     """`conditional` where an exchange that looks the same ended the other way: rightly so."""
 
@@ -141,12 +141,17 @@ def grade(truth: Mapping[str, Any], verdict: Mapping[str, Any] | None) -> Grade 
     if verdict is None:
         return Grade.MISSING
     said = verdict["verdict"]
-    if said == "conditional":
+    if said == "conditional" or is_undecided_mode(verdict):
         return Grade.UNDECIDABLE if truth["undecidable"] else Grade.UNDECIDED
     if not truth["cors"]:
         # Outside the protocol it blocks nothing, but for user information in a redirect of the page's own origin.
         return Grade.WRONG if said == "blocked" and truth["verdict"] != "blocked" else Grade.RIGHT
     return Grade.RIGHT if said == truth["verdict"] else Grade.WRONG
+
+
+def is_undecided_mode(verdict: Mapping[str, Any]) -> bool:
+    """Tell an exemption that leaves the request's mode open, and warns of it: it is no definite verdict."""
+    return verdict["verdict"] == "exempt" and any(one["id"] == "mode-unknown" for one in verdict["findings"])
 
 
 def score(recording: Path, options: Iterable[str] = ()) -> Score:
