@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,11 +42,13 @@ type Handler = Callable[[Asked, socket.socket], None]
 class RawServer:
     """Serves every connection in a thread of its own. A context manager, which closes it."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, context: ssl.SSLContext | None = None) -> None:
         self.asked: list[Asked] = []
         self._handler = handler
+        self._context = context
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._open: list[tuple[socket.socket, threading.Thread]] = []
+        self._open: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
         self.port: int = self._listener.getsockname()[1]
         self._acceptor = threading.Thread(target=self._accept, daemon=True)
         self._acceptor.start()
@@ -59,11 +62,18 @@ class RawServer:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            server = threading.Thread(target=self._serve, args=(connection,), daemon=True)
-            self._open.append((connection, server))
-            server.start()
+            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
+        if self._context:
+            try:
+                connection = self._context.wrap_socket(connection, server_side=True)
+            except OSError:
+                connection.close()
+                return
+        self._open.append(connection)
         stream = connection.makefile("rb")
         try:
             while asked := read_request(stream.readline, stream.read):
@@ -82,9 +92,11 @@ class RawServer:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         # Closing alone would not wake a thread that waits.
-        for waiting in (self._listener, *(connection for connection, _ in self._open)):
-            hang_up(waiting)
-        for thread in (self._acceptor, *(server for _, server in self._open)):
+        hang_up(self._listener)
+        self._acceptor.join(20)
+        for connection in self._open:
+            hang_up(connection)
+        for thread in self._threads:
             thread.join(20)
         self._listener.close()
 
