@@ -59,6 +59,7 @@ def judged(flow: http.HTTPFlow, addon: CorsAddon | None = None) -> http.HTTPFlow
     addon = addon or CorsAddon()
     addon.request(flow)
     addon.responseheaders(flow)
+    addon.response(flow)
     return flow
 
 
@@ -103,7 +104,7 @@ def test_a_blocked_flow_says_so_and_why(loaded: CorsAddon) -> None:
     flow = judged(blocked_flow(), loaded)
     assert flow.marked == ":no_entry:"
     headline, empty, *rest = flow.comment.split("\n")
-    assert headline.startswith("CORS blocked: ")
+    assert headline.endswith(" — CORS blocked")
     assert empty == ""
     text = "\n".join(rest)
     assert f"Access to fetch at '{API}/blocked' from origin '{PAGE}' has been blocked by CORS policy" in text
@@ -189,7 +190,7 @@ async def test_a_later_verdict_replaces_ours_but_not_what_the_user_wrote_meanwhi
     edited.request.path = "/edited"
     for flow in (ours, edited):
         judged(flow, loaded)
-        assert flow.comment.startswith("CORS conditional: ")
+        assert flow.comment.split("\n")[0].endswith(" — CORS conditional")
     edited.comment += " (mine)"
     edited.marked = ":eyes:"
     for path in ("/put", "/edited"):
@@ -198,7 +199,7 @@ async def test_a_later_verdict_replaces_ours_but_not_what_the_user_wrote_meanwhi
         judged(follower, loaded)
     assert ours.comment.startswith("CORS allowed")
     assert ours.marked == ":white_check_mark:"
-    assert edited.comment.startswith("CORS conditional: ")
+    assert edited.comment.split("\n")[0].endswith(" — CORS conditional")
     assert edited.comment.endswith(" (mine)")
     assert edited.marked == ":eyes:"
     assert edited.metadata["corscope"]["verdict"] == "allowed"
@@ -216,7 +217,7 @@ async def test_judging_a_recording_again_renews_our_words(loaded: CorsAddon, tmp
     assert again.marked == ":white_check_mark:"
 
 
-BLOCKED_FILTERS = ("~marker :no_entry:", "~comment '^CORS blocked'", "~meta \"'verdict': 'blocked'\"")
+BLOCKED_FILTERS = ("~marker :no_entry:", "~comment 'CORS blocked'", "~meta \"'verdict': 'blocked'\"")
 
 
 @pytest.mark.parametrize("expression", BLOCKED_FILTERS)
@@ -283,7 +284,7 @@ def test_the_log_line_is_a_warning(loaded: CorsAddon, caplog: pytest.LogCaptureF
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.name.startswith("corscope")
-    assert record.getMessage().startswith("CORS blocked: ")
+    assert f" — CORS blocked · GET {API}/blocked · from {PAGE}" in record.getMessage()
     assert "\n" not in record.getMessage()
 
 
@@ -749,8 +750,8 @@ def test_the_view_explains_the_flow_and_is_never_chosen_by_itself(loaded: CorsAd
     view = contentviews.registry["cors"]
     text = view.prettify(b"body", Metadata(flow=flow))
     assert text.startswith(f"blocked: GET {API}/blocked (200, actual)\n")
-    assert "Not a cross-origin exchange" in view.prettify(b"", Metadata(flow=exempt_flow()))
-    assert "Not a cross-origin exchange" in view.prettify(b"", Metadata(flow=None))
+    assert "Not subject to CORS" in view.prettify(b"", Metadata(flow=exempt_flow()))
+    assert "Not subject to CORS" in view.prettify(b"", Metadata(flow=None))
     assert view.render_priority(b"{}", Metadata(flow=flow, content_type="application/json")) < 0
 
 
