@@ -162,3 +162,16 @@ def judged(one: Exchange, *, browser: str = "auto") -> Verdict:
 def ids(verdict: Verdict) -> list[str]:
     """Returns the ids of a verdict's findings, in order."""
     return [finding.id for finding in verdict.findings]
+
+
+def pass_by(session: Session, one: Exchange) -> bool:
+    """Lets a session pass by an exchange, and tells whether it would."""
+    return session.pass_by(
+        one.client,
+        one.connection,
+        one.host,
+        one.started,
+        one.request_headers,
+        one.response_headers,
+        one.status or 0,
+    )

@@ -90,13 +90,27 @@ def test_cookies_are_expected_for_a_while(after: float, expected: bool) -> None:
 )
 def test_what_a_server_takes_away_is_not_expected(line: str, forgotten: bool) -> None:
     travels = log()
-    travels.set_cookie(fields([("Content-Type", "text/html"), ("set-cookie", line)]))
+    travels.set_cookie("b.test", fields([("Content-Type", "text/html"), ("set-cookie", line)]))
+    assert (travels.expected(ROUTE, "/api/x", 1001.0) is None) is forgotten
+
+
+@pytest.mark.parametrize(
+    ("host", "forgotten"),
+    [
+        pytest.param("b.test", True, id="the host itself"),
+        pytest.param("www.b.test", True, id="a host that may share its cookies"),
+        pytest.param("c.test", False, id="another site"),
+    ],
+)
+def test_who_may_take_a_cookie_away(host: str, forgotten: bool) -> None:
+    travels = log()
+    travels.set_cookie(host, fields([("Set-Cookie", "sid=")]))
     assert (travels.expected(ROUTE, "/api/x", 1001.0) is None) is forgotten
 
 
 def test_every_set_cookie_line_counts() -> None:
     travels = log("/", "a", "b")
-    travels.set_cookie(fields([("Set-Cookie", "a="), ("Set-Cookie", "b=")]))
+    travels.set_cookie("b.test", fields([("Set-Cookie", "a="), ("Set-Cookie", "b=")]))
     assert travels.expected(ROUTE, "/", 1001.0) is None
 
 

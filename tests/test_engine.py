@@ -218,7 +218,7 @@ def test_a_fault_says_what_the_browser_says() -> None:
     faults = cors_check(ORIGIN, headers, include=True)
     assert faults == (
         Fault(MISMATCH, "https://z.test", {"value": "https://z.test", "origin": "https://a.test"}),
-        Fault(NOT_TRUE, "no", {"value": "no", "origin": "https://a.test"}),
+        Fault(NOT_TRUE, "no", {"value": "no", "said": "“no”", "origin": "https://a.test"}),
     )
 
 
@@ -393,11 +393,18 @@ def test_firefox_checks_no_origin_on_a_preflight_to_the_pages_own() -> None:
 def test_a_preflights_faults_name_what_to_allow() -> None:
     given = pick(fields([*allow_origin("*"), *methods("GET"), *headers("x-a")]), READ)
     faults = cors_preflight_fetch(ORIGIN, b"PUT", (b"x-a", b"x-t"), 200, given, include=False, family=CHROMIUM)
-    said = {"method": "PUT", "headers": "x-a, x-t", "origin": "https://a.test"}
+    method = {"method": "PUT", "methods": "GET, PUT", "value": "GET", "said": "“GET”"}
+    header = {"header": "x-t", "headers": "x-a, x-t", "value": "x-a", "said": "“x-a”"}
     assert faults == (
-        Fault(METHOD, "PUT", {**said, "value": "GET"}),
-        Fault(HEADER, "x-t", {**said, "header": "x-t", "value": "x-a"}),
+        Fault(METHOD, "PUT", {**method, "origin": "https://a.test"}),
+        Fault(HEADER, "x-t", {**header, "origin": "https://a.test"}),
     )
+    missing = cors_preflight_fetch(
+        ORIGIN, b"PUT", (), 200, {b"access-control-allow-origin": b"*"}, include=False, family=CHROMIUM
+    )
+    assert [(fault.values["value"], fault.values["said"], fault.values["methods"]) for fault in missing] == [
+        ("", "missing", "PUT")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -39,15 +39,15 @@ def every_form(verdict: Verdict) -> str:
 @pytest.mark.parametrize(
     ("verdict", "line"),
     [
-        pytest.param(judged(exchange(f"GET {URL}")), "CORS blocked: no Access-Control-Allow-Origin", id="blocked"),
+        pytest.param(judged(exchange(f"GET {URL}")), "no Allow-Origin — CORS blocked", id="blocked"),
         pytest.param(
             judged(preflight(URL)),
-            "CORS blocked: preflight: no Access-Control-Allow-Origin",
+            "no Allow-Origin (preflight) — CORS blocked",
             id="a blocked preflight",
         ),
         pytest.param(
             judged(preflight(URL, status=404, response=GOOD)),
-            "CORS blocked: the preflight answered 404",
+            "preflight answered 404 — CORS blocked",
             id="a preflight that says so itself",
         ),
         pytest.param(judged(exchange(f"GET {URL}", response=ANY)), "CORS allowed without credentials", id="allowed"),
@@ -61,17 +61,17 @@ def every_form(verdict: Verdict) -> str:
         ),
         pytest.param(
             judged(preflight(URL, response={**GOOD, ALLOW_METHODS: "PUT"})),
-            "CORS allowed: preflight",
+            "CORS allowed (preflight)",
             id="an allowed preflight",
         ),
         pytest.param(
             judged(exchange(f"GET {URL}", status=302, response={**ANY, "Location": "/y"})),
-            "CORS allowed without credentials: redirect",
+            "CORS allowed without credentials (redirect)",
             id="an allowed redirect",
         ),
         pytest.param(
             judged(exchange("GET https://api.a.test/", response=ANY, **SAME_SITE)),
-            "CORS conditional: blocked if sent with credentials",
+            "blocked if with credentials — CORS conditional",
             id="conditional",
         ),
         pytest.param(
@@ -87,7 +87,7 @@ def test_headline(verdict: Verdict, line: str) -> None:
 def test_a_headline_fits_a_column() -> None:
     verdict = judged(preflight(URL, "X" * 200, response=GOOD))
     assert len(headline(verdict)) == 60
-    assert headline(verdict).endswith("…")
+    assert headline(verdict).endswith("… — CORS blocked")
 
 
 NOT_TRUE = (
@@ -100,13 +100,13 @@ FETCH = "Access to fetch at 'https://b.test/x' from origin 'https://a.test' has 
 def test_a_blocked_exchange_says_why_and_what_to_send() -> None:
     verdict = judged(exchange(f"GET {URL}", headers={"Cookie": "sid=1"}, response={ALLOW_ORIGIN: PAGE}))
     assert comment(verdict).splitlines() == [
-        "CORS blocked: Allow-Credentials is not true",
+        "no Allow-Credentials: true — CORS blocked",
         "",
         FETCH + NOT_TRUE,
         "",
         (
-            "error: The request carries credentials (mode include), and Access-Control-Allow-Credentials is “” where "
-            "only the four letters `true` will do, once and in lower case."
+            "Error: The request carries credentials (mode include), and Access-Control-Allow-Credentials is missing "
+            "where only the four letters `true` will do, once and in lower case."
         ),
         "Fix: Send: Access-Control-Allow-Credentials: true",
         "",
@@ -124,7 +124,7 @@ def test_an_exempt_exchange_says_only_why() -> None:
 def test_what_looks_like_a_beacon_is_exempt_with_a_warning() -> None:
     verdict = judged(exchange("POST http://b.test/x", headers={"Content-Type": "text/plain"}))
     assert (verdict.outcome, ids(verdict)) == ("exempt", ["mode-unknown"])
-    assert headline(verdict) == "CORS exempt, or blocked if asked in mode cors"
+    assert headline(verdict) == "blocked if in mode cors — CORS exempt"
     assert "Fix: Send: Access-Control-Allow-Origin: https://a.test" in comment(verdict)
 
 
@@ -222,7 +222,7 @@ def test_json_of_all_kinds(one: Any, expected: dict[str, Any]) -> None:  # noqa:
 
 def test_a_log_line_is_one_line() -> None:
     assert log_line(judged(exchange(f"GET {URL}?token=SECRET"))) == (
-        "CORS blocked: no Access-Control-Allow-Origin · GET https://b.test/x?token=… · from https://a.test"
+        "no Allow-Origin — CORS blocked · GET https://b.test/x?token=… · from https://a.test"
     )
 
 

@@ -293,7 +293,7 @@ _ENTRIES = (
     Entry(
         id="max-age-above-cap",
         severity="info",
-        title="Max-Age above the browser's limit",
+        title="Max-Age above the limit",
         why="Access-Control-Max-Age is {value} s; Chromium keeps a preflight for 7200 s at most, Firefox for 86400 s.",
         fix="Nothing needs to change; do not count on more than the limit.",
         section=FETCH + "cors-preflight-fetch",
