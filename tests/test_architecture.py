@@ -19,7 +19,7 @@ LAYERS = (
     {"cookies", "engine"},
     {"modes", "credentials"},
     {"console", "findings", "stories"},
-    {"preflights", "follow_ups"},
+    {"preflights", "follow_ups", "verdicts"},
     {"session", "report"},
     {"adapter", "view"},
     {"addon"},

@@ -42,6 +42,7 @@ from corscope.modes import BEACON, UNDECIDED, Request, Subject, post_mode, reque
 from corscope.origins import Target, host_of, is_potentially_trustworthy, parse_location, site
 from corscope.preflights import Permission, permission
 from corscope.stories import Connection, Evidences, Record, Story
+from corscope.verdicts import verdict_of
 
 DEFAULT_GRACE = 3.0
 """Seconds after which a preflight that nothing followed is taken to have failed in the browser."""
@@ -209,7 +210,8 @@ class Session:
         """Take note of a request before its response, so that a slow answer does not look like no request at all."""
         request = Request(exchange)
         client = self._client(request)
-        if request_mode(request, client.browser).exempt is None:
+        # One that dies comes a second time, and must not take a second step for its own.
+        if exchange.id not in client.begun and request_mode(request, client.browser).exempt is None:
             client.begun[exchange.id] = self._link(client, request)
             _bound(client.begun, BEGUN)
         return self._drain()
@@ -254,7 +256,7 @@ class Session:
         client.judged[exchange.id] = (link, record)
         _bound(client.judged, JUDGED)
         self._pass_time(exchange.answered)
-        return [_verdict(record), *self._drain(besides=record)]
+        return [verdict_of(record), *self._drain(besides=record)]
 
     def settle(self, now: float) -> list[Verdict]:
         """Return the verdicts that the passing of time settles; `now` in seconds since the epoch."""
@@ -691,7 +693,7 @@ class Session:
             return []
         settled = dict.fromkeys(self._evidences.settled)
         self._evidences.settled = []
-        return [_verdict(record) for record in settled if record is not besides]
+        return [verdict_of(record) for record in settled if record is not besides]
 
 
 def _bypasses_cache(request: Request) -> bool:
@@ -720,59 +722,3 @@ def _redirect_faults(request: Request, origin: bytes | None, to: Target, *, redi
 def _route(request: Request, record: Record) -> Route:
     exchange = request.exchange
     return Route(record.origin, exchange.scheme, exchange.host, request.headers.get(b"sec-fetch-site", b""))
-
-
-def _verdict(record: Record) -> Verdict:
-    """Say what is known of an exchange now."""
-    exchange, story, mode = record.exchange, record.story, record.mode
-    credentials = story.credentials
-    include, omit = record.if_include, record.if_omit
-    # Where both would fail for different reasons and the mode is unknown, the fault that needs mending either way.
-    faults = include if credentials is Credentials.INCLUDE else omit
-    findings = record.findings
-    fault: Fault | None = None
-    settled = True
-    if record.stored_unknown and faults and faults[0].id in ("allow-origin-missing", "allow-credentials-not-true"):
-        outcome = Outcome.CONDITIONAL
-        findings = (conditional_finding("stored-response-unknown", None, text(record.origin)), *findings)
-    elif include and not omit and credentials is Credentials.UNKNOWN:
-        outcome = Outcome.CONDITIONAL
-        settled = False
-        findings = (conditional_finding("credentials-unknown", include[0], text(record.origin)), *findings)
-    elif not faults:
-        outcome = Outcome.ALLOWED
-    elif mode is RequestMode.UNKNOWN:
-        outcome = Outcome.CONDITIONAL
-        findings = (conditional_finding("mode-unknown", faults[0], text(record.origin)), *findings)
-    else:
-        outcome = Outcome.BLOCKED
-        fault = faults[0]
-        findings = fault_findings(faults, proxy_made=exchange.proxy_made) + findings
-        if credentials is Credentials.UNKNOWN and include[0].id != fault.id:
-            findings += (conditional_finding("other-fault-with-credentials", include[0], text(record.origin)),)
-    error = devtools_error(fault, preflight=record.kind is Kind.PREFLIGHT) if fault is not None else None
-    return Verdict(
-        flow_id=exchange.id,
-        timestamp=exchange.started,
-        method=text(exchange.method),
-        url=record.url,
-        status=exchange.status or 0,
-        kind=record.kind,
-        mode=mode,
-        origin=text(record.origin),
-        credentials=credentials,
-        credentials_evidence=story.evidence,
-        outcome=outcome,
-        devtools_error=error,
-        failed_parameter=fault.parameter if fault is not None and error is not None else None,
-        findings=findings,
-        page=text(record.page or record.origin),
-        dest=record.dest,
-        accept=record.accept,
-        first_url=record.first_url,
-        preflight=record.preflight,
-        redirected_from=record.redirected_from,
-        preflight_reason=record.preflight_reason,
-        browser=record.browser.family.value,
-        settled=settled,
-    )

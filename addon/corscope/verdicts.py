@@ -1,0 +1,63 @@
+"""What is said of an exchange: the verdict of a record as things stand. Reads records and changes none."""
+
+from corscope.engine import Fault
+from corscope.findings import conditional_finding, devtools_error, fault_findings
+from corscope.headers import text
+from corscope.model import Credentials, Kind, Outcome, RequestMode, Verdict
+from corscope.stories import Record
+
+
+def verdict_of(record: Record) -> Verdict:
+    """Say what is known of an exchange now."""
+    exchange, story, mode = record.exchange, record.story, record.mode
+    credentials = story.credentials
+    include, omit = record.if_include, record.if_omit
+    # Where both would fail for different reasons and the mode is unknown, the fault that needs mending either way.
+    faults = include if credentials is Credentials.INCLUDE else omit
+    findings = record.findings
+    fault: Fault | None = None
+    settled = True
+    if record.stored_unknown and faults and faults[0].id in ("allow-origin-missing", "allow-credentials-not-true"):
+        outcome = Outcome.CONDITIONAL
+        findings = (conditional_finding("stored-response-unknown", None, text(record.origin)), *findings)
+    elif include and not omit and credentials is Credentials.UNKNOWN:
+        outcome = Outcome.CONDITIONAL
+        settled = False
+        findings = (conditional_finding("credentials-unknown", include[0], text(record.origin)), *findings)
+    elif not faults:
+        outcome = Outcome.ALLOWED
+    elif mode is RequestMode.UNKNOWN:
+        outcome = Outcome.CONDITIONAL
+        findings = (conditional_finding("mode-unknown", faults[0], text(record.origin)), *findings)
+    else:
+        outcome = Outcome.BLOCKED
+        fault = faults[0]
+        findings = fault_findings(faults, proxy_made=exchange.proxy_made) + findings
+        if credentials is Credentials.UNKNOWN and include[0].id != fault.id:
+            findings += (conditional_finding("other-fault-with-credentials", include[0], text(record.origin)),)
+    error = devtools_error(fault, preflight=record.kind is Kind.PREFLIGHT) if fault is not None else None
+    return Verdict(
+        flow_id=exchange.id,
+        timestamp=exchange.started,
+        method=text(exchange.method),
+        url=record.url,
+        status=exchange.status or 0,
+        kind=record.kind,
+        mode=mode,
+        origin=text(record.origin),
+        credentials=credentials,
+        credentials_evidence=story.evidence,
+        outcome=outcome,
+        devtools_error=error,
+        failed_parameter=fault.parameter if fault is not None and error is not None else None,
+        findings=findings,
+        page=text(record.page or record.origin),
+        dest=record.dest,
+        accept=record.accept,
+        first_url=record.first_url,
+        preflight=record.preflight,
+        redirected_from=record.redirected_from,
+        preflight_reason=record.preflight_reason,
+        browser=record.browser.family.value,
+        settled=settled,
+    )
