@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from mitmproxy import contentviews, exceptions, flowfilter, http
 from mitmproxy.contentviews import Metadata
+from mitmproxy.flow import Error
 from mitmproxy.options import Options
 from mitmproxy.test import taddons
 
@@ -595,6 +596,29 @@ def test_a_browser_that_hangs_up_and_a_server_that_is_not_there_do_no_harm(tmp_p
         said = proxy.stop()
     assert "Traceback" not in said
     assert [line["url"] for line in read_report(report)] == [server.url("/after")]
+
+
+@in_mitmproxy
+async def test_a_request_that_dies_follows_one_preflight_and_not_two(loaded: CorsAddon) -> None:
+    """Otherwise the other one, perhaps of a credentialed request, would be taken for allowed."""
+    preflights = [judged(conditional_flow(), loaded) for _ in range(2)]
+    died = following_flow()
+    died.response = None
+    loaded.request(died)
+    died.error = Error("the server hung up")
+    loaded.error(died)
+    assert [one.metadata["corscope"]["verdict"] for one in preflights] == ["conditional", "conditional"]
+
+
+def test_what_another_addon_changes_is_judged_anew(tmp_path: Path) -> None:
+    report = tmp_path / "report.jsonl"
+    change = f"|~s|access-control-allow-origin|{PAGE}"
+    with RawServer(answer) as server, Mitmdump(cors_report=report, modify_headers=change) as proxy:
+        assert fetch(proxy, server.url("/changed"), Cookie="sid=1") == (200, b"here")
+        first, second = eventually(lambda: len(read_report(report)) == 2 and read_report(report))
+    assert (first["verdict"], first["devtools_error"]) == ("blocked", "WildcardOriginNotAllowed")
+    assert (second["verdict"], second["devtools_error"]) == ("blocked", "InvalidAllowCredentials")
+    assert first["flow_id"] == second["flow_id"]
 
 
 def test_a_response_that_another_addon_makes_is_judged(tmp_path: Path) -> None:
