@@ -56,7 +56,7 @@ def headline(verdict: Verdict) -> str:
     """Return cause and verdict in at most 60 characters, the cause first: a column may show no more than that."""
     word = f"CORS {verdict.outcome.value}"
     if verdict.outcome is Outcome.ALLOWED:
-        word += _ALLOWED_HOW.get(verdict.credentials, "")
+        word += _ALLOWED_HOW[verdict.credentials]
         return word if verdict.kind is Kind.ACTUAL else f"{word} ({verdict.kind.value})"
     if not verdict.findings:
         return _shortened(f"{word}: {verdict.note}", HEADLINE_LENGTH)
@@ -66,7 +66,11 @@ def headline(verdict: Verdict) -> str:
     return f"{_shortened(cause, HEADLINE_LENGTH - len(word) - 3)} — {word}"
 
 
-_ALLOWED_HOW = {Credentials.INCLUDE: " with credentials", Credentials.OMIT: " without credentials"}
+_ALLOWED_HOW = {
+    Credentials.INCLUDE: " with credentials",
+    Credentials.OMIT: " without credentials",
+    Credentials.UNKNOWN: ", with credentials or without",
+}
 
 
 def _shortened(line: str, length: int) -> str:
