@@ -57,11 +57,13 @@ def every_form(verdict: Verdict) -> str:
             id="allowed with credentials",
         ),
         pytest.param(
-            judged(exchange("GET https://api.a.test/", response=GOOD, **SAME_SITE)), "CORS allowed", id="allowed anyway"
+            judged(exchange("GET https://api.a.test/", response=GOOD, **SAME_SITE)),
+            "CORS allowed, with credentials or without",
+            id="allowed anyway",
         ),
         pytest.param(
             judged(preflight(URL, response={**GOOD, ALLOW_METHODS: "PUT"})),
-            "CORS allowed (preflight)",
+            "CORS allowed, with credentials or without (preflight)",
             id="an allowed preflight",
         ),
         pytest.param(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass, replace
 from typing import Any
@@ -1178,76 +1179,62 @@ LIMIT = 4096
 """No container of a session may hold more than its largest constant says."""
 
 
-def urls(number: int) -> Exchange:
-    """One page asks for ever new URLs, and goes no further."""
-    return preflight(f"https://b.test/{number}", response={**PUT_ANY, MAX_AGE: "86400"}, connection=None)
+def header(name: str, value: str) -> tuple[tuple[bytes, bytes], ...]:
+    return ((name.encode(), value.encode()),)
 
 
-def connections(number: int) -> Exchange:
-    return exchange(f"GET {SAME_SITE}", response=ANY, site="same-site", connection=str(number))
+URLS = preflight(URL, response={**PUT_ANY, MAX_AGE: "86400"}, connection=None)
+"""One page asks for ever new URLs, and goes no further."""
+FETCH = exchange(f"GET {SAME_SITE}", response=ANY, site="same-site")
+REDIRECT = exchange(f"GET {URL}", **hop("/to", ANY), **NEUTRAL)
+STORED = exchange(f"GET {URL}", response={**GOOD, "ETag": '"1"'}, **NEUTRAL)
+NAVIGATION = exchange("GET https://b.test/", origin=None, mode="navigate", dest="document", connection=None)
+COOKIE = exchange(f"GET {URL}", headers={"Cookie": "a=1"}, response=GOOD, **NEUTRAL)
+PLAIN = exchange(f"GET {URL}", response=GOOD, **NEUTRAL)
 
-
-def clients(number: int) -> Exchange:
-    return exchange(f"GET {SAME_SITE}", response=ANY, site="same-site", client=str(number))
-
-
-def one_connection(number: int) -> Exchange:
-    return exchange(f"GET https://api.a.test/{number}", response=ANY, site="same-site")
-
-
-def redirects(number: int) -> Exchange:
-    return exchange(f"GET https://b.test/{number}", **hop(f"https://b.test/to/{number}", ANY), **NEUTRAL)
-
-
-def revalidated(number: int) -> Exchange:
-    return exchange(f"GET https://b.test/{number}", response={**GOOD, "ETag": '"1"'}, **NEUTRAL)
-
-
-def navigations(number: int) -> Exchange:
-    return exchange(f"GET https://h{number}.test/", origin=None, mode="navigate", dest="document", connection=None)
-
-
-def cookie_routes(number: int) -> Exchange:
-    return exchange(f"GET https://h{number}.test/", headers={"Cookie": "a=1"}, response=GOOD, **NEUTRAL)
-
-
-def cookie_names(number: int) -> Exchange:
-    return exchange("GET https://b.test/", headers={"Cookie": f"c{number}=1"}, response=GOOD, **NEUTRAL)
-
-
-def spellings(number: int) -> Exchange:
-    return exchange(f"GET {URL}", headers={f"X-{number}": "1"}, response={**GOOD, f"X-{number}": "1"}, **NEUTRAL)
-
-
-def unanswered(number: int) -> Exchange:
-    return exchange(f"GET https://b.test/{number}", status=None, **NEUTRAL)
-
-
-FLOODS = (
-    urls,
-    connections,
-    clients,
-    one_connection,
-    redirects,
-    revalidated,
-    navigations,
-    cookie_routes,
-    cookie_names,
-    spellings,
-    unanswered,
-)
+FLOODS: dict[str, tuple[Exchange, Callable[[int], dict[str, Any]]]] = {
+    "URLs": (URLS, lambda number: {"path": f"/{number}"}),
+    "connections": (FETCH, lambda number: {"connection": str(number)}),
+    "connections of Firefox": (REDIRECT, lambda number: {"connection": str(number), "path": f"/{number % 7}"}),
+    "clients": (FETCH, lambda number: {"client": str(number)}),
+    "requests on one connection": (FETCH, lambda number: {"path": f"/{number}"}),
+    "redirects": (
+        REDIRECT,
+        lambda number: {
+            "path": f"/{number}",
+            "response_headers": REDIRECT.response_headers[:1] + header("Location", f"/to/{number}"),
+        },
+    ),
+    "stored responses": (STORED, lambda number: {"path": f"/{number}"}),
+    "hosts": (PLAIN, lambda number: {"host": f"h{number}.test", "connection": str(number % 1000)}),
+    "navigations": (NAVIGATION, lambda number: {"host": f"h{number}.test"}),
+    "cookies to many hosts": (COOKIE, lambda number: {"host": f"h{number}.test"}),
+    "names of cookies": (
+        COOKIE,
+        lambda number: {"request_headers": COOKIE.request_headers[:-1] + header("Cookie", f"c{number}=1")},
+    ),
+    "names of headers": (
+        PLAIN,
+        lambda number: {
+            "request_headers": PLAIN.request_headers + header(f"X-{number}", "1"),
+            "response_headers": PLAIN.response_headers + header(f"X-{number}", "1"),
+        },
+    ),
+    "requests without an answer": (PLAIN, lambda number: {"path": f"/{number}", "status": None}),
+}
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-def test_memory_is_bounded(flood: Any) -> None:  # noqa: ANN401
+def test_memory_is_bounded(flood: str) -> None:
     """Together 200,000 exchanges: what is kept of the second half is no more than of the first."""
     session = Session()
+    template, change = FLOODS[flood]
     count = 200_000 // len(FLOODS)
     half = 0
     for number in range(count):
-        one = flood(number)
         # A hundred in a second.
-        session.judge(replace(one, id=str(number), started=number / 100, answered=number / 100 + 0.005))
+        at = number / 100
+        session.judge(replace(template, **{"id": str(number), "started": at, "answered": at + 0.005, **change(number)}))
         if number == count // 2:
             half = len(reachable(session))
     assert largest(session) <= LIMIT
@@ -1258,7 +1245,7 @@ def test_a_burst_is_bounded_too() -> None:
     """All within the grace time, or with a clock that stands still."""
     session = Session()
     for number in range(10_000):
-        session.judge(replace(urls(number), id=str(number)))
+        session.judge(replace(URLS, id=str(number), path=f"/{number}"))
     assert largest(session) <= LIMIT
 
 
