@@ -19,7 +19,7 @@ class Entry:
     id: str
     severity: str
     title: str
-    """What happens, from the browser's point of view: at most 32 characters, of which mitmweb's column shows about 20."""
+    """What happens, from the browser's point of view: at most 32 characters; mitmweb's column shows about 20."""
     why: str
     fix: str
     """What to change; ends in the exact header to send where there is one."""
