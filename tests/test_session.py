@@ -177,6 +177,15 @@ def test_a_304_that_nobody_asked_for_is_checked_by_itself() -> None:
     assert talk[talk.say(f"GET {URL}", status=304, response=GOOD)].outcome is ALLOWED
 
 
+def test_a_304_that_a_script_asked_for_is_checked_by_itself() -> None:
+    """Its preflight asked for If-None-Match: the script gets the 304, not what the browser stored."""
+    talk = Talk()
+    stored(talk, GOOD)
+    preflight = talk.ask(URL, "GET", "if-none-match", response={**GOOD, ALLOW_HEADERS: "If-None-Match"})
+    flow = talk.say(f"GET {URL}", headers=CONDITIONAL_GET, status=304)
+    assert (talk[flow].preflight, talk[flow].outcome) == (preflight, BLOCKED)
+
+
 def test_stored_responses_belong_to_one_client_and_one_url() -> None:
     talk = Talk()
     stored(talk, GOOD)

@@ -370,7 +370,8 @@ class Session:
         if request.is_preflight:
             self._judge_preflight(client, request, response, record)
         else:
-            self._judge_actual(client, request, response, record, preflighted=step is not None and step.is_preflight)
+            preflight = step if step is not None and step.is_preflight else None
+            self._judge_actual(client, request, response, record, preflight)
         if link.only_omit:
             words = "follows a step at which credentials would have stopped it"
             self._evidences.learn(story, Evidence(Credentials.OMIT, Strength.CERTAIN, words))
@@ -449,11 +450,13 @@ class Session:
             _bound(client.permissions, PERMISSIONS)
 
     def _judge_actual(
-        self, client: _Client, request: Request, response: Headers, record: Record, *, preflighted: bool
+        self, client: _Client, request: Request, response: Headers, record: Record, preflight: Step | None
     ) -> None:
         exchange, headers, origin = request.exchange, request.headers, record.origin
         checked = response
-        if exchange.status == 304 and (b"if-none-match" in headers or b"if-modified-since" in headers):
+        # A script that sets such a header (its preflight asked for it) gets the 304 itself.
+        conditional = headers.keys() & {b"if-none-match", b"if-modified-since"}
+        if exchange.status == 304 and conditional and (preflight is None or preflight.asked.isdisjoint(conditional)):
             # The browser checks the headers of the response that it stored, overlaid with those of the 304.
             stored = client.stored.get(record.url)
             if stored is not None:
@@ -482,7 +485,7 @@ class Session:
                 self._expect_redirect(client, request, origin, to, record=record, first_url=first_url, redirects=count)
             omit, include = omit + then, include + then
         record.if_omit, record.if_include = omit, include
-        if not preflighted and (exchange.method not in CORS_SAFELISTED_METHODS or request.script_set):
+        if preflight is None and (exchange.method not in CORS_SAFELISTED_METHODS or request.script_set):
             # How it could go without a preflight of its own is told, never accused of: caches are unseen.
             covering = client.covering(request)
             if covering:
