@@ -17,6 +17,7 @@ import pytest
 from tornado.websocket import websocket_connect
 
 from corscope.browsers import BrowserFailure, Kind, find_browser, find_browsers, kind_of, launch
+from corscope.lab.cdp import hang_up
 
 PAGE_ADDON = Path(__file__).parent / "page_addon.py"
 
@@ -138,7 +139,7 @@ def test_chromium_can_be_debugged(proxy: Proxy, chromium: Path) -> None:
         connection = await websocket_connect(url)
         await connection.write_message(json.dumps({"id": 1, "method": "Browser.getVersion"}))
         answer = await connection.read_message()
-        connection.close()
+        await hang_up(connection)
         assert isinstance(answer, str)
         result: dict[str, object] = json.loads(answer)["result"]
         return result

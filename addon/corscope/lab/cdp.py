@@ -6,6 +6,7 @@ Needs tornado, which comes with mitmproxy from a package registry.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from corscope.lab.truth import Ending
+
+CLOSING_SECONDS = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,5 +115,15 @@ async def listen(debugger: str, url: str, done: Callable[[], bool]) -> Heard:
         listener.take(json.loads(message))
         pending = asyncio.ensure_future(connection.read_message())
     connection.close()
-    pending.cancel()
+    await asyncio.wait({pending}, timeout=CLOSING_SECONDS)
+    await hang_up(connection)
     return listener.heard
+
+
+async def hang_up(connection: WebSocketClientConnection) -> None:
+    """Closes a connection and waits for its end: the closing handshake closes the socket, not the garbage collector."""
+    connection.close()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSING_SECONDS):
+            while await connection.read_message() is not None:
+                pass

@@ -27,6 +27,7 @@ from typing import Any, Final
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from corscope.browsers import BrowserFailure, find_browsers, launch
+from corscope.lab.cdp import hang_up
 from corscope.lab.shop import ANSWERS, API, HOME
 
 ROOT: Final = Path(__file__).parents[3]
@@ -280,7 +281,7 @@ async def _photograph(debugger_url: str, mitmweb: Mitmweb) -> tuple[list[Row], b
         await shop.wait_for("the end of the shop's page", "document.title === 'Shop: all is tried'")
         return await _look(await debugger.open("direct://"), mitmweb.page)
     finally:
-        connection.close()
+        await hang_up(connection)
 
 
 async def _look(tab: Tab, page: str) -> tuple[list[Row], bytes]:
