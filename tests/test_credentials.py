@@ -174,14 +174,17 @@ def test_a_sanitized_capture_proves_nothing_by_absence() -> None:
 def test_cookie_names_over_several_lines() -> None:
     """HTTP/2 splits the header."""
     given = exchange("GET https://b.test/", headers=[("Cookie", "a=1; b=2"), ("cookie", "c=3"), ("cookie", "; ;")])
-    assert cookie_names(given.request_headers) == ["a", "b", "c"]
+    assert cookie_names(Request(given).headers[b"cookie"]) == ["a", "b", "c"]
+
+
+def test_a_cookie_without_a_name_has_none_to_show() -> None:
+    assert cookie_names(b"SECRET; =SECRET; a=1") == ["(without a name)", "", "a"]
 
 
 def test_the_strength_of_what_a_request_carries() -> None:
     asked = Request(exchange("GET https://b.test/", headers={"Cookie": "a=1", STORAGE_ACCESS: "active"}))
     found = request_evidence(
         asked.headers,
-        asked.exchange.request_headers,
         preflight=False,
         client_certificate=True,
         browser=Browser(family=BrowserFamily.FIREFOX),

@@ -52,6 +52,8 @@ class CorsAddon:
         """Flows whose verdict may still change."""
         self.judged: dict[str, tuple[Fields, int]] = {}
         """Header fields and status by which live flows were judged, until their response is complete."""
+        self.changed: list[flow.Flow] = []
+        """Flows of which the user interfaces do not know yet."""
         self.faulty: set[str] = set()
         self.view = CORSContentview()
         self.ticker: asyncio.Task[None] | None = None
@@ -148,7 +150,7 @@ class CorsAddon:
                 logger.exception(f"corscope could not judge {shown_url(flow.request.url)}; the flow is untouched.")
 
     def begin(self, flow: http.HTTPFlow) -> None:
-        if adapter.has_origin(flow):
+        if self.session.waits and adapter.has_origin(flow):
             self.tell(self.session.begin(adapter.exchange(flow, adapter.client_key(flow), answered=False)))
 
     def judge(self, flow: http.HTTPFlow) -> None:
@@ -202,21 +204,32 @@ class CorsAddon:
 
     def tell(self, verdicts: Sequence[Verdict]) -> None:
         """Pass on the verdicts of earlier exchanges that have been settled."""
-        changed = []
         for verdict in verdicts:
             self.write(verdict)
             flow = self.flows.get(verdict.flow_id)
             if flow is not None:
                 self.say(flow, verdict)
-                changed.append(flow)
+                self.show(flow)
                 if verdict.settled:
                     del self.flows[verdict.flow_id]
             elif verdict.outcome is Outcome.BLOCKED:
                 logger.warning(report.log_line(verdict))
-        if changed:
-            asyncio_utils.create_task(
-                ctx.master.addons.trigger_event(hooks.UpdateHook(changed)), name="corscope update", keep_ref=True
-            )
+
+    def show(self, flow: flow.Flow) -> None:
+        """Let the user interfaces know of a changed flow; those of a moment go together, for each call costs.
+
+        mitmdump has no list of flows to be told of it.
+        """
+        if ctx.master.addons.get("view") is None:
+            return
+        if not self.changed:
+            asyncio_utils.create_task(self.tell_views(), name="corscope update", keep_ref=True)
+        self.changed.append(flow)
+
+    async def tell_views(self) -> None:
+        """Tell mitmproxy which flows have changed."""
+        changed, self.changed = self.changed, []
+        await ctx.master.addons.trigger_event(hooks.UpdateHook(changed))
 
     async def tick(self) -> None:
         """Let time settle what nothing follows; a replay is at its end when no flow comes any more."""
@@ -284,7 +297,6 @@ class CorsAddon:
     def clear(self, flows: Sequence[flow.Flow]) -> None:
         """Remove verdicts, with our comments and marks, from flows, and forget what the session learned."""
         self.session.clear()
-        cleared = []
         for one in flows:
             data = one.metadata.pop(METADATA_KEY, None)
             if data is None:
@@ -293,11 +305,7 @@ class CorsAddon:
                 one.comment = ""
             if data.get("mark") == one.marked:
                 one.marked = ""
-            cleared.append(one)
-        if cleared:
-            asyncio_utils.create_task(
-                ctx.master.addons.trigger_event(hooks.UpdateHook(cleared)), name="corscope update", keep_ref=True
-            )
+            self.show(one)
 
 
 def parse_grace(value: str) -> float:

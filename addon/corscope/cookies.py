@@ -96,7 +96,7 @@ def common_directory(one: str, other: str) -> str:
 
     A cookie whose Path matched both (RFC 6265 section 5.1.4) has a Path at or above it.
     """
-    if one == other:
+    if one == other or (one.endswith("/") and other.startswith(one)):
         return one
     length = 0
     for left, right in zip(one, other, strict=False):

@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from corscope.engine import Headers
-from corscope.headers import Fields, get_all, text
+from corscope.headers import text
 from corscope.model import Browser, BrowserFamily, Credentials
 from corscope.origins import site
 
@@ -39,18 +39,17 @@ _BROWSER_SCHEMES = frozenset((b"basic", b"digest", b"negotiate", b"ntlm"))
 """Authentication schemes that a browser answers by itself, from its authentication cache."""
 
 
-def cookie_names(fields: Fields) -> list[str]:
-    """Return the names of the cookies a request carries; HTTP/2 may split the header into several lines."""
-    return [
-        text(pair.partition(b"=")[0].strip())
-        for line in get_all(fields, b"cookie")
-        for pair in line.split(b";")
-        if pair.strip()
-    ]
+def cookie_names(cookie: bytes) -> list[str]:
+    """Return the names of the cookies in a combined Cookie header.
+
+    A cookie without `=` has a value and no name (RFC 6265bis, section 5.8.3), so it is no name to be shown.
+    """
+    pairs = [pair.strip().partition(b"=") for pair in cookie.split(b";") if pair.strip()]
+    return [text(name) if equals else "(without a name)" for name, equals, _ in pairs]
 
 
 def request_evidence(
-    request: Headers, fields: Fields, *, preflight: bool, client_certificate: bool, browser: Browser
+    request: Headers, *, preflight: bool, client_certificate: bool, browser: Browser
 ) -> Evidence | None:
     """Tell credentials from what the request carries.
 
@@ -60,7 +59,7 @@ def request_evidence(
     AddStorageAccessHeadersToRequest).
     """
     if b"cookie" in request and not preflight:
-        names = ", ".join(cookie_names(fields)[:8])
+        names = ", ".join(cookie_names(request[b"cookie"])[:8])
         return Evidence(Credentials.INCLUDE, Strength.CERTAIN, f"cookie header: {names}")
     if b"sec-fetch-storage-access" in request:
         value = text(request[b"sec-fetch-storage-access"])

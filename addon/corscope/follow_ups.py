@@ -150,6 +150,10 @@ class FollowUps:
         steps.append(step)
         self._steps.move_to_end(url)
 
+    def awaits(self, url: str) -> bool:
+        """Tell whether the browser may go on from some step to `url`."""
+        return url in self._steps
+
     def forget(self, flow_id: str) -> None:
         """Forget the step that an exchange was. Rare, so it looks through them all."""
         for steps in self._steps.values():

@@ -4,6 +4,7 @@ A header list is a tuple of (name, value) pairs as mitmproxy stores them: bytes,
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 type Fields = tuple[tuple[bytes, bytes], ...]
 """A header list, https://fetch.spec.whatwg.org/#concept-header-list."""
@@ -50,7 +51,10 @@ def pick(fields: Fields, names: Names) -> dict[bytes, bytes]:
         key = names[name]
         if key is not None:
             value = value.strip(HTTP_WHITESPACE)
-            found[key] = found[key] + b", " + value if key in found else value
+            if key in found:
+                # HTTP/2 may split a Cookie into several lines, RFC 9113 section 8.2.3.
+                value = found[key] + (b"; " if key == b"cookie" else b", ") + value
+            found[key] = value
     return found
 
 
@@ -70,6 +74,7 @@ def is_token(value: bytes) -> bool:
     return bool(value) and _TCHAR.issuperset(value)
 
 
+@lru_cache(maxsize=1024)
 def extract_tokens(value: bytes | None) -> tuple[bytes, ...] | None:
     """Extract the members of a combined `#token` value; () when absent, None when any member is no token.
 

@@ -34,6 +34,12 @@ REQUEST_HEADERS = Names(
 """The request headers that a judgement reads, in lower case: what `headers.pick` is asked for."""
 
 
+def url_of(exchange: Exchange) -> str:
+    """Return the URL of a request: absolute, in ASCII but for what its path holds, without fragment."""
+    target = serialize_origin(exchange.scheme, exchange.host, exchange.port)
+    return target.decode("utf-8", "replace") + exchange.path
+
+
 class Request:
     """The request of an exchange as the rules read it: each thing worked out once."""
 
@@ -44,7 +50,7 @@ class Request:
         self.headers: Headers = pick(exchange.request_headers, REQUEST_HEADERS)
         self.target = serialize_origin(exchange.scheme, exchange.host, exchange.port)
         """The serialized origin of the URL."""
-        self.url = self.target.decode("utf-8", "replace") + exchange.path
+        self.url = url_of(exchange)
         self.is_preflight = exchange.method == b"OPTIONS" and is_cors_preflight(exchange.method, self.headers)
         self._script_set: tuple[bytes, ...] | None = None
 

@@ -80,6 +80,8 @@ def _shortened(line: str, length: int) -> str:
 def comment(verdict: Verdict) -> str:
     """Return the flow's comment: the headline, then why, the evidence, and the exact header to send."""
     lines = [headline(verdict)]
+    if verdict.outcome is Outcome.ALLOWED and not verdict.findings:
+        return "\n".join(lines + _circumstances(verdict))
     if verdict.outcome is Outcome.EXEMPT:
         lines += ["", f"Not subject to CORS: {verdict.note}."]
         lines += [line for finding in verdict.findings for line in ("", message(finding), f"Fix: {fix(finding)}")]
@@ -89,15 +91,21 @@ def comment(verdict: Verdict) -> str:
         lines += ["", console]
     for finding in verdict.findings:
         lines += ["", f"{finding.severity.value.capitalize()}: {message(finding)}", f"Fix: {fix(finding)}"]
-    lines += ["", f"Origin: {verdict.origin} · mode: {verdict.mode.value} · credentials: {verdict.credentials.value}"]
-    lines += [f"  because: {evidence}" for evidence in verdict.credentials_evidence]
+    return "\n".join(lines + _circumstances(verdict))
+
+
+def _circumstances(verdict: Verdict) -> list[str]:
+    """Return what a verdict rests on, line by line, the first one empty."""
+    lines = ["", f"Origin: {verdict.origin} · mode: {verdict.mode} · credentials: {verdict.credentials}"]
+    for evidence in verdict.credentials_evidence:
+        lines.append(f"  because: {evidence}")
     if verdict.preflight_reason:
         lines.append(f"Preflight: {verdict.preflight_reason}")
     if verdict.preflight:
         lines.append(f"Preflight flow: {verdict.preflight}")
     if verdict.redirected_from:
         lines.append(f"Redirected from flow: {verdict.redirected_from}")
-    return "\n".join(lines)
+    return lines
 
 
 def log_line(verdict: Verdict) -> str:
@@ -113,12 +121,12 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         "method": verdict.method,
         "url": shown_url(verdict.url),
         "status": verdict.status,
-        "kind": verdict.kind.value,
-        "mode": verdict.mode.value,
+        "kind": str(verdict.kind),
+        "mode": str(verdict.mode),
         "origin": verdict.origin,
-        "credentials": verdict.credentials.value,
+        "credentials": str(verdict.credentials),
         "credentials_evidence": list(verdict.credentials_evidence),
-        "verdict": verdict.outcome.value,
+        "verdict": str(verdict.outcome),
         "settled": verdict.settled,
         "devtools_error": verdict.devtools_error,
         "failed_parameter": verdict.failed_parameter,

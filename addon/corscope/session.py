@@ -38,7 +38,7 @@ from corscope.findings import conditional_finding, devtools_error, fault_finding
 from corscope.follow_ups import NO_LINK, UPGRADABLE, FollowUps, Link, Step, claim
 from corscope.headers import Fields, pick, text
 from corscope.model import Browser, BrowserFamily, Credentials, Exchange, Kind, Outcome, RequestMode, Verdict
-from corscope.modes import BEACON, UNDECIDED, Request, Subject, post_mode, request_mode
+from corscope.modes import BEACON, UNDECIDED, Request, Subject, post_mode, request_mode, url_of
 from corscope.origins import Target, host_of, is_potentially_trustworthy, parse_location, site
 from corscope.preflights import Permission, permission
 from corscope.stories import Connection, Evidences, Record, Story
@@ -81,8 +81,8 @@ class _Client:
     """CORS headers of responses that the browser may revalidate, by URL."""
     top_level_sites: set[str] = field(default_factory=set)
     cookies: TravelLog = field(default_factory=TravelLog)
-    begun: OrderedDict[str, Link] = field(default_factory=OrderedDict)
-    """What requests that have begun, but not been answered, follow; by exchange id."""
+    begun: OrderedDict[str, tuple[Link, Request]] = field(default_factory=OrderedDict)
+    """Requests that have begun, but not been answered, with what they follow; by exchange id."""
     judged: OrderedDict[str, tuple[Link, Record]] = field(default_factory=OrderedDict)
     """The latest exchanges that were judged, by id: something on the proxy may still change their responses."""
 
@@ -159,6 +159,8 @@ class Session:
         """Preflights that credentials would have stopped, until the grace time is over."""
         self._evidences = Evidences()
         self._now = 0.0
+        self._latest: _Client | None = None
+        """The client that was heard of last."""
 
     # ------------------------------------------------------------------ what comes in
 
@@ -206,13 +208,29 @@ class Session:
                 self._evidences.classify(known.connection(connection), Credentials.INCLUDE, credentialed)
         return True
 
+    @property
+    def waits(self) -> bool:
+        """Whether some preflight waits to be followed, and its verdict with it."""
+        unfollowed = self._unfollowed
+        while unfollowed and unfollowed[0][1].claimed:
+            unfollowed.popleft()
+        return bool(unfollowed)
+
     def begin(self, exchange: Exchange) -> list[Verdict]:
-        """Take note of a request before its response, so that a slow answer does not look like no request at all."""
+        """Take note of a request before its response, so that a slow answer does not look like no request at all.
+
+        That matters only while a preflight `waits` to be followed: the rest is seen in time when the response comes.
+        """
+        known = self._clients.get(exchange.client)
+        if known is None or not known.follow_ups.awaits(url_of(exchange)):
+            if known is not None and exchange.started > known.last_started:
+                known.last_started = exchange.started
+            return []
         request = Request(exchange)
         client = self._client(request)
         # One that dies comes a second time, and must not take a second step for its own.
         if exchange.id not in client.begun and request_mode(request, client.browser).exempt is None:
-            client.begun[exchange.id] = self._link(client, request)
+            client.begun[exchange.id] = (self._link(client, request), request)
             _bound(client.begun, BEGUN)
         return self._drain()
 
@@ -224,7 +242,13 @@ class Session:
         """
         if exchange.status is None:
             return self.begin(exchange)
-        request = Request(exchange)
+        known = self._clients.get(exchange.client)
+        begun = known.begun.pop(exchange.id, None) if known is not None else None
+        if begun is not None:
+            link, request = begun
+            request.exchange = exchange
+        else:
+            link, request = None, Request(exchange)
         response: Headers = pick(exchange.response_headers, RESPONSE_HEADERS)
         client = self._client(request)
         if client.browser.family is BrowserFamily.FIREFOX:
@@ -232,15 +256,12 @@ class Session:
         if client.cookies and b"set-cookie" in response:
             client.cookies.set_cookie(exchange.host, exchange.response_headers)
         subject = request_mode(request, client.browser)
-        link = NO_LINK
         if subject.exempt is None:
             before = client.judged.pop(exchange.id, None)
             if before is not None:
                 link = before[0]
                 self._take_back(client, before[1])
-            elif exchange.id in client.begun:
-                link = client.begun.pop(exchange.id)
-            else:
+            elif link is None:
                 link = self._link(client, request)
             if subject is UNDECIDED:
                 step = link.step
@@ -252,6 +273,7 @@ class Session:
             first = self._judge_exempt(client, request, response, subject)
             self._pass_time(exchange.answered)
             return [first, *self._drain()]
+        link = link or NO_LINK
         record = self._judge_cors(client, request, response, subject.mode, link)
         client.judged[exchange.id] = (link, record)
         _bound(client.judged, JUDGED)
@@ -274,6 +296,7 @@ class Session:
     def clear(self) -> None:
         """Forget everything."""
         self._clients.clear()
+        self._latest = None
         self._unfollowed.clear()
         self._evidences = Evidences()
         self._now = 0.0
@@ -562,6 +585,8 @@ class Session:
 
     def _link(self, client: _Client, request: Request) -> Link:
         """Find the step that a request follows, and learn what its having been followed proves."""
+        if not client.follow_ups.awaits(request.url):
+            return NO_LINK
         candidates = client.follow_ups.candidates(request, self._known_credentials(client, request))
         if not candidates:
             return NO_LINK
@@ -636,7 +661,6 @@ class Session:
         preflight = request.is_preflight
         found = request_evidence(
             headers,
-            exchange.request_headers,
             preflight=preflight,
             client_certificate=exchange.client_certificate,
             browser=client.browser,
@@ -646,7 +670,7 @@ class Session:
         if found is not None:
             learn(story, found)
             if direct and b"cookie" in headers:
-                names = cookie_names(exchange.request_headers)
+                names = cookie_names(headers[b"cookie"])
                 client.cookies.travelled(_route(request, record), names, exchange.path, exchange.started, exchange.id)
             return
         if preflight or exchange.sanitized:
@@ -678,14 +702,17 @@ class Session:
     def _client(self, request: Request) -> _Client:
         exchange = request.exchange
         client = self._clients.get(exchange.client)
-        if client is None:
+        if client is not None and client is self._latest:
+            pass
+        elif client is None:
             browser = recognise(request.headers.get(b"user-agent", b""))
             if self.browser != "auto" and browser.family != self.browser:
                 browser = Browser(family=BrowserFamily(self.browser))
-            client = self._clients[exchange.client] = _Client(browser)
+            client = self._latest = self._clients[exchange.client] = _Client(browser)
             _bound(self._clients, CLIENTS)
         else:
             self._clients.move_to_end(exchange.client)
+            self._latest = client
         if exchange.started > client.last_started:
             client.last_started = exchange.started
         return client
