@@ -171,6 +171,16 @@ def test_a_sanitized_capture_proves_nothing_by_absence() -> None:
     assert judged(exchange(line, response=ANY, sanitized=True, headers=said)).credentials is INCLUDE
 
 
+def test_a_missing_cookie_neither_overrules_nor_spoils_a_connection() -> None:
+    """A script may have removed it: the connection's class, which no script can change, knows better."""
+    talk = Talk()
+    talk.say("GET https://api.a.test/x", headers={"Cookie": "sid=1"}, site="same-site", response=GOOD, connection="c")
+    flow = talk.say("GET https://api.a.test/x", site="same-site", response=ANY, connection="c")
+    assert (talk[flow].credentials, talk[flow].outcome) == (INCLUDE, Outcome.BLOCKED)
+    later = talk.say("GET https://api.a.test/y", site="same-site", response=ANY, connection="c")
+    assert talk[later].credentials is INCLUDE
+
+
 def test_cookie_names_over_several_lines() -> None:
     """HTTP/2 splits the header."""
     given = exchange("GET https://b.test/", headers=[("Cookie", "a=1; b=2"), ("cookie", "c=3"), ("cookie", "; ;")])
@@ -200,7 +210,7 @@ def test_the_strength_of_what_a_request_carries() -> None:
         ("Mozilla/5.0 (X11) AppleWebKit/537.36 (KHTML) HeadlessChrome/156.0.8078.79 Safari/537.36", "chromium", 156),
         ("Mozilla/5.0 (X11) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0", "chromium", 140),
         ("Mozilla/5.0 (X11; rv:153.0) Gecko/20100101 Firefox/153.0", "firefox", 153),
-        ("Mozilla/5.0 (Macintosh) AppleWebKit/605.1.15 Version/26.2 Safari/605.1.15", "spec", 0),
+        ("Mozilla/5.0 (Macintosh) AppleWebKit/605.1.15 Version/26.2 Safari/605.1.15", "other", 0),
         ("curl/8.5.0", "spec", 0),
         ("", "spec", 0),
         ("Chrome/", "chromium", 0),

@@ -72,7 +72,7 @@ def test_where_browsers_say_the_mode(line: str, given: dict[str, Any], mode: Req
     ("agent", "priority", "mode", "subject"),
     [
         pytest.param(FIREFOX, "u=4", UNKNOWN, True, id="fetch, in mode cors or no-cors"),
-        pytest.param(FIREFOX, None, CORS, True, id="only XMLHttpRequest sends no Priority"),
+        pytest.param(FIREFOX, None, CORS, True, id="XMLHttpRequest sends no Priority, and Origin before Referer"),
         pytest.param(FIREFOX, "u=6", NO_CORS, False, id="a beacon"),
         pytest.param(CHROMIUM, None, UNKNOWN, True, id="Chromium never sends it here"),
         pytest.param(FIREFOX.replace("153", "140"), None, UNKNOWN, True, id="a Firefox that was not looked at"),
@@ -81,9 +81,28 @@ def test_where_browsers_say_the_mode(line: str, given: dict[str, Any], mode: Req
 def test_firefox_tells_its_initiators_by_priority(
     agent: str, priority: str | None, mode: RequestMode, subject: bool
 ) -> None:
-    headers = {"Content-Type": "text/plain;charset=UTF-8"} | ({"Priority": priority} if priority else {})
+    headers = {"Content-Type": "text/plain;charset=UTF-8", "Referer": "http://a.test/"}
+    headers |= {"Priority": priority} if priority else {}
     found = mode_of(Request(exchange("POST http://b.test/", agent=agent, headers=headers)))
     assert (found.mode, found.exempt is None) == (mode, subject)
+
+
+def test_a_fetch_of_high_priority_is_no_xmlhttprequest() -> None:
+    """Firefox sends no Priority with it either, but Referer before Origin, whatever the mode."""
+    headers = [("Referer", "http://a.test/"), ("Content-Type", "text/plain"), ("Origin", "http://a.test")]
+    found = mode_of(Request(exchange("POST http://b.test/", agent=FIREFOX, origin=None, headers=headers)))
+    assert found is UNDECIDED
+
+
+def test_the_browser_knows_what_its_own_origin_is() -> None:
+    """In reverse mode the URL is another server's."""
+    asked = Request(exchange("POST http://127.0.0.1:9000/x", origin="http://localhost:8080", site="same-origin"))
+    assert mode_of(asked).exempt == "the request goes to the page's own origin"
+
+
+def test_a_report_is_exempt() -> None:
+    asked = Request(exchange("POST http://b.test/r", headers={"Content-Type": "application/csp-report"}))
+    assert mode_of(asked).mode is NO_CORS
 
 
 JSON = {"Content-Type": "application/json"}

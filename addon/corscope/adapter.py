@@ -4,6 +4,7 @@ from functools import lru_cache
 
 from mitmproxy import http
 
+from corscope.headers import Fields
 from corscope.model import Exchange
 from corscope.origins import DEFAULT_PORTS, ascii_host
 
@@ -41,7 +42,8 @@ def parse_authority(authority: bytes, scheme: str) -> tuple[str, int] | None:
 def authority(flow: http.HTTPFlow, scheme: str) -> tuple[str, int]:
     """Return host and port as the browser named them.
 
-    The Host header knows better than the connection: in reverse and transparent mode that leads elsewhere.
+    The Host header knows better than the connection, which leads elsewhere in transparent mode, and in reverse mode
+    where mitmproxy leaves the header alone (option keep_host_header).
     """
     data = flow.request.data
     named = data.authority if not data.http_version.startswith(b"HTTP/1") else b""
@@ -53,29 +55,48 @@ def authority(flow: http.HTTPFlow, scheme: str) -> tuple[str, int]:
     return parse_authority(named, scheme) or (ascii_host(data.host), data.port)
 
 
+HAR_PEER = ("127.0.0.1", 0)
+"""The client's address in flows that mitmproxy reads from a HAR (mitmproxy/io/har.py)."""
+
+
 def exchange(flow: http.HTTPFlow, client: str, *, answered: bool = True) -> Exchange:
     """Return the exchange of a flow from `client`; without its response where `answered` is False or there is none."""
     data = flow.request.data
     response = flow.response.data if answered and flow.response is not None else None
+    if response is not None and response.status_code == 0:
+        # A browser's HAR has entries for requests that got no response.
+        response = None
+    from_har = not flow.live and flow.client_conn.peername == HAR_PEER
     scheme = data.scheme.decode("latin-1").lower()
     host, port = authority(flow, scheme)
     started = data.timestamp_start
+    ended = started
+    if response is not None:
+        ended = max((response.timestamp_end if from_har else response.timestamp_start) or started, started)
     return Exchange(
         id=flow.id,
         client=client,
-        # A request that mitmproxy replays is the browser's, but not the connection it goes on.
-        connection=None if flow.is_replay == "request" else flow.client_conn.id,
+        # A request that mitmproxy replays is the browser's, but not the connection it goes on; a HAR tells of none.
+        connection=None if from_har or flow.is_replay == "request" else flow.client_conn.id,
         started=started,
-        answered=max(response.timestamp_start or started, started) if response is not None else started,
+        answered=ended,
         method=data.method,
         scheme=scheme,
         host=host,
         port=port,
         path=data.path.decode("utf-8", "replace"),
-        http_version=1 if data.http_version.startswith(b"HTTP/1") else 2,
+        http_version=1 if data.http_version.upper().startswith(b"HTTP/1") else 2,
         request_headers=data.headers.fields,
         status=response.status_code if response is not None else None,
         response_headers=response.headers.fields if response is not None else (),
         client_certificate=bool(flow.client_conn.certificate_list),
-        proxy_made=flow.error is not None,
+        # Browsers leave Cookie and Authorization out of a HAR unless told otherwise.
+        sanitized=from_har,
+        in_order=not from_har,
+        proxy_made=response is not None and response.status_code == 502 and _is_mitmproxys(response.headers.fields),
     )
+
+
+def _is_mitmproxys(fields: Fields) -> bool:
+    """Tell an error page of mitmproxy's own by its Server header."""
+    return any(name.lower() == b"server" and value.startswith(b"mitmproxy") for name, value in fields)

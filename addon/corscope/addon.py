@@ -173,7 +173,11 @@ class CorsAddon:
             response.data.status_code,
         ):
             return
-        verdicts = self.session.judge(adapter.exchange(flow, client))
+        exchange = adapter.exchange(flow, client)
+        verdicts = self.session.judge(exchange)
+        if exchange.status is None:
+            self.tell(verdicts)
+            return
         own = verdicts[0]
         if flow.live and own.origin is not None:
             self.judged[flow.id] = (response.data.headers.fields, response.data.status_code)

@@ -14,11 +14,16 @@ from corscope.origins import site
 
 
 class Strength(IntEnum):
-    """How far a piece of evidence carries. Only STRONG and CERTAIN make a verdict definite."""
+    """How far a piece of evidence carries. WEAK evidence is told, but decides nothing.
+
+    LIKELY evidence decides where nothing stronger does, and proves nothing of other requests: a script may have removed
+    a cookie unseen.
+    """
 
     WEAK = 1
-    STRONG = 2
-    CERTAIN = 3
+    LIKELY = 2
+    STRONG = 3
+    CERTAIN = 4
 
 
 class Evidence(NamedTuple):
@@ -139,10 +144,11 @@ def authorization_evidence(request: Headers, asked: frozenset[bytes] | None) -> 
 
 
 def recognise(user_agent: bytes) -> Browser:
-    """Recognise a browser by its User-Agent; what is neither Chromium nor Firefox is held to the standard."""
+    """Recognise a browser by its User-Agent; Safari and its like were not measured."""
     for marker, family in ((b"Firefox/", BrowserFamily.FIREFOX), (b"Chrome/", BrowserFamily.CHROMIUM)):
         _, found, rest = user_agent.partition(marker)
         if found:
             digits = rest.split(b".", 1)[0]
             return Browser(family=family, version=int(digits) if digits.isdigit() and len(digits) < 6 else 0)
-    return Browser(family=BrowserFamily.SPEC)
+    # What is no browser at all is held to the standard.
+    return Browser(family=BrowserFamily.OTHER if b"AppleWebKit/" in user_agent else BrowserFamily.SPEC)

@@ -46,9 +46,14 @@ _NORMALIZED_METHODS = frozenset((b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"POST"
 DEFAULT_MAX_AGE = 5
 """Seconds that a preflight is kept without Access-Control-Max-Age, CORS-preflight fetch step 7.10."""
 
-MAX_AGE_CAP = {BrowserFamily.CHROMIUM: 7200, BrowserFamily.FIREFOX: 86400, BrowserFamily.SPEC: 7200}
+MAX_AGE_CAP = {
+    BrowserFamily.CHROMIUM: 7200,
+    BrowserFamily.FIREFOX: 86400,
+    BrowserFamily.SPEC: 7200,
+    BrowserFamily.OTHER: 600,
+}
 """Seconds, at most. Chromium: preflight_result.cc kMaxTimeout; Firefox: nsCORSListenerProxy.cpp; the standard leaves
-the limit open, so the lower one serves for it."""
+the limit open, so the lower one serves for it. WebKit: CrossOriginPreflightResultCache.cpp."""
 
 
 class Fault(NamedTuple):
@@ -213,7 +218,7 @@ def is_header_allowed(name: bytes, allowed: Collection[bytes], *, include: bool,
 
     The standard wants Authorization (its only CORS non-wildcard request-header name) listed by name. Chromium
     (feature kCorsNonWildcardRequestHeadersSupport, off) and Firefox
-    (network.cors_preflight.authorization_covered_by_wildcard, true) let `*` cover it.
+    (network.cors_preflight.authorization_covered_by_wildcard, true) let `*` cover it, and so does WebKit.
     """
     if name in allowed:
         return True
@@ -397,9 +402,7 @@ def script_set_names(fields: Fields) -> tuple[bytes, ...]:
         key = _SCRIPT_NAMES[name]
         if key is None:
             continue
-        if key != b"content-type" or not (
-            is_cors_safelisted_request_header(key, normalize(value)) or _is_report(value)
-        ):
+        if key != b"content-type" or not (is_cors_safelisted_request_header(key, normalize(value)) or is_report(value)):
             found += (key,)
     return found
 
@@ -412,7 +415,7 @@ _REPORT_TYPES = (
 )
 
 
-def _is_report(content_type: bytes) -> bool:
+def is_report(content_type: bytes) -> bool:
     """Tell a browser's own report, never preflighted: https://fetch.spec.whatwg.org/#cors-unsafe-request-header-names"""
     return normalize(content_type.partition(b";")[0]).lower() in _REPORT_TYPES
 

@@ -56,11 +56,12 @@ class Severity(StrEnum):
 
 
 class BrowserFamily(StrEnum):
-    """Whose rules apply; SPEC is the Fetch standard to the letter."""
+    """Whose rules apply; SPEC is the Fetch standard to the letter, OTHER a browser that was not measured."""
 
     CHROMIUM = "chromium"
     FIREFOX = "firefox"
     SPEC = "spec"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +109,8 @@ class Exchange:
     """Whether the client identified itself with a TLS certificate on this connection."""
     sanitized: bool = False
     """Whether the capture's writer left cookies and Authorization out: then their absence says nothing."""
+    in_order: bool = True
+    """Whether the capture tells when a response came. A HAR does not: there a preflight may begin after its request."""
     proxy_made: bool = False
     """Whether the response comes from the proxy itself (server unreachable) and not from a server."""
 

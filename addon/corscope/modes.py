@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from corscope.engine import Headers, script_set_names
+from corscope.engine import Headers, is_report, script_set_names
 from corscope.headers import Names, pick
 from corscope.model import Browser, BrowserFamily, Exchange, RequestMode
-from corscope.origins import EXTENSION_SCHEMES, serialize_origin
+from corscope.origins import EXTENSION_SCHEMES, OPAQUE, serialize_origin
 
 REQUEST_HEADERS = Names(
     (
@@ -62,6 +62,8 @@ class Request:
         return self._script_set
 
 
+_ORDERED = (b"origin", b"referer")
+
 FIREFOX_PRIORITY_SINCE = 153
 """The Firefox in which requests were seen to tell their initiator by Priority; earlier ones were not looked at."""
 
@@ -100,6 +102,7 @@ BEACON = Subject(
     RequestMode.UNKNOWN,
     "it looks like a beacon or a no-cors fetch: plain text to a server that answers without any CORS header",
 )
+_REPORT = Subject(RequestMode.NO_CORS, "it is a report of the browser's own, whose answer nobody reads")
 _FORM = Subject(RequestMode.NAVIGATE, "it is a form's navigation (it asks for HTML and upgrades insecure requests)")
 
 
@@ -132,25 +135,30 @@ def request_mode(asked: Request, browser: Browser) -> Subject:
         return _SAME_ORIGIN if said else _WITHOUT_ORIGIN
     if origin.partition(b":")[0] in EXTENSION_SCHEMES:
         return _EXTENSION
-    if origin == asked.target:
+    # In reverse mode the URL is the upstream server's, and only the browser knows that the request stays at home.
+    if origin == asked.target or (request.get(b"sec-fetch-site") == b"same-origin" and origin != OPAQUE):
         return _SAME_ORIGIN
     if said is RequestMode.CORS or asked.exchange.method != b"POST":
         return _CORS
     content_type = request.get(b"content-type", b"").lower()
     if content_type == b"text/ping":
         return _PING
+    if is_report(content_type):
+        return _REPORT
     # Only a navigation asks for HTML so; script-made POSTs that merely look alike are ambiguous, not exempt.
     if b"upgrade-insecure-requests" in request and b"text/html" in request.get(b"accept", b""):
         return _FORM
     if asked.script_set:
         return _CORS
     if browser.family is BrowserFamily.FIREFOX and browser.version >= FIREFOX_PRIORITY_SINCE:
-        # Measured on plain http: fetch sends `u=4`, a beacon `u=6`, XMLHttpRequest, always in mode "cors", none at all.
+        # Measured on plain http: fetch sends Priority `u=4`, a beacon `u=6`; XMLHttpRequest, always in mode "cors", and
+        # a fetch of high priority send none, but only the former puts Origin before Referer.
         priority = request.get(b"priority")
-        if priority is None:
-            return _CORS
         if priority == b"u=6":
             return _KEEPALIVE
+        order = [name for name in map(bytes.lower, dict(asked.exchange.request_headers)) if name in _ORDERED]
+        if priority is None and order == [b"origin", b"referer"]:
+            return _CORS
     return UNDECIDED
 
 

@@ -4,8 +4,8 @@ import re
 from urllib.parse import unquote
 
 _SECRET = re.compile(
-    r".*(?:token|secret|passw(?:or)?d|passphrase|api[_-]?key|access[_-]?key|auth|jwt|session|signature|credential|cookie|"
-    r"saml).*|(?:.*\[)?(?:key|sig|sid|code|pwd|pass|otp|assertion|nonce)\]?|x-amz-[a-z-]+",
+    r".*(?:token|bearer|refresh|ticket|secret|passw(?:or)?d|passphrase|api[_-]?key|access[_-]?key|auth|jwt|session|signature|credential|cookie|"
+    r"saml).*|(?:.*\[)?(?:key|sig|sid|code|pwd|pw|pass|otp|hash|assertion|nonce)\]?|x-amz-[a-z-]+",
     re.IGNORECASE | re.DOTALL,
 )
 _NAME = re.compile(r"(?<=[?&;#])([^=?&;#]*)=")

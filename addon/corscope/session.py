@@ -414,7 +414,7 @@ class Session:
                 self._evidences.classify(connection, Credentials.OMIT, "a preflight")
         elif client.separates(request.exchange):
             self._evidences.join(story, connection)
-        elif story.credentials is not Credentials.UNKNOWN:
+        elif story.credentials is not Credentials.UNKNOWN and story.strength >= Strength.STRONG:
             self._evidences.classify(connection, story.credentials, story.evidence[0])
         elif connection.credentials is Credentials.OMIT and client.is_twin(connection, request):
             self._evidences.join(story, connection)
@@ -461,7 +461,8 @@ class Session:
             multiplexed=exchange.http_version > 1,
         )
         client.follow_ups.expect(record.url, step)
-        if record.if_include:
+        # A script's own User-Agent makes the follower look like another client's.
+        if record.if_include and exchange.in_order and b"user-agent" not in unsafe:
             self._wait(client, step)
         kept = permission(record, method, response, family)
         if kept is not None:
@@ -695,7 +696,7 @@ class Session:
             expected = client.cookies.expected(_route(request, record), exchange.path, exchange.started)
             if expected is not None:
                 words = f"no cookie {expected[0]}, which travelled on this route before (flow {expected[1]})"
-                learn(story, Evidence(Credentials.OMIT, Strength.STRONG, words))
+                learn(story, Evidence(Credentials.OMIT, Strength.LIKELY, words))
 
     # ------------------------------------------------------------------ state and what goes out
 

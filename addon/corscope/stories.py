@@ -122,8 +122,9 @@ class Evidences:
         story.evidence += (evidence.text,)
         if story.undecided:
             self.settled += story.undecided
-        for connection in story.connections or ():
-            self.classify(connection, story.credentials, evidence.text)
+        if evidence.strength >= Strength.STRONG:
+            for connection in story.connections or ():
+                self.classify(connection, story.credentials, evidence.text)
 
     def classify(self, connection: Connection, credentials: Credentials, evidence: str) -> None:
         """Take note that a connection carried a request of one class; stories that waited for it learn of it."""
@@ -141,7 +142,7 @@ class Evidences:
 
     def join(self, story: Story, connection: Connection) -> None:
         """Let a story and the connection that one of its requests came on share what is known of either."""
-        if story.credentials is not Credentials.UNKNOWN:
+        if story.credentials is not Credentials.UNKNOWN and story.strength >= Strength.STRONG:
             if connection.credentials is not story.credentials:
                 self.classify(connection, story.credentials, story.evidence[0])
         elif connection.credentials is not Credentials.UNKNOWN:
