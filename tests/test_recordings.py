@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from corscope.lab.score import Grade, Judged, Score, recordings, score
+from corscope.lab.score import Grade, Judged, Score, recordings, score, table
 
 NAMES = [path.name.removesuffix(".mitm.xz") for path in recordings()]
 SHOWN = 12
@@ -55,3 +56,9 @@ def test_a_strong_signal_leaves_nothing_open(scored: Score) -> None:
     # A cookie or Sec-Fetch-Storage-Access: credentialed. On plain http even then a POST may be one that CORS does not
     # concern, and looks the same: such are undecidable.
     none([one for one in scored.judged if one.truth["signal"] and one.grade is Grade.UNDECIDED])
+
+
+@pytest.mark.timeout(600)
+def test_the_readme_shows_the_score(futures: dict[str, Future[Score]]) -> None:
+    shown_table = table([future.result() for future in futures.values()], markdown=True)
+    assert shown_table in (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
