@@ -111,8 +111,10 @@ class CorsAddon:
         if self.ticker is not None:
             self.ticker.cancel()
             self.ticker = None
-        self.tell(self.session.finish())
-        self.close_report()
+        try:
+            self.tell(self.session.finish())
+        finally:
+            self.close_report()
 
     # ------------------------------------------------------------------ hooks
 
