@@ -154,6 +154,14 @@ class FollowUps:
         """Tell whether the browser may go on from some step to `url`."""
         return url in self._steps
 
+    def settle(self, url: str, step: Step) -> None:
+        """Let go of a step that has certainly been followed to `url`: what is kept for long is slow to come by again."""
+        steps = self._steps.get(url)
+        if steps is not None and step in steps:
+            steps.remove(step)
+            if not steps:
+                del self._steps[url]
+
     def forget(self, flow_id: str) -> None:
         """Forget the step that an exchange was. Rare, so it looks through them all."""
         for steps in self._steps.values():

@@ -50,7 +50,7 @@ DEFAULT_GRACE = 3.0
 ACTIVITY_SECONDS = 0.5
 """At the end of a capture: for how long a client must have gone on after such a preflight."""
 
-CLIENTS, CONNECTIONS, SITES, PERMISSIONS, STORED, BEGUN, JUDGED = 256, 512, 512, 1024, 1024, 2048, 256
+CLIENTS, CONNECTIONS, SITES, PERMISSIONS, STORED, BEGUN, JUDGED = 256, 512, 512, 1024, 1024, 2048, 32
 """How much is remembered: clients, and of each its connections, top-level sites, preflights' permissions, stored
 responses, requests without a response and exchanges that may be judged again. The oldest go first."""
 
@@ -593,6 +593,8 @@ class Session:
             return NO_LINK
         maybe_none = candidates[0].is_preflight and self._could_be_cached(client, request, candidates)
         link = claim(candidates, maybe_none=maybe_none)
+        if link.certain and link.step is not None:
+            client.follow_ups.settle(request.url, link.step)
         for step in link.followed:
             record = step.record
             if record is None:
