@@ -155,7 +155,7 @@ class FollowUps:
         return url in self._steps
 
     def settle(self, url: str, step: Step) -> None:
-        """Let go of a step that has certainly been followed to `url`: what is kept for long is slow to come by again."""
+        """Let go of a step that has certainly been followed to `url`: what is kept is slow to come by again."""
         steps = self._steps.get(url)
         if steps is not None and step in steps:
             steps.remove(step)
