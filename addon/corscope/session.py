@@ -59,6 +59,9 @@ UNFOLLOWED = 4096
 
 PERMISSIONS_PER_URL = 16
 
+_WITH_COOKIES, _WITH_STORAGE_ACCESS = "a request with cookies", "a request with Sec-Fetch-Storage-Access"
+"""What is said of a connection on which such a request was seen."""
+
 CONNECTIONS_PER_HOST = 8
 
 IDLE_SECONDS = 60.0
@@ -189,12 +192,12 @@ class Session:
                 if lower == b"origin":
                     return False
                 if lower == b"cookie":
-                    credentialed = "a request with cookies"
+                    credentialed = _WITH_COOKIES
             elif length == 14:
                 if value == b"navigate" and name.lower() == b"sec-fetch-mode":
                     return False
             elif length == 24 and name.lower() == b"sec-fetch-storage-access":
-                credentialed = "a request with Sec-Fetch-Storage-Access"
+                credentialed = _WITH_STORAGE_ACCESS
         if started > known.last_started:
             known.last_started = started
         if known.cookies:
@@ -312,9 +315,9 @@ class Session:
         if exchange.connection is not None:
             what = None
             if b"cookie" in headers:
-                what = "a request with cookies"
+                what = _WITH_COOKIES
             elif b"sec-fetch-storage-access" in headers:
-                what = "a request with Sec-Fetch-Storage-Access"
+                what = _WITH_STORAGE_ACCESS
             elif mode is RequestMode.NAVIGATE:
                 what = "a navigation"
             if what is not None:

@@ -264,9 +264,6 @@ SETTLED: Final = f"""((rows) => rows.length === {len(ANSWERS)} && rows.every((ro
     {ROWS})"""
 CORS_VIEW: Final = """document.querySelector(".contentview h5")?.textContent === "CORS" &&
     document.querySelector(".contentview pre, .contentview .cm-content")?.textContent.startsWith("blocked")"""
-CUT_OFF: Final = """[...document.querySelectorAll(".contentview *")].some(
-    (one) => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX !== "visible")"""
-"""Whether lines are longer than the view is wide: mitmweb does not break them."""
 QUIET: Final = """getComputedStyle(document.querySelector(".connection-indicator")).opacity === "0" &&
     !document.querySelector(".dropdown-menu.show")"""
 """Whether the sign that says “connected” has faded, and the menu is closed."""
@@ -297,8 +294,6 @@ async def _look(tab: Tab, page: str) -> tuple[list[Row], bytes]:
     await tab.click("the choice of views", ".contentview .controls a", "^View:")
     await tab.click("the CORS view", ".dropdown-menu li a", "^cors$")
     await tab.wait_for("the verdict", CORS_VIEW)
-    if await tab.evaluate(CUT_OFF):
-        await tab.click("the comment", ".flow-detail nav a", "^Comment$")
     await tab.wait_for("the end of the page's changes", QUIET)
     rows = [Row(**row) for row in await tab.evaluate(ROWS)]
     taken = await tab.call("Page.captureScreenshot", format="png")
