@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from corscope.model import Exchange, Outcome, Verdict
+from corscope.modes import read_head
 from corscope.session import Session
 
 CHROMIUM = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
@@ -171,7 +172,7 @@ def pass_by(session: Session, one: Exchange) -> bool:
         one.connection,
         one.host,
         one.started,
-        one.request_headers,
+        read_head(one.request_headers),
         one.response_headers,
         one.status or 0,
     )

@@ -87,16 +87,16 @@ def test_an_authority_is_read_as_browsers_write_it(
 
 def test_a_request_that_mitmproxy_sends_again_tells_nothing_of_a_connection() -> None:
     flow = cors_flow()
-    assert adapter.exchange(flow, "client").connection == flow.client_conn.id
+    assert adapter.exchange(flow, "client", adapter.head(flow)).connection == flow.client_conn.id
     flow.is_replay = "request"
-    assert adapter.exchange(flow, "client").connection is None
+    assert adapter.exchange(flow, "client", adapter.head(flow)).connection is None
 
 
 def test_mitmproxys_own_error_page_is_told() -> None:
     flow = cors_flow(status=502, response=[("server", "mitmproxy 12.2.3")])
-    assert adapter.exchange(flow, "client").proxy_made
+    assert adapter.exchange(flow, "client", adapter.head(flow)).proxy_made
     flow = cors_flow(status=502, response=[("server", "nginx")])
-    assert not adapter.exchange(flow, "client").proxy_made
+    assert not adapter.exchange(flow, "client", adapter.head(flow)).proxy_made
 
 
 def test_more_names_of_secrets() -> None:

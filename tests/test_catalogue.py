@@ -18,7 +18,7 @@ import pytest
 from builders import AGENTS, exchange, judged
 from corscope.catalogue import CATALOGUE, FIREFOX_REASONS, Entry, fill
 from corscope.model import Exchange, Severity, Verdict
-from corscope.report import as_json, comment, explanation, firefox_reason, fix, headline, log_line, message, title
+from corscope.report import as_json, comment, explanation, firefox_reason, headline, log_line, texts
 from corscope.session import Session
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.txt"))
@@ -198,11 +198,11 @@ def check_rendering(verdict: Verdict, shown: str) -> None:
     explained = "\n".join(explanation(as_json(verdict)))
     for finding in verdict.findings:
         assert finding.severity == CATALOGUE[finding.id].severity
-        for words in (message(finding), fix(finding)):
+        for words in (texts(finding).message, texts(finding).fix):
             assert words in shown
             assert words in explained
     if verdict.outcome == "blocked":
-        assert title(verdict.findings[0])[:20] in headline(verdict)
+        assert texts(verdict.findings[0]).title[:20] in headline(verdict)
         assert verdict.findings[0].severity is Severity.ERROR
     for text in (shown, explained, log_line(verdict)):
         for line in text.splitlines():
@@ -228,7 +228,7 @@ def test_the_fix_helps(path: Path) -> None:
     steps = parse(path.read_text(encoding="utf-8"))
     for index, verdict in enumerate(run(steps).values()):
         for finding in verdict.findings:
-            headers = advice(fix(finding))
+            headers = advice(texts(finding).fix)
             if not headers:
                 continue
             one = steps[index].exchange
@@ -262,7 +262,7 @@ def test_a_template_names_only_what_its_rule_gives() -> None:
 
 def test_the_same_words_for_a_lone_exchange() -> None:
     verdict = judged(exchange("GET https://b.test/x"))
-    assert title(verdict.findings[0]) == "no Allow-Origin"
-    assert message(verdict.findings[0]) == (
+    assert texts(verdict.findings[0]).title == "no Allow-Origin"
+    assert texts(verdict.findings[0]).message == (
         "The response does not say that https://a.test may read it, so the browser keeps it from the page."
     )

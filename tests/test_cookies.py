@@ -144,6 +144,8 @@ def test_the_cookie_seen_longest_ago_is_forgotten_first() -> None:
         ("/a", "/b", "/"),
         ("/", "/b", "/"),
         ("", "/b", "/"),
+        pytest.param("/api", "/api/x", "/api", id="a cookie for /api is all that both prove"),
+        pytest.param("/api/", "/api", "/api", id="a slash may be all that differs"),
     ],
 )
 def test_common_directory(one: str, other: str, directory: str) -> None:

@@ -20,11 +20,11 @@ from corscope.engine import (
     method_after_redirect,
     normalize_method,
     origin_after_redirect,
-    script_set_names,
     tainted_origin,
 )
 from corscope.headers import Names, pick
 from corscope.model import BrowserFamily
+from corscope.modes import Head
 from corscope.origins import Target
 
 CHROMIUM, FIREFOX, SPEC = BrowserFamily.CHROMIUM, BrowserFamily.FIREFOX, BrowserFamily.SPEC
@@ -537,7 +537,7 @@ def test_too_much_of_what_is_safe_is_unsafe() -> None:
     ],
 )
 def test_headers_that_a_browser_may_add_prove_no_script(name: str, value: str) -> None:
-    assert script_set_names(fields([(name, value)])) == ()
+    assert Head(fields([(name, value)])).script_set == ()
 
 
 @pytest.mark.parametrize(
@@ -551,7 +551,7 @@ def test_headers_that_a_browser_may_add_prove_no_script(name: str, value: str) -
     ],
 )
 def test_other_headers_do(name: str, value: str) -> None:
-    assert script_set_names(fields([(name, value)])) == (name.lower().encode(),)
+    assert Head(fields([(name, value)])).script_set == (name.lower().encode(),)
 
 
 # ---------------------------------------------------------------------- redirects

@@ -30,10 +30,10 @@ from corscope.engine import (
     cors_preflight_fetch,
     cors_unsafe_request_header_names,
     max_age,
-    script_set_names,
 )
 from corscope.headers import extract_tokens
 from corscope.model import BrowserFamily, Exchange, Kind, Outcome, Severity, Verdict
+from corscope.modes import Head
 from corscope.origins import ascii_host, host_of, is_valid_url, parse_location, serialize_origin, site
 from corscope.privacy import shown_url
 from corscope.report import as_json, comment, explanation, headline, log_line
@@ -185,7 +185,7 @@ def test_nothing_makes_the_session_raise(exchanges: list[Exchange], browser: str
 
 @given(st.binary(max_size=60), LINES)
 def test_nothing_makes_the_engine_raise(value: bytes, lines: tuple[tuple[bytes, bytes], ...]) -> None:
-    script_set_names(lines)
+    Head(lines).script_set  # noqa: B018
     cors_unsafe_request_header_names(lines)
     tokens = extract_tokens(value)
     assert tokens is None or all(tokens)

@@ -23,7 +23,7 @@ from builders import (
     preflight,
 )
 from corscope.model import Verdict
-from corscope.report import as_json, comment, explanation, firefox_reason, headline, log_line, message
+from corscope.report import as_json, comment, explanation, firefox_reason, headline, log_line, texts
 
 URL = "https://b.test/x"
 SAME_SITE = {"site": "same-site"}
@@ -253,7 +253,10 @@ def test_a_warning_about_what_has_no_sentence_in_the_console() -> None:
         exchange("POST http://b.test/x", headers=FORM, status=302, response={**GOOD, "Location": "data:,x"})
     )
     assert ids(verdict) == ["mode-unknown"]
-    assert "then it would be blocked: A fetch follows redirects to http and https only." in message(verdict.findings[0])
+    assert (
+        "then it would be blocked: A fetch follows redirects to http and https only."
+        in texts(verdict.findings[0]).message
+    )
 
 
 SECRETS: list[tuple[str, dict[str, Any]]] = [
@@ -288,5 +291,5 @@ def test_nor_that_of_an_earlier_hop_or_flow() -> None:
 
 def test_strange_bytes_are_shown_as_they_are() -> None:
     verdict = judged(exchange(f"GET {URL}", response={ALLOW_ORIGIN: "\xff{origin}%s\x00", ALLOW_CREDENTIALS: "\xfe"}))
-    assert "\xff{origin}%s\x00" in message(verdict.findings[0])
+    assert "\xff{origin}%s\x00" in texts(verdict.findings[0]).message
     json.dumps(as_json(verdict)).encode()

@@ -6,23 +6,29 @@ from mitmproxy import http
 
 from corscope.headers import Fields
 from corscope.model import Exchange
+from corscope.modes import Head, read_head
 from corscope.origins import DEFAULT_PORTS, ascii_host
 
 
-def client_key(flow: http.HTTPFlow) -> str:
+def path_of(flow: http.HTTPFlow) -> str:
+    """Return path and query of a request."""
+    return flow.request.data.path.decode("utf-8", "replace")
+
+
+def head(flow: http.HTTPFlow) -> Head:
+    """Return what judging reads of a request's headers."""
+    return read_head(flow.request.data.headers.fields)
+
+
+def client_key(flow: http.HTTPFlow, headers: Head) -> str:
     """Tell who sent a flow: address and User-Agent, the finest that the wire knows of a browser."""
-    agent = b""
-    for name, value in flow.request.data.headers.fields:
-        if len(name) == 10 and name.lower() == b"user-agent":
-            agent = value
-            break
     peer = flow.client_conn.peername
-    return f"{peer[0]} {agent!r}" if peer else repr(agent)
+    return _client_key(peer[0] if peer else "", headers.get(b"user-agent", b""))
 
 
-def has_origin(flow: http.HTTPFlow) -> bool:
-    """Tell whether a request has an Origin header: only then CORS may concern it."""
-    return any(len(name) == 6 and name.lower() == b"origin" for name, _ in flow.request.data.headers.fields)
+@lru_cache(maxsize=1024)
+def _client_key(address: str, agent: bytes) -> str:
+    return f"{address} {agent!r}"
 
 
 @lru_cache(maxsize=4096)
@@ -39,7 +45,7 @@ def parse_authority(authority: bytes, scheme: str) -> tuple[str, int] | None:
     return ascii_host(host), int(port) if port else DEFAULT_PORTS.get(scheme, 80)
 
 
-def authority(flow: http.HTTPFlow, scheme: str) -> tuple[str, int]:
+def authority(flow: http.HTTPFlow, scheme: str, headers: Head) -> tuple[str, int]:
     """Return host and port as the browser named them.
 
     The Host header knows better than the connection, which leads elsewhere in transparent mode, and in reverse mode
@@ -47,20 +53,18 @@ def authority(flow: http.HTTPFlow, scheme: str) -> tuple[str, int]:
     """
     data = flow.request.data
     named = data.authority if not data.http_version.startswith(b"HTTP/1") else b""
-    if not named:
-        for name, value in data.headers.fields:
-            if len(name) == 4 and name.lower() == b"host":
-                named = value
-                break
-    return parse_authority(named, scheme) or (ascii_host(data.host), data.port)
+    return parse_authority(named or headers.get(b"host", b""), scheme) or (ascii_host(data.host), data.port)
 
 
 HAR_PEER = ("127.0.0.1", 0)
 """The client's address in flows that mitmproxy reads from a HAR (mitmproxy/io/har.py)."""
 
 
-def exchange(flow: http.HTTPFlow, client: str, *, answered: bool = True) -> Exchange:
-    """Return the exchange of a flow from `client`; without its response where `answered` is False or there is none."""
+def exchange(flow: http.HTTPFlow, client: str, headers: Head, *, answered: bool = True) -> Exchange:
+    """Return the exchange of a flow from `client`; without its response where `answered` is False or there is none.
+
+    `headers` are the flow's `head`.
+    """
     data = flow.request.data
     response = flow.response.data if answered and flow.response is not None else None
     if response is not None and response.status_code == 0:
@@ -68,7 +72,7 @@ def exchange(flow: http.HTTPFlow, client: str, *, answered: bool = True) -> Exch
         response = None
     from_har = not flow.live and flow.client_conn.peername == HAR_PEER
     scheme = data.scheme.decode("latin-1").lower()
-    host, port = authority(flow, scheme)
+    host, port = authority(flow, scheme, headers)
     started = data.timestamp_start
     ended = started
     if response is not None:
@@ -84,9 +88,10 @@ def exchange(flow: http.HTTPFlow, client: str, *, answered: bool = True) -> Exch
         scheme=scheme,
         host=host,
         port=port,
-        path=data.path.decode("utf-8", "replace"),
+        path=path_of(flow),
         http_version=1 if data.http_version.upper().startswith(b"HTTP/1") else 2,
         request_headers=data.headers.fields,
+        request_picked=headers,
         status=response.status_code if response is not None else None,
         response_headers=response.headers.fields if response is not None else (),
         client_certificate=bool(flow.client_conn.certificate_list),

@@ -152,8 +152,12 @@ class CorsAddon:
                 logger.exception(f"corscope could not judge {shown_url(flow.request.url)}; the flow is untouched.")
 
     def begin(self, flow: http.HTTPFlow) -> None:
-        if self.session.waits and adapter.has_origin(flow):
-            self.tell(self.session.begin(adapter.exchange(flow, adapter.client_key(flow), answered=False)))
+        if not self.session.waits_for(adapter.path_of(flow)):
+            return
+        headers = adapter.head(flow)
+        if b"origin" in headers:
+            client = adapter.client_key(flow, headers)
+            self.tell(self.session.begin(adapter.exchange(flow, client, headers, answered=False)))
 
     def judge(self, flow: http.HTTPFlow) -> None:
         response = flow.response
@@ -163,19 +167,20 @@ class CorsAddon:
             self.last_live = time.monotonic()
         else:
             self.last_replayed = time.monotonic()
-        client = adapter.client_key(flow)
+        headers = adapter.head(flow)
+        client = adapter.client_key(flow, headers)
         # Every exchange gets a line in a report; otherwise ordinary traffic is let by at once.
         if self.report is None and self.session.pass_by(
             client,
             flow.client_conn.id,
             flow.request.data.host,
             flow.request.data.timestamp_start,
-            flow.request.data.headers.fields,
+            headers,
             response.data.headers.fields,
             response.data.status_code,
         ):
             return
-        exchange = adapter.exchange(flow, client)
+        exchange = adapter.exchange(flow, client, headers)
         verdicts = self.session.judge(exchange)
         if exchange.status is None:
             self.tell(verdicts)

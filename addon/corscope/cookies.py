@@ -1,6 +1,7 @@
 """Which cookies were seen to travel where, so that their absence can tell something. Names and paths, no values."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,7 +51,7 @@ class TravelLog:
     def __bool__(self) -> bool:
         return bool(self._routes)
 
-    def travelled(self, route: Route, names: list[str], path: str, now: float, flow_id: str) -> None:
+    def travelled(self, route: Route, names: Iterable[str], path: str, now: float, flow_id: str) -> None:
         """Note that the cookies `names` were sent to `path` (query included) at `now`, in flow `flow_id`."""
         known = self._routes.setdefault(route, {})
         self._routes.move_to_end(route)
@@ -58,9 +59,15 @@ class TravelLog:
             self._routes.popitem(last=False)
         path = path.partition("?")[0]
         for name in names:
-            before = known.pop(name, None)
-            below = path if before is None else common_directory(before.below, path)
-            known[name] = _Traveller(flow_id, now, below)
+            # Out and in again: what was seen longest ago is the first.
+            traveller = known.pop(name, None)
+            if traveller is None:
+                traveller = _Traveller(flow_id, now, path)
+            else:
+                traveller.flow_id, traveller.seen = flow_id, now
+                if not is_below(path, traveller.below):
+                    traveller.below = common_directory(traveller.below, path)
+            known[name] = traveller
         while len(known) > COOKIES_PER_ROUTE:
             del known[next(iter(known))]
 
@@ -92,12 +99,14 @@ def _near(one: str, other: str) -> bool:
 
 
 def common_directory(one: str, other: str) -> str:
-    """Return the longest directory, with its final slash, that both paths are in; the path itself when equal.
+    """Return the longest Path that a cookie which matched both may have, RFC 6265 section 5.1.4.
 
-    A cookie whose Path matched both (RFC 6265 section 5.1.4) has a Path at or above it.
+    That is one of the two where the other is below it, and otherwise the directory that both are in, with its slash.
     """
-    if one == other or (one.endswith("/") and other.startswith(one)):
-        return one
+    if is_below(other, one):
+        return one or "/"
+    if is_below(one, other):
+        return other or "/"
     length = 0
     for left, right in zip(one, other, strict=False):
         if left != right:

@@ -5,10 +5,10 @@ session's to join. Evidence names cookies and headers, never their values.
 """
 
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
-from corscope.engine import Headers
-from corscope.headers import text
+from corscope.headers import Headers, text
 from corscope.model import Browser, BrowserFamily, Credentials
 from corscope.origins import site
 
@@ -44,13 +44,14 @@ _BROWSER_SCHEMES = frozenset((b"basic", b"digest", b"negotiate", b"ntlm"))
 """Authentication schemes that a browser answers by itself, from its authentication cache."""
 
 
-def cookie_names(cookie: bytes) -> list[str]:
+@lru_cache(maxsize=64)
+def cookie_names(cookie: bytes) -> tuple[str, ...]:
     """Return the names of the cookies in a combined Cookie header.
 
     A cookie without `=` has a value and no name (RFC 6265bis, section 5.8.3), so it is no name to be shown.
     """
     pairs = [pair.strip().partition(b"=") for pair in cookie.split(b";") if pair.strip()]
-    return [text(name) if equals else "(without a name)" for name, equals, _ in pairs]
+    return tuple([text(name) if equals else "(without a name)" for name, equals, _ in pairs])
 
 
 def request_evidence(
@@ -64,8 +65,7 @@ def request_evidence(
     AddStorageAccessHeadersToRequest).
     """
     if b"cookie" in request and not preflight:
-        names = ", ".join(cookie_names(request[b"cookie"])[:8])
-        return Evidence(Credentials.INCLUDE, Strength.CERTAIN, f"cookie header: {names}")
+        return _cookie_evidence(cookie_names(request[b"cookie"]))
     if b"sec-fetch-storage-access" in request:
         value = text(request[b"sec-fetch-storage-access"])
         return Evidence(Credentials.INCLUDE, Strength.CERTAIN, f"Sec-Fetch-Storage-Access: {value}")
@@ -73,6 +73,11 @@ def request_evidence(
     if client_certificate and not preflight and browser.family is BrowserFamily.FIREFOX:
         return Evidence(Credentials.INCLUDE, Strength.STRONG, "TLS client certificate on the connection")
     return None
+
+
+@lru_cache(maxsize=64)
+def _cookie_evidence(names: tuple[str, ...]) -> Evidence:
+    return Evidence(Credentials.INCLUDE, Strength.CERTAIN, f"cookie header: {', '.join(names[:8])}")
 
 
 def absence_evidence(

@@ -5,9 +5,10 @@ the browser's own order: the first one decides, none means that the check passes
 """
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
-from corscope.headers import Fields, Names, extract_tokens, get_all, is_token, normalize, text
+from corscope.headers import Fields, Headers, Names, extract_tokens, get_all, is_token, normalize, text
 from corscope.model import BrowserFamily
 from corscope.origins import OPAQUE, Target, is_valid_url
 
@@ -25,9 +26,6 @@ RESPONSE_HEADERS = Names(
     )
 )
 """The response headers that a judgement reads, in lower case: what `headers.pick` is asked for."""
-
-type Headers = Mapping[bytes, bytes]
-"""Combined values by lower-case name, as `headers.pick` returns them."""
 
 OK_STATUS = range(200, 300)
 """https://fetch.spec.whatwg.org/#ok-status"""
@@ -56,8 +54,12 @@ MAX_AGE_CAP = {
 the limit open, so the lower one serves for it. WebKit: CrossOriginPreflightResultCache.cpp."""
 
 
+REMEMBERED_CHECKS = 256
+"""How many checks are remembered with their outcome: a server sends the same few headers with every response."""
+
+
 class Fault(NamedTuple):
-    """One reason to block."""
+    """One reason to block. Shared by all exchanges that fail in the same way, so never changed."""
 
     id: str
     """The catalogue's entry."""
@@ -78,6 +80,12 @@ def cors_check(origin: bytes, headers: Headers, *, include: bool) -> Faults:
     """
     # 1. Let origin be the result of getting `Access-Control-Allow-Origin` from response's header list.
     allowed = headers.get(b"access-control-allow-origin")
+    return _cors_check(origin, allowed, headers.get(b"access-control-allow-credentials"), include=include)
+
+
+@lru_cache(maxsize=REMEMBERED_CHECKS)
+def _cors_check(origin: bytes, allowed: bytes | None, credentials: bytes | None, *, include: bool) -> Faults:
+    """Steps 2 to 8 of the CORS check, `allowed` being what the standard calls origin there."""
     # 2. If request's credentials mode is not "include" and origin is `*`, then return success.
     if not include:
         if allowed == b"*" or allowed == origin:
@@ -92,7 +100,6 @@ def cors_check(origin: bytes, headers: Headers, *, include: bool) -> Faults:
             else _allow_origin_fault(origin, allowed),
         )
     # 5. to 7. Let credentials be the result of getting `Access-Control-Allow-Credentials` …; if it is `true`, success.
-    credentials = headers.get(b"access-control-allow-credentials")
     if credentials != b"true":
         values = {"value": text(credentials or b""), "said": _said(credentials), "origin": text(origin)}
         faults += (Fault("allow-credentials-not-true", values["value"], values),)
@@ -162,6 +169,32 @@ def cors_preflight_fetch(
     `same_origin`: the origin is that of the URL. Only Firefox sends such a preflight, on a redirect back to the page's
     own origin, and skips the CORS check on it (nsCORSListenerProxy.cpp CheckRequestApproved).
     """
+    read = tuple([(name, headers[name]) for name in _PREFLIGHT_HEADERS if name in headers])
+    return _cors_preflight_fetch(origin, method, unsafe_names, status, read, include, family, same_origin)
+
+
+_PREFLIGHT_HEADERS = (
+    b"access-control-allow-origin",
+    b"access-control-allow-credentials",
+    b"access-control-allow-methods",
+    b"access-control-allow-headers",
+    b"location",
+)
+
+
+@lru_cache(maxsize=REMEMBERED_CHECKS)
+def _cors_preflight_fetch(
+    origin: bytes,
+    method: bytes,
+    unsafe_names: tuple[bytes, ...],
+    status: int,
+    read: tuple[tuple[bytes, bytes], ...],
+    include: bool,
+    family: BrowserFamily,
+    same_origin: bool,
+) -> Faults:
+    """`cors_preflight_fetch` of the headers that it reads."""
+    headers = dict(read)
     faults: list[Fault] = []
     status_text = {"status": str(status), "origin": text(origin)}
     redirected = status in REDIRECT_STATUS and b"location" in headers
@@ -377,34 +410,12 @@ BROWSER_HEADERS = frozenset(
 https://fetch.spec.whatwg.org/#forbidden-request-header and the network layer's own."""
 
 
-class _ScriptNames(Names):
-    """Maps the names that only a script can have set to lower case; Content-Type, which its value decides, too."""
+def is_set_by_browsers(name: bytes) -> bool:
+    """Tell a request header (in lower case) that a browser, or a proxy on the way, may add by itself.
 
-    def __missing__(self, name: bytes) -> bytes | None:
-        lower = name.lower()
-        key = None if lower in BROWSER_HEADERS or lower.startswith((b"sec-", b"proxy-", b":")) else lower
-        if len(self) < 1024:
-            self[name] = key
-        return key
-
-
-_SCRIPT_NAMES = _ScriptNames(())
-
-
-def script_set_names(fields: Fields) -> tuple[bytes, ...]:
-    """Return the names of the request headers that only a script can have set, in lower case.
-
-    Sec- and Proxy- names are forbidden to scripts; the rest is told by `BROWSER_HEADERS`, and Content-Type by its
-    value.
+    Sec- and Proxy- names are forbidden to scripts; the rest is told by `BROWSER_HEADERS`.
     """
-    found: tuple[bytes, ...] = ()
-    for name, value in fields:
-        key = _SCRIPT_NAMES[name]
-        if key is None:
-            continue
-        if key != b"content-type" or not (is_cors_safelisted_request_header(key, normalize(value)) or is_report(value)):
-            found += (key,)
-    return found
+    return name in BROWSER_HEADERS or name.startswith((b"sec-", b"proxy-", b":"))
 
 
 _REPORT_TYPES = (

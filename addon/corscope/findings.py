@@ -1,8 +1,8 @@
 """Findings from faults: which entries of the catalogue a judgement names, with their values."""
 
 from corscope.catalogue import CATALOGUE
-from corscope.engine import Fault, Faults, Headers
-from corscope.headers import extract_tokens, text
+from corscope.engine import Fault, Faults
+from corscope.headers import Headers, extract_tokens, text
 from corscope.model import Finding, Severity
 
 SEVERITIES = {entry.id: Severity(entry.severity) for entry in CATALOGUE.values()}

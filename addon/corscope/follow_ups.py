@@ -5,7 +5,7 @@ expected origin, method and headers; where several steps look alike to the follo
 each has been followed. Remembers the steps of one client.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
 
 from corscope.headers import names
@@ -30,6 +30,9 @@ CAPACITY = 2048
 """URLs of which steps are remembered; and STEPS_PER_URL of each."""
 
 STEPS_PER_URL = 32
+
+UNFOLLOWED = 4096
+"""Preflights that wait at one time for the grace time to pass; what goes first stays undecided."""
 
 
 @dataclass(slots=True, eq=False)
@@ -75,7 +78,8 @@ class Step:
     @property
     def only_omit(self) -> bool:
         """Whether the browser goes on from here only without credentials."""
-        return self.record is not None and any(fault.id != UPGRADABLE for fault in self.record.if_include)
+        faults = self.record.if_include if self.record is not None else ()
+        return len(faults) > 1 or (bool(faults) and faults[0].id != UPGRADABLE)
 
     @property
     def credentials(self) -> Credentials:
@@ -106,7 +110,10 @@ class Step:
             if self.storage_access not in (None, b"sec-fetch-storage-access" in headers):
                 return False
             asked = self.asked - {b"authorization"} if exchange.sanitized else self.asked
-            return self.asked.issuperset(request.script_set) and asked.issubset(names(exchange.request_headers))
+            # Almost everything that a script can set is picked anyhow.
+            return self.asked.issuperset(headers.script_set) and (
+                asked <= headers.keys() or asked.issubset(names(exchange.request_headers))
+            )
         method = headers[b"access-control-request-method"] if request.is_preflight else exchange.method
         return method == self.method
 
@@ -173,6 +180,8 @@ class FollowUps:
         if not steps:
             return []
         found = [step for step in steps if step.can_be_followed_by(request)]
+        if not found:
+            return found
         late = [step for step in found if step.given_up]
         if credentials is Credentials.INCLUDE:
             found = [step for step in found if not step.only_omit]
@@ -188,6 +197,62 @@ class FollowUps:
                 found = [step for step in found if step.credentials is credentials] or found
             found = [step for step in found if not any(step.is_superseded_by(other) for other in found)]
         return found
+
+
+class Unfollowed[Owner]:
+    """Preflights that credentials would have stopped, until they are followed or the grace time is over.
+
+    In the order of their answers, which may come a little out of it. `Owner` is whatever is to be told of each.
+    """
+
+    __slots__ = ("_paths", "_waiting")
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[Owner, Step, str]] = deque()
+        self._paths: Counter[str] = Counter()
+
+    def add(self, owner: Owner, step: Step, path: str) -> None:
+        """Wait for the request to `path` that a preflight permits."""
+        waiting = self._waiting
+        if len(waiting) >= UNFOLLOWED:
+            self._pop()
+        index = len(waiting)
+        while index and waiting[index - 1][1].answered > step.answered:
+            index -= 1
+        waiting.insert(index, (owner, step, path))
+        self._paths[path] += 1
+
+    def _pop(self) -> tuple[Owner, Step]:
+        owner, step, path = self._waiting.popleft()
+        self._paths[path] -= 1
+        if not self._paths[path]:
+            del self._paths[path]
+        return owner, step
+
+    def waits_for(self, path: str) -> bool:
+        """Tell whether some preflight may wait for a request to `path`."""
+        waiting = self._waiting
+        while waiting and waiting[0][1].claimed:
+            self._pop()
+        return path in self._paths
+
+    def pop_answered(self, until: float) -> list[tuple[Owner, Step]]:
+        """Return those that were answered by `until`, in seconds since the epoch, and let go of them."""
+        popped: list[tuple[Owner, Step]] = []
+        while self._waiting and self._waiting[0][1].answered <= until:
+            popped.append(self._pop())
+        return popped
+
+    def forget(self, flow_id: str) -> None:
+        """Forget the preflight that an exchange was. Rare, so it looks through them all."""
+        kept = [one for one in self._waiting if one[1].flow_id != flow_id]
+        self._waiting = deque(kept)
+        self._paths = Counter(path for _, _, path in kept)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._waiting.clear()
+        self._paths.clear()
 
 
 def claim(candidates: list[Step], *, maybe_none: bool) -> Link:

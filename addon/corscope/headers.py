@@ -3,11 +3,14 @@
 A header list is a tuple of (name, value) pairs as mitmproxy stores them: bytes, in the order of the wire.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 type Fields = tuple[tuple[bytes, bytes], ...]
 """A header list, https://fetch.spec.whatwg.org/#concept-header-list."""
+
+type Headers = Mapping[bytes, bytes]
+"""Combined values by lower-case name, as `pick` returns them."""
 
 HTTP_WHITESPACE = b" \t\r\n"
 """HTTP whitespace bytes: neither form feed nor vertical tab is one. https://fetch.spec.whatwg.org/#http-whitespace"""
@@ -21,8 +24,8 @@ def normalize(value: bytes) -> bytes:
     return value.strip(HTTP_WHITESPACE)
 
 
-class Names(dict[bytes, bytes | None]):
-    """Header names of interest: maps a name as the wire spells it to its lower-case form, or to None.
+class Names:
+    """Header names of interest, and what each spelling on the wire stands for.
 
     Browsers and servers spell the few names they use in the same way every time, so that each spelling is lower-cased
     once. Spellings beyond a bound are not kept.
@@ -30,14 +33,20 @@ class Names(dict[bytes, bytes | None]):
 
     def __init__(self, names: Iterable[bytes]) -> None:
         """`names` in lower case."""
-        super().__init__((name, name) for name in names)
-        self.wanted = frozenset(self)
+        self.wanted = frozenset(names)
+        self.known: dict[bytes, bytes | None] = {name: name for name in self.wanted}
+        """Names as spelled, with their lower-case form, or None where they are of no interest."""
 
-    def __missing__(self, name: bytes) -> bytes | None:
-        lower = name.lower()
-        key = lower if lower in self.wanted else None
-        if len(self) < 1024:
-            self[name] = key
+    def is_wanted(self, lower: bytes) -> bool:
+        """Tell whether a name, in lower case, is of interest."""
+        return lower in self.wanted
+
+    def learn(self, spelled: bytes) -> bytes | None:
+        """Return what a spelling stands for, and keep it."""
+        lower = spelled.lower()
+        key = lower if self.is_wanted(lower) else None
+        if len(self.known) < 1024:
+            self.known[spelled] = key
         return key
 
 
@@ -47,8 +56,9 @@ def pick(fields: Fields, names: Names) -> dict[bytes, bytes]:
     Repeated fields are joined with `, ` in order: https://fetch.spec.whatwg.org/#concept-header-list-get
     """
     found: dict[bytes, bytes] = {}
+    known = names.known
     for name, value in fields:
-        key = names[name]
+        key = known[name] if name in known else names.learn(name)
         if key is not None:
             value = value.strip(HTTP_WHITESPACE)
             if key in found:

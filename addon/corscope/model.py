@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from corscope.headers import Fields
+from corscope.headers import Fields, Headers
 
 
 class RequestMode(StrEnum):
@@ -105,6 +105,8 @@ class Exchange:
     status: int | None
     """None when no response came."""
     response_headers: Fields = ()
+    request_picked: Headers | None = None
+    """What `modes.read_head` reads of the request's headers, where that is known already."""
     client_certificate: bool = False
     """Whether the client identified itself with a TLS certificate on this connection."""
     sanitized: bool = False

@@ -1,13 +1,22 @@
 """Whether a request is subject to the CORS protocol at all, told from the request alone. Knows no response."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
-from corscope.engine import Headers, is_report, script_set_names
-from corscope.headers import Names, pick
+from corscope.engine import is_cors_safelisted_request_header, is_report, is_set_by_browsers
+from corscope.headers import Fields, Headers, Names, pick
 from corscope.model import Browser, BrowserFamily, Exchange, RequestMode
 from corscope.origins import EXTENSION_SCHEMES, OPAQUE, serialize_origin
 
-REQUEST_HEADERS = Names(
+
+class _RequestNames(Names):
+    """Besides the names that a judgement reads, all those that only a script can have set."""
+
+    def is_wanted(self, lower: bytes) -> bool:
+        return lower in self.wanted or not is_set_by_browsers(lower)
+
+
+REQUEST_HEADERS = _RequestNames(
     (
         b"accept",
         b"access-control-request-headers",
@@ -16,6 +25,7 @@ REQUEST_HEADERS = Names(
         b"cache-control",
         b"content-type",
         b"cookie",
+        b"host",
         b"if-modified-since",
         b"if-none-match",
         b"origin",
@@ -31,7 +41,37 @@ REQUEST_HEADERS = Names(
         b"user-agent",
     )
 )
-"""The request headers that a judgement reads, in lower case: what `headers.pick` is asked for."""
+"""The request headers that a judgement reads by name, in lower case: `headers.pick` is asked for them, and for those
+that scripts set."""
+
+
+class Head(dict[bytes, bytes]):
+    """What `REQUEST_HEADERS` picks of a request's headers, by lower-case name, and what follows from it alone."""
+
+    __slots__ = ("_script_set",)
+
+    def __init__(self, fields: Fields) -> None:
+        super().__init__(pick(fields, REQUEST_HEADERS))
+        self._script_set: tuple[bytes, ...] | None = None
+
+    @property
+    def script_set(self) -> tuple[bytes, ...]:
+        """The names of the headers that only a script can have set, in lower case (Content-Type by its value)."""
+        if self._script_set is None:
+            wanted, content_type = REQUEST_HEADERS.wanted, self.get(b"content-type")
+            names = tuple([name for name in self if name not in wanted])
+            if content_type is not None and not (
+                is_cors_safelisted_request_header(b"content-type", content_type) or is_report(content_type)
+            ):
+                names += (b"content-type",)
+            self._script_set = names
+        return self._script_set
+
+
+@lru_cache(maxsize=256)
+def read_head(fields: Fields) -> Head:
+    """Read a request's headers; a page sends the same ones again and again."""
+    return Head(fields)
 
 
 def url_of(exchange: Exchange) -> str:
@@ -43,23 +83,16 @@ def url_of(exchange: Exchange) -> str:
 class Request:
     """The request of an exchange as the rules read it: each thing worked out once."""
 
-    __slots__ = ("_script_set", "exchange", "headers", "is_preflight", "target", "url")
+    __slots__ = ("exchange", "headers", "is_preflight", "target", "url")
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
-        self.headers: Headers = pick(exchange.request_headers, REQUEST_HEADERS)
-        self.target = serialize_origin(exchange.scheme, exchange.host, exchange.port)
+        picked = exchange.request_picked
+        self.headers = picked if type(picked) is Head else read_head(exchange.request_headers)
+        self.target = target = serialize_origin(exchange.scheme, exchange.host, exchange.port)
         """The serialized origin of the URL."""
-        self.url = url_of(exchange)
+        self.url = target.decode("utf-8", "replace") + exchange.path
         self.is_preflight = exchange.method == b"OPTIONS" and is_cors_preflight(exchange.method, self.headers)
-        self._script_set: tuple[bytes, ...] | None = None
-
-    @property
-    def script_set(self) -> tuple[bytes, ...]:
-        """The names of the headers that only a script can have set, in lower case."""
-        if self._script_set is None:
-            self._script_set = script_set_names(self.exchange.request_headers)
-        return self._script_set
 
 
 _ORDERED = (b"origin", b"referer")
@@ -129,7 +162,7 @@ def request_mode(asked: Request, browser: Browser) -> Subject:
     said = _MODES.get(request.get(b"sec-fetch-mode", b""))
     if said is not None and said is not RequestMode.CORS:
         return _EXEMPT[said]
-    if request.get(b"upgrade", b"").lower() == b"websocket":
+    if b"upgrade" in request and request[b"upgrade"].lower() == b"websocket":
         return _EXEMPT[RequestMode.WEBSOCKET]
     if origin is None:
         return _SAME_ORIGIN if said else _WITHOUT_ORIGIN
@@ -148,7 +181,7 @@ def request_mode(asked: Request, browser: Browser) -> Subject:
     # Only a navigation asks for HTML so; script-made POSTs that merely look alike are ambiguous, not exempt.
     if b"upgrade-insecure-requests" in request and b"text/html" in request.get(b"accept", b""):
         return _FORM
-    if asked.script_set:
+    if request.script_set:
         return _CORS
     if browser.family is BrowserFamily.FIREFOX and browser.version >= FIREFOX_PRIORITY_SINCE:
         # Measured on plain http: fetch sends Priority `u=4`, a beacon `u=6`; XMLHttpRequest, always in mode "cors", and

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 from corscope.engine import (
     CORS_SAFELISTED_METHODS,
-    Headers,
     is_header_allowed,
     is_method_allowed,
     max_age,
 )
-from corscope.headers import extract_tokens
+from corscope.headers import Headers, extract_tokens
 from corscope.model import BrowserFamily, Credentials
 from corscope.stories import Record, Story
 

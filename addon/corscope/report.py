@@ -1,6 +1,7 @@
 """Verdicts as text and as JSON. Renders and decides nothing; every word about a finding comes from the catalogue."""
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from corscope.catalogue import CATALOGUE, FIREFOX_REASONS, fill
 from corscope.console import console_message, reason
@@ -11,19 +12,25 @@ HEADLINE_LENGTH = 60
 """Characters of a comment that mitmproxy's and mitmweb's columns show."""
 
 
-def title(finding: Finding) -> str:
-    """Return a finding's title."""
-    return fill(CATALOGUE[finding.id].title, finding.values)
+class Texts(NamedTuple):
+    """A finding in words."""
+
+    title: str
+    message: str
+    """Why it matters."""
+    fix: str
+    """What to change."""
 
 
-def message(finding: Finding) -> str:
-    """Return why a finding matters."""
-    return fill(CATALOGUE[finding.id].why, _values(finding))
+def texts(finding: Finding) -> Texts:
+    """Return a finding in words."""
+    return _texts(finding.id, tuple(finding.values.items()))
 
 
-def fix(finding: Finding) -> str:
-    """Return what to change."""
-    return fill(CATALOGUE[finding.id].fix, _values(finding))
+@lru_cache(maxsize=128)
+def _texts(id_: str, values: tuple[tuple[str, str], ...]) -> Texts:
+    entry, shown = CATALOGUE[id_], _shown(dict(values))
+    return Texts(fill(entry.title, dict(values)), fill(entry.why, shown), fill(entry.fix, shown))
 
 
 def firefox_reason(finding: Finding) -> str | None:
@@ -38,9 +45,8 @@ _WHAT_WOULD_TELL = (
 )
 
 
-def _values(finding: Finding) -> dict[str, str]:
+def _shown(values: dict[str, str]) -> dict[str, str]:
     """Return what a finding's texts name, fit to be shown."""
-    values = dict(finding.values)
     if "location" in values:
         values["location"] = shown_url(values["location"])
     if "fault" in values:
@@ -60,7 +66,7 @@ def headline(verdict: Verdict) -> str:
         return word if verdict.kind is Kind.ACTUAL else f"{word} ({verdict.kind.value})"
     if not verdict.findings:
         return _shortened(f"{word}: {verdict.note}", HEADLINE_LENGTH)
-    cause = title(verdict.findings[0])
+    cause = texts(verdict.findings[0]).title
     if verdict.kind is Kind.PREFLIGHT and not cause.startswith(("preflight", "blocked")):
         cause += " (preflight)"
     return f"{_shortened(cause, HEADLINE_LENGTH - len(word) - 3)} — {word}"
@@ -84,13 +90,16 @@ def comment(verdict: Verdict) -> str:
         return "\n".join(lines + _circumstances(verdict))
     if verdict.outcome is Outcome.EXEMPT:
         lines += ["", f"Not subject to CORS: {verdict.note}."]
-        lines += [line for finding in verdict.findings for line in ("", message(finding), f"Fix: {fix(finding)}")]
+        for finding in verdict.findings:
+            said = texts(finding)
+            lines += ["", said.message, f"Fix: {said.fix}"]
         return "\n".join(lines)
     console = console_message(verdict)
     if console:
         lines += ["", console]
     for finding in verdict.findings:
-        lines += ["", f"{finding.severity.value.capitalize()}: {message(finding)}", f"Fix: {fix(finding)}"]
+        said = texts(finding)
+        lines += ["", f"{finding.severity.value.capitalize()}: {said.message}", f"Fix: {said.fix}"]
     return "\n".join(lines + _circumstances(verdict))
 
 
@@ -132,13 +141,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         "failed_parameter": verdict.failed_parameter,
         "console": console_message(verdict),
         "findings": [
-            {
-                "id": finding.id,
-                "severity": finding.severity.value,
-                "title": title(finding),
-                "message": message(finding),
-                "fix": fix(finding),
-            }
+            {"id": finding.id, "severity": str(finding.severity), **texts(finding)._asdict()}
             for finding in verdict.findings
         ],
         "note": verdict.note or None,

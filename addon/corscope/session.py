@@ -5,7 +5,7 @@ then those of earlier exchanges that it settles. Time comes in with the exchange
 alike. State is kept per client and bounded everywhere; nothing here knows mitmproxy.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from corscope.cookies import Route, TravelLog
@@ -25,7 +25,6 @@ from corscope.engine import (
     RESPONSE_HEADERS,
     Fault,
     Faults,
-    Headers,
     as_firefox_reads,
     cors_check,
     cors_preflight_fetch,
@@ -35,8 +34,8 @@ from corscope.engine import (
     origin_after_redirect,
 )
 from corscope.findings import conditional_finding, devtools_error, fault_findings, preflight_findings
-from corscope.follow_ups import NO_LINK, UPGRADABLE, FollowUps, Link, Step, claim
-from corscope.headers import Fields, pick, text
+from corscope.follow_ups import NO_LINK, UPGRADABLE, FollowUps, Link, Step, Unfollowed, claim
+from corscope.headers import Fields, Headers, pick, text
 from corscope.model import Browser, BrowserFamily, Credentials, Exchange, Kind, Outcome, RequestMode, Verdict
 from corscope.modes import BEACON, UNDECIDED, Request, Subject, post_mode, request_mode, url_of
 from corscope.origins import Target, host_of, is_potentially_trustworthy, parse_location, site
@@ -53,9 +52,6 @@ ACTIVITY_SECONDS = 0.5
 CLIENTS, CONNECTIONS, SITES, PERMISSIONS, STORED, BEGUN, JUDGED = 256, 512, 512, 1024, 1024, 2048, 32
 """How much is remembered: clients, and of each its connections, top-level sites, preflights' permissions, stored
 responses, requests without a response and exchanges that may be judged again. The oldest go first."""
-
-UNFOLLOWED = 4096
-"""Preflights that wait at one time for the grace time to pass; what goes first stays undecided."""
 
 PERMISSIONS_PER_URL = 16
 
@@ -141,7 +137,7 @@ class _Client:
             entry
             for entry in known
             if entry.expires >= exchange.started
-            and entry.covers(exchange.method, request.script_set, self.browser.family)
+            and entry.covers(exchange.method, request.headers.script_set, self.browser.family)
         ]
 
 
@@ -158,8 +154,7 @@ class Session:
         self.browser = browser
         self.grace = grace
         self._clients: OrderedDict[str, _Client] = OrderedDict()
-        self._unfollowed: deque[tuple[_Client, Step]] = deque()
-        """Preflights that credentials would have stopped, until the grace time is over."""
+        self._unfollowed: Unfollowed[_Client] = Unfollowed()
         self._evidences = Evidences()
         self._now = 0.0
         self._latest: _Client | None = None
@@ -173,31 +168,25 @@ class Session:
         connection: str | None,
         host: str,
         started: float,
-        fields: Fields,
+        headers: Headers,
         response: Fields,
         status: int,
     ) -> bool:
         """Take note of an ordinary exchange; False when it needs `judge` (it has an Origin, is a navigation or 3xx).
 
-        This is the path of most traffic, so it reads the headers once and builds nothing.
+        `headers` are what `modes.read_head` reads of the request. This is the path of most traffic: it builds
+        nothing.
         """
+        if b"origin" in headers or 300 <= status < 400:
+            return False
         known = self._clients.get(client)
-        if known is None or 300 <= status < 400:
+        if known is None or headers.get(b"sec-fetch-mode") == b"navigate":
             return False
         credentialed = ""
-        for name, value in fields:
-            length = len(name)
-            if length == 6:
-                lower = name.lower()
-                if lower == b"origin":
-                    return False
-                if lower == b"cookie":
-                    credentialed = _WITH_COOKIES
-            elif length == 14:
-                if value == b"navigate" and name.lower() == b"sec-fetch-mode":
-                    return False
-            elif length == 24 and name.lower() == b"sec-fetch-storage-access":
-                credentialed = _WITH_STORAGE_ACCESS
+        if b"cookie" in headers:
+            credentialed = _WITH_COOKIES
+        elif b"sec-fetch-storage-access" in headers:
+            credentialed = _WITH_STORAGE_ACCESS
         if started > known.last_started:
             known.last_started = started
         if known.cookies:
@@ -211,18 +200,14 @@ class Session:
                 self._evidences.classify(known.connection(connection), Credentials.INCLUDE, credentialed)
         return True
 
-    @property
-    def waits(self) -> bool:
-        """Whether some preflight waits to be followed, and its verdict with it."""
-        unfollowed = self._unfollowed
-        while unfollowed and unfollowed[0][1].claimed:
-            unfollowed.popleft()
-        return bool(unfollowed)
+    def waits_for(self, path: str) -> bool:
+        """Tell whether some preflight may wait for a request to `path` (query included), and its verdict with it."""
+        return self._unfollowed.waits_for(path)
 
     def begin(self, exchange: Exchange) -> list[Verdict]:
         """Take note of a request before its response, so that a slow answer does not look like no request at all.
 
-        That matters only while a preflight `waits` to be followed: the rest is seen in time when the response comes.
+        That matters only while a preflight waits for it (`waits_for`): the rest is seen in time with the response.
         """
         known = self._clients.get(exchange.client)
         if known is None or not known.follow_ups.awaits(url_of(exchange)):
@@ -256,7 +241,7 @@ class Session:
         client = self._client(request)
         if client.browser.family is BrowserFamily.FIREFOX:
             response = as_firefox_reads(response, exchange.response_headers, exchange.http_version)
-        if client.cookies and b"set-cookie" in response:
+        if b"set-cookie" in response and client.cookies:
             client.cookies.set_cookie(exchange.host, exchange.response_headers)
         subject = request_mode(request, client.browser)
         if subject.exempt is None:
@@ -290,10 +275,9 @@ class Session:
 
     def finish(self) -> list[Verdict]:
         """Return the verdicts that the end of a capture settles: nothing more will follow."""
-        for client, step in self._unfollowed:
+        for client, step in self._unfollowed.pop_answered(float("inf")):
             if client.last_started - step.answered >= ACTIVITY_SECONDS:
                 self._not_followed(step)
-        self._unfollowed.clear()
         return self._drain()
 
     def clear(self) -> None:
@@ -466,7 +450,7 @@ class Session:
         client.follow_ups.expect(record.url, step)
         # A script's own User-Agent makes the follower look like another client's.
         if record.if_include and exchange.in_order and b"user-agent" not in unsafe:
-            self._wait(client, step)
+            self._unfollowed.add(client, step, exchange.path)
         kept = permission(record, method, response, family)
         if kept is not None:
             key = (origin, record.url)
@@ -482,8 +466,11 @@ class Session:
         exchange, headers, origin = request.exchange, request.headers, record.origin
         checked = response
         # A script that sets such a header (its preflight asked for it) gets the 304 itself.
-        conditional = headers.keys() & {b"if-none-match", b"if-modified-since"}
-        if exchange.status == 304 and conditional and (preflight is None or preflight.asked.isdisjoint(conditional)):
+        if (
+            exchange.status == 304
+            and (conditional := headers.keys() & {b"if-none-match", b"if-modified-since"})
+            and (preflight is None or preflight.asked.isdisjoint(conditional))
+        ):
             # The browser checks the headers of the response that it stored, overlaid with those of the 304.
             stored = client.stored.get(record.url)
             if stored is not None:
@@ -512,7 +499,7 @@ class Session:
                 self._expect_redirect(client, request, origin, to, record=record, first_url=first_url, redirects=count)
             omit, include = omit + then, include + then
         record.if_omit, record.if_include = omit, include
-        if preflight is None and (exchange.method not in CORS_SAFELISTED_METHODS or request.script_set):
+        if preflight is None and (exchange.method not in CORS_SAFELISTED_METHODS or request.headers.script_set):
             # How it could go without a preflight of its own is told, never accused of: caches are unseen.
             covering = client.covering(request)
             if covering:
@@ -544,8 +531,7 @@ class Session:
             record.story.undecided.remove(record)
         flow_id = record.exchange.id
         client.follow_ups.forget(flow_id)
-        waiting = [(owner, step) for owner, step in self._unfollowed if step.flow_id != flow_id]
-        self._unfollowed = deque(waiting, maxlen=UNFOLLOWED)
+        self._unfollowed.forget(flow_id)
         entries = client.permissions.get((record.origin, record.url))
         if entries:
             entries[:] = [entry for entry in entries if entry.flow_id != flow_id]
@@ -642,21 +628,11 @@ class Session:
         words = "without credentials the preflight would have passed, yet nothing followed it"
         self._evidences.learn(record.story, Evidence(Credentials.INCLUDE, Strength.STRONG, words))
 
-    def _wait(self, client: _Client, step: Step) -> None:
-        """Let a preflight wait for what follows it, in the order of the answers, which may come a little out of it."""
-        waiting = self._unfollowed
-        if len(waiting) >= UNFOLLOWED:
-            waiting.popleft()
-        index = len(waiting)
-        while index and waiting[index - 1][1].answered > step.answered:
-            index -= 1
-        waiting.insert(index, (client, step))
-
     def _pass_time(self, now: float) -> None:
         if now > self._now:
             self._now = now
-        while self._unfollowed and self._now - self._unfollowed[0][1].answered >= self.grace:
-            self._not_followed(self._unfollowed.popleft()[1])
+        for _, step in self._unfollowed.pop_answered(self._now - self.grace):
+            self._not_followed(step)
 
     # ------------------------------------------------------------------ credentials
 
