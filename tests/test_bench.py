@@ -22,7 +22,7 @@ def test_every_figure_is_printed_with_its_limit() -> None:
     figures = dict(re.findall(r"^(\w.+?) {2,}([\d.]+) (?:µs|requests/s|%)", done.stdout, re.MULTILINE))
     assert figures.keys() == {
         "a CORS exchange in session and engine",
-        "an ordinary exchange, let by (with adapter.client_key)",
+        "an ordinary exchange, let by (with what the adapter reads)",
         "a CORS flow in all of the addon's hooks",
         "an ordinary flow in all of the addon's hooks",
         "CORS requests through mitmdump with the addon",

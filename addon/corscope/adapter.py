@@ -65,23 +65,24 @@ def exchange(flow: http.HTTPFlow, client: str, headers: Head, *, answered: bool 
 
     `headers` are the flow's `head`.
     """
-    data = flow.request.data
+    data, connection = flow.request.data, flow.client_conn
     response = flow.response.data if answered and flow.response is not None else None
     if response is not None and response.status_code == 0:
         # A browser's HAR has entries for requests that got no response.
         response = None
-    from_har = not flow.live and flow.client_conn.peername == HAR_PEER
-    scheme = data.scheme.decode("latin-1").lower()
+    from_har = not flow.live and connection.peername == HAR_PEER
+    scheme = "https" if data.scheme == b"https" else data.scheme.decode("latin-1").lower()
     host, port = authority(flow, scheme, headers)
-    started = data.timestamp_start
-    ended = started
+    started = ended = data.timestamp_start
     if response is not None:
-        ended = max((response.timestamp_end if from_har else response.timestamp_start) or started, started)
+        answered_at = response.timestamp_end if from_har else response.timestamp_start
+        if answered_at is not None and answered_at > started:
+            ended = answered_at
     return Exchange(
         id=flow.id,
         client=client,
         # A request that mitmproxy replays is the browser's, but not the connection it goes on; a HAR tells of none.
-        connection=None if from_har or flow.is_replay == "request" else flow.client_conn.id,
+        connection=None if from_har or flow.is_replay == "request" else connection.id,
         started=started,
         answered=ended,
         method=data.method,
@@ -89,12 +90,12 @@ def exchange(flow: http.HTTPFlow, client: str, headers: Head, *, answered: bool 
         host=host,
         port=port,
         path=path_of(flow),
-        http_version=1 if data.http_version.upper().startswith(b"HTTP/1") else 2,
+        http_version=1 if data.http_version.startswith((b"HTTP/1", b"http/1")) else 2,
         request_headers=data.headers.fields,
         request_picked=headers,
         status=response.status_code if response is not None else None,
         response_headers=response.headers.fields if response is not None else (),
-        client_certificate=bool(flow.client_conn.certificate_list),
+        client_certificate=bool(connection.certificate_list),
         # Browsers leave Cookie and Authorization out of a HAR unless told otherwise.
         sanitized=from_har,
         in_order=not from_har,

@@ -431,6 +431,13 @@ def is_report(content_type: bytes) -> bool:
     return normalize(content_type.partition(b";")[0]).lower() in _REPORT_TYPES
 
 
+@lru_cache(maxsize=REMEMBERED_CHECKS)
+def requested_names(value: bytes) -> tuple[bytes, ...]:
+    """Return the names that an Access-Control-Request-Headers value lists, in lower case."""
+    return tuple([name.strip().lower() for name in value.split(b",") if name.strip()])
+
+
+@lru_cache(maxsize=REMEMBERED_CHECKS)
 def cors_preflight_reason(method: bytes, unsafe_names: tuple[bytes, ...]) -> str:
     """Say why a request with this method and these unsafe names was preflighted.
 

@@ -1,6 +1,7 @@
 """What a preflight allowed and for how long: a model of the browsers' preflight caches. Remembers nothing by itself."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from corscope.engine import (
     CORS_SAFELISTED_METHODS,
@@ -65,8 +66,9 @@ def permission(record: Record, method: bytes, response: Headers, family: Browser
     age = max_age(response, family)
     if age == 0:
         return None
-    methods = extract_tokens(response.get(b"access-control-allow-methods")) or ()
-    names = extract_tokens(response.get(b"access-control-allow-headers")) or ()
+    methods, names = _allowed(
+        response.get(b"access-control-allow-methods"), response.get(b"access-control-allow-headers")
+    )
     if method in CORS_SAFELISTED_METHODS:
         methods = (*methods, method)
     return Permission(
@@ -75,5 +77,12 @@ def permission(record: Record, method: bytes, response: Headers, family: Browser
         only_omit=bool(record.if_include),
         expires=record.exchange.answered + age,
         methods=methods,
-        headers=frozenset(name.lower() for name in names),
+        headers=names,
     )
+
+
+@lru_cache(maxsize=256)
+def _allowed(methods: bytes | None, headers: bytes | None) -> tuple[tuple[bytes, ...], frozenset[bytes]]:
+    """Return the methods, and the header names in lower case, that two combined values list."""
+    names = extract_tokens(headers) or ()
+    return extract_tokens(methods) or (), frozenset(name.lower() for name in names)

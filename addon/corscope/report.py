@@ -60,10 +60,9 @@ def _shown(values: dict[str, str]) -> dict[str, str]:
 
 def headline(verdict: Verdict) -> str:
     """Return cause and verdict in at most 60 characters, the cause first: a column may show no more than that."""
-    word = f"CORS {verdict.outcome.value}"
     if verdict.outcome is Outcome.ALLOWED:
-        word += _ALLOWED_HOW[verdict.credentials]
-        return word if verdict.kind is Kind.ACTUAL else f"{word} ({verdict.kind.value})"
+        return _ALLOWED[verdict.kind, verdict.credentials]
+    word = f"CORS {verdict.outcome}"
     if not verdict.findings:
         return _shortened(f"{word}: {verdict.note}", HEADLINE_LENGTH)
     cause = texts(verdict.findings[0]).title
@@ -77,6 +76,11 @@ _ALLOWED_HOW = {
     Credentials.OMIT: " without credentials",
     Credentials.UNKNOWN: ", with credentials or without",
 }
+_ALLOWED = {
+    (kind, credentials): f"CORS allowed{how}{'' if kind is Kind.ACTUAL else f' ({kind})'}"
+    for kind in Kind
+    for credentials, how in _ALLOWED_HOW.items()
+}
 
 
 def _shortened(line: str, length: int) -> str:
@@ -85,36 +89,45 @@ def _shortened(line: str, length: int) -> str:
 
 def comment(verdict: Verdict) -> str:
     """Return the flow's comment: the headline, then why, the evidence, and the exact header to send."""
-    lines = [headline(verdict)]
     if verdict.outcome is Outcome.ALLOWED and not verdict.findings:
-        return "\n".join(lines + _circumstances(verdict))
-    if verdict.outcome is Outcome.EXEMPT:
-        lines += ["", f"Not subject to CORS: {verdict.note}."]
+        lines = []
+    elif verdict.outcome is Outcome.EXEMPT:
+        lines = [headline(verdict), "", f"Not subject to CORS: {verdict.note}."]
         for finding in verdict.findings:
             said = texts(finding)
             lines += ["", said.message, f"Fix: {said.fix}"]
         return "\n".join(lines)
-    console = console_message(verdict)
-    if console:
-        lines += ["", console]
-    for finding in verdict.findings:
-        said = texts(finding)
-        lines += ["", f"{finding.severity.value.capitalize()}: {said.message}", f"Fix: {said.fix}"]
-    return "\n".join(lines + _circumstances(verdict))
-
-
-def _circumstances(verdict: Verdict) -> list[str]:
-    """Return what a verdict rests on, line by line, the first one empty."""
-    lines = ["", f"Origin: {verdict.origin} · mode: {verdict.mode} · credentials: {verdict.credentials}"]
-    for evidence in verdict.credentials_evidence:
-        lines.append(f"  because: {evidence}")
-    if verdict.preflight_reason:
-        lines.append(f"Preflight: {verdict.preflight_reason}")
+    else:
+        console = console_message(verdict)
+        lines = ["", console] if console else []
+        for finding in verdict.findings:
+            said = texts(finding)
+            lines += ["", f"{finding.severity.capitalize()}: {said.message}", f"Fix: {said.fix}"]
+    lines = [headline(verdict), *lines, _circumstances(verdict)]
     if verdict.preflight:
         lines.append(f"Preflight flow: {verdict.preflight}")
     if verdict.redirected_from:
         lines.append(f"Redirected from flow: {verdict.redirected_from}")
-    return lines
+    return "\n".join(lines)
+
+
+def _circumstances(verdict: Verdict) -> str:
+    """Return what a verdict rests on, line by line, the first one empty."""
+    return _said_circumstances(
+        verdict.origin, verdict.mode, verdict.credentials, verdict.credentials_evidence, verdict.preflight_reason
+    )
+
+
+# Most exchanges of a page rest on the same.
+@lru_cache(maxsize=128)
+def _said_circumstances(
+    origin: str | None, mode: str, credentials: str, evidence: tuple[str, ...], preflight_reason: str | None
+) -> str:
+    lines = [f"\nOrigin: {origin} · mode: {mode} · credentials: {credentials}"]
+    lines += [f"  because: {one}" for one in evidence]
+    if preflight_reason:
+        lines.append(f"Preflight: {preflight_reason}")
+    return "\n".join(lines)
 
 
 def log_line(verdict: Verdict) -> str:
@@ -124,31 +137,71 @@ def log_line(verdict: Verdict) -> str:
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
     """Return a verdict as plain JSON values, the format of the JSON Lines report."""
+    common = _common_json(
+        verdict.kind,
+        verdict.mode,
+        verdict.origin,
+        verdict.credentials,
+        verdict.outcome,
+        verdict.settled,
+        verdict.note,
+        verdict.preflight_reason,
+        verdict.browser,
+    )
+    data = common.copy()
+    data["flow_id"] = verdict.flow_id
+    data["timestamp"] = verdict.timestamp
+    data["method"] = verdict.method
+    data["url"] = shown_url(verdict.url)
+    data["status"] = verdict.status
+    data["credentials_evidence"] = list(verdict.credentials_evidence)
+    data["devtools_error"] = verdict.devtools_error
+    data["failed_parameter"] = verdict.failed_parameter
+    data["console"] = console_message(verdict)
+    data["findings"] = [
+        {"id": finding.id, "severity": str(finding.severity), **texts(finding)._asdict()}
+        for finding in verdict.findings
+    ]
+    data["preflight"] = verdict.preflight
+    data["redirected_from"] = verdict.redirected_from
+    return data
+
+
+# Most exchanges of a page have this in common; the copy keeps the order of the keys.
+@lru_cache(maxsize=128)
+def _common_json(
+    kind: str,
+    mode: str,
+    origin: str | None,
+    credentials: str,
+    outcome: str,
+    settled: bool,
+    note: str,
+    preflight_reason: str | None,
+    browser: str,
+) -> dict[str, Any]:
     return {
-        "flow_id": verdict.flow_id,
-        "timestamp": verdict.timestamp,
-        "method": verdict.method,
-        "url": shown_url(verdict.url),
-        "status": verdict.status,
-        "kind": str(verdict.kind),
-        "mode": str(verdict.mode),
-        "origin": verdict.origin,
-        "credentials": str(verdict.credentials),
-        "credentials_evidence": list(verdict.credentials_evidence),
-        "verdict": str(verdict.outcome),
-        "settled": verdict.settled,
-        "devtools_error": verdict.devtools_error,
-        "failed_parameter": verdict.failed_parameter,
-        "console": console_message(verdict),
-        "findings": [
-            {"id": finding.id, "severity": str(finding.severity), **texts(finding)._asdict()}
-            for finding in verdict.findings
-        ],
-        "note": verdict.note or None,
-        "preflight": verdict.preflight,
-        "preflight_reason": verdict.preflight_reason,
-        "redirected_from": verdict.redirected_from,
-        "browser": verdict.browser,
+        "flow_id": "",
+        "timestamp": 0.0,
+        "method": "",
+        "url": "",
+        "status": 0,
+        "kind": str(kind),
+        "mode": str(mode),
+        "origin": origin,
+        "credentials": str(credentials),
+        "credentials_evidence": [],
+        "verdict": str(outcome),
+        "settled": settled,
+        "devtools_error": None,
+        "failed_parameter": None,
+        "console": None,
+        "findings": [],
+        "note": note or None,
+        "preflight": None,
+        "preflight_reason": preflight_reason,
+        "redirected_from": None,
+        "browser": browser,
     }
 
 

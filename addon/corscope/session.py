@@ -32,6 +32,7 @@ from corscope.engine import (
     http_redirect_fetch,
     method_after_redirect,
     origin_after_redirect,
+    requested_names,
 )
 from corscope.findings import conditional_finding, devtools_error, fault_findings, preflight_findings
 from corscope.follow_ups import NO_LINK, UPGRADABLE, FollowUps, Link, Step, Unfollowed, claim
@@ -264,7 +265,8 @@ class Session:
         link = link or NO_LINK
         record = self._judge_cors(client, request, response, subject.mode, link)
         client.judged[exchange.id] = (link, record)
-        _bound(client.judged, JUDGED)
+        if len(client.judged) > JUDGED:
+            client.judged.popitem(last=False)
         self._pass_time(exchange.answered)
         return [verdict_of(record), *self._drain(besides=record)]
 
@@ -348,7 +350,7 @@ class Session:
             findings=findings,
             note=subject.exempt or "",
             page=text(origin if origin is not None else request.target),
-            browser=client.browser.family.value,
+            browser=str(client.browser.family),
         )
 
     def _judge_cors(
@@ -412,8 +414,7 @@ class Session:
         exchange, headers, family = request.exchange, request.headers, client.browser.family
         status, origin = exchange.status or 0, record.origin
         method = headers[b"access-control-request-method"]
-        asked = headers.get(b"access-control-request-headers", b"")
-        unsafe = tuple([name.strip().lower() for name in asked.split(b",") if name.strip()])
+        unsafe = requested_names(headers.get(b"access-control-request-headers", b""))
         record.preflight_reason = cors_preflight_reason(method, unsafe)
         firefox = family is BrowserFamily.FIREFOX
         own = firefox and origin == request.target

@@ -10,7 +10,7 @@ from corscope.stories import Record
 def verdict_of(record: Record) -> Verdict:
     """Say what is known of an exchange now."""
     exchange, story, mode = record.exchange, record.story, record.mode
-    credentials = story.credentials
+    credentials, origin = story.credentials, text(record.origin)
     include, omit = record.if_include, record.if_omit
     # Where both would fail for different reasons and the mode is unknown, the fault that needs mending either way.
     faults = include if credentials is Credentials.INCLUDE else omit
@@ -19,22 +19,22 @@ def verdict_of(record: Record) -> Verdict:
     settled = True
     if record.stored_unknown and faults and faults[0].id in ("allow-origin-missing", "allow-credentials-not-true"):
         outcome = Outcome.CONDITIONAL
-        findings = (conditional_finding("stored-response-unknown", None, text(record.origin)), *findings)
+        findings = (conditional_finding("stored-response-unknown", None, origin), *findings)
     elif include and not omit and credentials is Credentials.UNKNOWN:
         outcome = Outcome.CONDITIONAL
         settled = False
-        findings = (conditional_finding("credentials-unknown", include[0], text(record.origin)), *findings)
+        findings = (conditional_finding("credentials-unknown", include[0], origin), *findings)
     elif not faults:
         outcome = Outcome.ALLOWED
     elif mode is RequestMode.UNKNOWN:
         outcome = Outcome.CONDITIONAL
-        findings = (conditional_finding("mode-unknown", faults[0], text(record.origin)), *findings)
+        findings = (conditional_finding("mode-unknown", faults[0], origin), *findings)
     else:
         outcome = Outcome.BLOCKED
         fault = faults[0]
         findings = fault_findings(faults, proxy_made=exchange.proxy_made) + findings
         if credentials is Credentials.UNKNOWN and include[0].id != fault.id:
-            findings += (conditional_finding("other-fault-with-credentials", include[0], text(record.origin)),)
+            findings += (conditional_finding("other-fault-with-credentials", include[0], origin),)
     error = devtools_error(fault, preflight=record.kind is Kind.PREFLIGHT) if fault is not None else None
     return Verdict(
         flow_id=exchange.id,
@@ -44,20 +44,20 @@ def verdict_of(record: Record) -> Verdict:
         status=exchange.status or 0,
         kind=record.kind,
         mode=mode,
-        origin=text(record.origin),
+        origin=origin,
         credentials=credentials,
         credentials_evidence=story.evidence,
         outcome=outcome,
         devtools_error=error,
         failed_parameter=fault.parameter if fault is not None and error is not None else None,
         findings=findings,
-        page=text(record.page or record.origin),
+        page=text(record.page) if record.page else origin,
         dest=record.dest,
         accept=record.accept,
         first_url=record.first_url,
         preflight=record.preflight,
         redirected_from=record.redirected_from,
         preflight_reason=record.preflight_reason,
-        browser=record.browser.family.value,
+        browser=str(record.browser.family),
         settled=settled,
     )
