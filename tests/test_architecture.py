@@ -16,12 +16,13 @@ PACKAGE = ADDON / "corscope"
 LAYERS = (
     {"headers", "origins", "privacy", "catalogue"},
     {"model"},
-    {"cookies", "engine"},
+    {"cookies", "engine", "scope"},
     {"modes", "credentials"},
     {"console", "findings", "stories"},
-    {"preflights", "follow_ups", "verdicts"},
+    {"preflights", "follow_ups", "verdicts", "rewriter"},
     {"session", "report"},
-    {"adapter", "view"},
+    {"adapter", "view", "public_suffixes"},
+    {"rewriting"},
     {"addon"},
 )
 """A module imports only from layers before its own."""

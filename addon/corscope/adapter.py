@@ -15,9 +15,32 @@ def path_of(flow: http.HTTPFlow) -> str:
     return flow.request.data.path.decode("utf-8", "replace")
 
 
+PAGE_ORIGIN = "corscope_page_origin"
+"""Where a flow's metadata keep the Origin that the browser sent, if another one went to the server."""
+
+LOCAL_ANSWER = "corscope_local_answer"
+"""Set in the metadata of a flow whose preflight was answered here."""
+
+
+def send_origin(flow: http.HTTPFlow, origin: bytes) -> None:
+    """Send a request in another origin's name; it is judged by the one that the browser sent."""
+    flow.metadata[PAGE_ORIGIN] = flow.request.headers["origin"]
+    flow.request.headers["origin"] = origin.decode("latin-1")
+
+
+def request_fields(flow: http.HTTPFlow) -> Fields:
+    """Return a request's header fields as the browser sent them."""
+    fields = flow.request.data.headers.fields
+    origin = flow.metadata.get(PAGE_ORIGIN)
+    if origin is None:
+        return fields
+    sent = origin.encode("latin-1", "replace")
+    return tuple((name, sent if name.lower() == b"origin" else value) for name, value in fields)
+
+
 def head(flow: http.HTTPFlow) -> Head:
     """Return what judging reads of a request's headers."""
-    return read_head(flow.request.data.headers.fields)
+    return read_head(request_fields(flow))
 
 
 def client_key(flow: http.HTTPFlow, headers: Head) -> str:
@@ -91,7 +114,7 @@ def exchange(flow: http.HTTPFlow, client: str, headers: Head, *, answered: bool 
         port=port,
         path=path_of(flow),
         http_version=1 if data.http_version.startswith((b"HTTP/1", b"http/1")) else 2,
-        request_headers=data.headers.fields,
+        request_headers=request_fields(flow),
         request_picked=headers,
         status=response.status_code if response is not None else None,
         response_headers=response.headers.fields if response is not None else (),

@@ -15,10 +15,12 @@ from mitmproxy import command, contentviews, ctx, exceptions, flow, hooks, http,
 from mitmproxy.addonmanager import Loader
 from mitmproxy.utils import asyncio_utils
 
-from corscope import adapter, report
+from corscope import adapter, report, rewriter, rewriting
 from corscope.headers import Fields
-from corscope.model import Outcome, Verdict
+from corscope.model import Exchange, Outcome, Rewrite, Verdict
+from corscope.modes import Head
 from corscope.privacy import shown_url
+from corscope.scope import AllowedOrigins
 from corscope.session import DEFAULT_GRACE, Session
 from corscope.view import METADATA_KEY, CORSContentview
 
@@ -33,6 +35,9 @@ MARKS = {
     Outcome.EXEMPT: "",
 }
 """The marker of a judged flow; an exempt one gets none."""
+
+REWRITTEN_MARK = ":wrench:"
+"""The marker of a flow whose response was rewritten."""
 
 TICK_SECONDS = 0.5
 """How often a live session is asked what the passing of time has settled."""
@@ -55,6 +60,10 @@ class CorsAddon:
         self.changed: list[flow.Flow] = []
         """Flows of which the user interfaces do not know yet."""
         self.faulty: set[str] = set()
+        self.rewriting = rewriting.Rewriting(rewriting.OFF, rewriter.Settings(allowed=AllowedOrigins()))
+        self.rewritten: dict[str, tuple[int, Fields, bool]] = {}
+        """Status and header fields that servers sent, of rewritten flows until their response is complete; and whether
+        the body goes."""
         self.view = CORSContentview()
         self.ticker: asyncio.Task[None] | None = None
 
@@ -82,6 +91,7 @@ class CorsAddon:
             "Write verdicts as JSON Lines to this path as they come; +PATH appends. A later line on the same flow_id "
             "replaces an earlier one.",
         )
+        rewriting.add_options(loader)
         contentviews.registry.register(self.view)
 
     def configure(self, updated: set[str]) -> None:
@@ -94,6 +104,13 @@ class CorsAddon:
                     f"cors_browser takes {', '.join(BROWSERS)}, not {ctx.options.cors_browser!r}."
                 )
             self.session = Session(browser=ctx.options.cors_browser, grace=self.session.grace)
+        if rewriting.OPTIONS & updated:
+            self.rewriting = rewriting.parse(ctx.options)
+            if self.rewriting.on and self.rewriting.settings.allowed.any and "cors_allow_origins" in updated:
+                logger.warning(
+                    "cors_allow_origins=*: any site open in this browser can now read credentialed answers through the "
+                    "proxy. Name the origins you develop instead."
+                )
         if "cors_report" in updated and ctx.options.cors_report != self.report_path:
             opened = open_report(ctx.options.cors_report) if ctx.options.cors_report else None
             self.close_report()
@@ -121,6 +138,8 @@ class CorsAddon:
     def request(self, flow: http.HTTPFlow) -> None:
         if flow.live:
             self.guard(flow, self.begin)
+            if self.rewriting.on:
+                self.guard(flow, self.rewriting.before_request)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         self.guard(flow, self.judge)
@@ -131,12 +150,15 @@ class CorsAddon:
         response = flow.response
         if judged is None or response is None:
             return
+        if flow.id in self.rewritten:
+            self.guard(flow, self.complete)
         if response.data.headers.fields is not judged[0] or response.data.status_code != judged[1]:
             self.guard(flow, self.judge)
             self.judged.pop(flow.id, None)
 
     def error(self, flow: http.HTTPFlow) -> None:
         self.judged.pop(flow.id, None)
+        self.rewritten.pop(flow.id, None)
         if flow.response is None:
             self.guard(flow, self.begin)
 
@@ -185,29 +207,80 @@ class CorsAddon:
         if exchange.status is None:
             self.tell(verdicts)
             return
-        own = verdicts[0]
+        own, rewrite = verdicts[0], None
+        if self.rewriting.on and self.rewriting.wants(flow, headers, own):
+            rewrite, verdicts = self.mend(flow, exchange, headers, verdicts)
+            own = verdicts[0]
         if flow.live and own.origin is not None:
             self.judged[flow.id] = (response.data.headers.fields, response.data.status_code)
         if not own.settled:
             self.flows[flow.id] = flow
         if own.origin is not None or own.outcome is not Outcome.EXEMPT:
-            self.say(flow, own)
-        self.write(own)
+            self.say(flow, own, rewrite)
+        self.write(own, rewrite)
         if len(verdicts) > 1:
             self.tell(verdicts[1:])
 
+    # ------------------------------------------------------------------ rewriting
+
+    def mend(
+        self, flow: http.HTTPFlow, exchange: Exchange, head: Head, verdicts: list[Verdict]
+    ) -> tuple[Rewrite, list[Verdict]]:
+        """Rewrite a judged flow's response, and judge it again; one that would still be blocked passes as it came.
+
+        Recorded flows are never changed: only the plan is told.
+        """
+        was, response = verdicts[0], flow.response
+        assert response is not None
+        edits = rewriter.plan(exchange, head, self.rewriting.settings)
+        notes = rewriter.notes(exchange, self.rewriting.settings)
+        beyond = rewriter.beyond_headers(was)
+        if beyond is not None:
+            return Rewrite((), False, was, f"no header mends {beyond}", notes), verdicts
+        if not flow.live:
+            return Rewrite(edits, False, was, notes=notes), verdicts
+        changed = rewriting.edited(exchange, edits)
+        again = self.session.judge(changed)
+        if again[0].outcome is not Outcome.ALLOWED and rewriter.is_subject(again[0]):
+            back = self.session.judge(exchange)
+            stays = f"it would stay {again[0].outcome}: {report.headline(again[0])}"
+            return Rewrite((), False, was, stays, notes), [back[0], *verdicts[1:], *again[1:], *back[1:]]
+        if edits:
+            self.rewritten[flow.id] = (response.status_code, response.headers.fields, rewriter.drops_body(edits))
+            rewriting.put(response, changed.status or 0, changed.response_headers)
+            if rewriter.drops_body(edits):
+                response.stream = False
+        return Rewrite(edits, bool(edits), was, notes=notes), [again[0], *verdicts[1:], *again[1:]]
+
+    def complete(self, flow: http.HTTPFlow) -> None:
+        """Finish what could not be done while a rewritten response was still on its way."""
+        response = flow.response
+        status, fields, bodiless = self.rewritten.pop(flow.id)
+        if response is None:
+            return
+        if ctx.master.addons.get("view") is not None:
+            # For the user's Revert: the whole response as the server sent it.
+            now = response.status_code, response.headers.fields
+            rewriting.put(response, status, fields)
+            flow.backup()
+            rewriting.put(response, *now)
+        if bodiless:
+            rewriting.empty(response)
+
     # ------------------------------------------------------------------ saying it
 
-    def say(self, flow: http.HTTPFlow, verdict: Verdict) -> None:
+    def say(self, flow: http.HTTPFlow, verdict: Verdict, rewrite: Rewrite | None = None) -> None:
         """Write a verdict onto its flow, sparing what the user wrote there."""
         before = flow.metadata.get(METADATA_KEY)
-        data = report.as_json(verdict)
+        data = report.as_json(verdict, rewrite)
         if flow.comment == "" or (before is not None and before.get("comment") == zlib.crc32(flow.comment.encode())):
-            flow.comment = report.comment(verdict)
+            flow.comment = report.comment(verdict, rewrite)
             data["comment"] = zlib.crc32(flow.comment.encode())
         if flow.marked == "" or (before is not None and before.get("mark") == flow.marked):
             unsure = verdict.outcome is Outcome.EXEMPT and verdict.findings
             flow.marked = MARKS[Outcome.CONDITIONAL if unsure else verdict.outcome]
+            if rewrite is not None and rewrite.applied:
+                flow.marked = REWRITTEN_MARK
             data["mark"] = flow.marked
         flow.metadata[METADATA_KEY] = data
         if verdict.outcome is Outcome.BLOCKED and (before is None or before.get("verdict") != "blocked"):
@@ -260,11 +333,11 @@ class CorsAddon:
             self.last_replayed = 0.0
             self.tell(self.session.finish())
 
-    def write(self, verdict: Verdict) -> None:
+    def write(self, verdict: Verdict, rewrite: Rewrite | None = None) -> None:
         if self.report is None:
             return
         try:
-            self.report.write(json.dumps(report.as_json(verdict), ensure_ascii=False) + "\n")
+            self.report.write(json.dumps(report.as_json(verdict, rewrite), ensure_ascii=False) + "\n")
             self.report.flush()
         except OSError as error:
             logger.error(f"cors_report: {self.report_path} can't be written any more: {error}. Reporting has stopped.")
@@ -303,6 +376,52 @@ class CorsAddon:
         except exceptions.OptionsError as error:
             raise exceptions.CommandError(str(error).replace("cors_report", "cors.report")) from error
         logger.info(f"Wrote {len(lines)} CORS verdicts to {path}.")
+
+    def planned(self, one: flow.Flow) -> tuple[Exchange | None, Rewrite | None]:
+        """Plan the rewriting of a selected flow by itself; None and None where there is nothing to judge."""
+        if not isinstance(one, http.HTTPFlow) or one.response is None:
+            return None, None
+        head = adapter.head(one)
+        exchange = adapter.exchange(one, adapter.client_key(one, head), head)
+        was = Session(browser=self.session.browser).judge(exchange)[0]
+        why_not = self.rewriting.why_not(one, head, was)
+        beyond = rewriter.beyond_headers(was)
+        if beyond is not None:
+            why_not = why_not or f"no header mends {beyond}"
+        edits = () if why_not else rewriter.plan(exchange, head, self.rewriting.settings)
+        notes = () if why_not else rewriter.notes(exchange, self.rewriting.settings)
+        return exchange, Rewrite(edits, False, was, why_not, notes)
+
+    @command.command("cors.plan")
+    def plan(self, flows: Sequence[flow.Flow]) -> types.Data:
+        """Show what rewriting would change of flows, without changing anything."""
+        lines: list[list[str]] = []
+        for one in flows:
+            _, rewrite = self.planned(one)
+            if rewrite is None:
+                lines.append(["no response to rewrite"])
+            else:
+                lines += [[line] for line in (report.log_line(rewrite.was), *report.changes(rewrite))]
+        return lines  # type: ignore[return-value]
+
+    @command.command("cors.rewrite")
+    def rewrite(self, flows: Sequence[flow.Flow]) -> None:
+        """Rewrite the responses of flows as cors_rewrite does; Revert takes it back."""
+        for one in flows:
+            exchange, rewrite = self.planned(one)
+            if exchange is None or rewrite is None or not isinstance(one, http.HTTPFlow) or one.response is None:
+                logger.warning("cors.rewrite: a flow without a response is left as it is.")
+            elif rewrite.why_not or not rewrite.edits:
+                logger.warning(f"cors.rewrite: {shown_url(one.request.url)}: {report.changes(rewrite)[0]}")
+            else:
+                one.backup()
+                changed = rewriting.edited(exchange, rewrite.edits)
+                rewriting.put(one.response, changed.status or 0, changed.response_headers)
+                if rewriter.drops_body(rewrite.edits):
+                    rewriting.empty(one.response)
+                now = Session(browser=self.session.browser).judge(changed)[0]
+                self.say(one, now, Rewrite(rewrite.edits, True, rewrite.was, notes=rewrite.notes))
+                self.show(one)
 
     @command.command("cors.clear")
     def clear(self, flows: Sequence[flow.Flow]) -> None:

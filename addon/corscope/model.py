@@ -162,3 +162,41 @@ class Verdict:
     browser: str = "spec"
     settled: bool = True
     """False while what follows on the wire may still change the verdict."""
+
+
+class Operation(StrEnum):
+    """What an edit does to a response."""
+
+    SET = "set"
+    REMOVE = "remove"
+    STATUS = "status"
+    BODY = "body"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One change to a response: to a header, to its status, or that its body goes."""
+
+    operation: Operation
+    name: str
+    """The header's name as it will be sent; empty for status and body."""
+    values: tuple[bytes, ...] = ()
+    """The header's lines after SET, the status' digits after STATUS."""
+    before: tuple[bytes, ...] = ()
+    """The header's lines, or the status, before."""
+    cures: str | None = None
+    """The finding that this mends; None where it mends none but belongs to a right answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """What was changed of a response, or would be, so that the browser lets the page have it."""
+
+    edits: tuple[Edit, ...]
+    applied: bool
+    was: Verdict
+    """The verdict on what the server sent."""
+    why_not: str = ""
+    """Why the response was left as it is although it is in scope; empty where nothing stood in the way."""
+    notes: tuple[str, ...] = ()
+    """What else is to be said, a sentence each."""

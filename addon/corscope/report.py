@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 from corscope.catalogue import CATALOGUE, FIREFOX_REASONS, fill
 from corscope.console import console_message, reason
-from corscope.model import Credentials, Finding, Kind, Outcome, Verdict
-from corscope.privacy import shown_url
+from corscope.headers import text
+from corscope.model import Credentials, Edit, Finding, Kind, Operation, Outcome, Rewrite, Verdict
+from corscope.privacy import HIDDEN, shown_url
 
 HEADLINE_LENGTH = 60
 """Characters of a comment that mitmproxy's and mitmweb's columns show."""
@@ -87,8 +88,17 @@ def _shortened(line: str, length: int) -> str:
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
-def comment(verdict: Verdict) -> str:
-    """Return the flow's comment: the headline, then why, the evidence, and the exact header to send."""
+def comment(verdict: Verdict, rewrite: Rewrite | None = None) -> str:
+    """Return the flow's comment: the headline, then why, the evidence, and the exact header to send.
+
+    `rewrite` is what was done, or could be done, to the response.
+    """
+    if rewrite is not None and rewrite.applied:
+        return "\n".join(
+            [_rewritten_headline(verdict, rewrite), "", *changes(rewrite), "", f"Before: {comment(rewrite.was)}"]
+        )
+    if rewrite is not None:
+        return "\n".join([comment(verdict), "", *changes(rewrite)])
     if verdict.outcome is Outcome.ALLOWED and not verdict.findings:
         lines = []
     elif verdict.outcome is Outcome.EXEMPT:
@@ -109,6 +119,66 @@ def comment(verdict: Verdict) -> str:
     if verdict.redirected_from:
         lines.append(f"Redirected from flow: {verdict.redirected_from}")
     return "\n".join(lines)
+
+
+def _rewritten_headline(verdict: Verdict, rewrite: Rewrite) -> str:
+    word = f"rewritten, CORS {verdict.outcome}"
+    if not rewrite.was.findings:
+        return word
+    return f"{_shortened(texts(rewrite.was.findings[0]).title, HEADLINE_LENGTH - len(word) - 3)} — {word}"
+
+
+def changes(rewrite: Rewrite) -> list[str]:
+    """Return what a rewrite changed or would change, header by header, line by line."""
+    if rewrite.why_not:
+        lines = [f"Not rewritten: {rewrite.why_not}."]
+    elif not rewrite.edits:
+        lines = ["Nothing to rewrite: the browser lets the page have it as it is."]
+    elif rewrite.applied:
+        lines = ["Rewritten by corscope, on its way to this browser only. What the server should send:"]
+    else:
+        lines = ["Would be allowed after this change, which the server should make:"]
+    for edit in rewrite.edits:
+        change = edit_json(edit)
+        before, after = ("; ".join(change[key]) for key in ("before", "after"))
+        what = {Operation.STATUS: "Status", Operation.BODY: "Body"}.get(edit.operation, edit.name)
+        line = f"  {what}: {after or 'none'}" if edit.operation is not Operation.REMOVE else f"  no {what}"
+        line += f"   (was: {before})" if before else ""
+        lines.append(line + (f"   mends {edit.cures}" if edit.cures else ""))
+    return lines + [f"Note: {note}." for note in rewrite.notes]
+
+
+def edit_json(edit: Edit) -> dict[str, Any]:
+    """Return an edit as plain JSON values, without secrets."""
+    return {
+        "operation": str(edit.operation),
+        "header": edit.name or None,
+        "before": [_shown_value(edit.name, value) for value in edit.before],
+        "after": [_shown_value(edit.name, value) for value in edit.values],
+        "cures": edit.cures,
+    }
+
+
+def rewrite_json(rewrite: Rewrite) -> dict[str, Any]:
+    """Return a rewrite as plain JSON values, the `rewrite` of a verdict in the JSON Lines report."""
+    return {
+        "applied": rewrite.applied,
+        "verdict_before": str(rewrite.was.outcome),
+        "devtools_error_before": rewrite.was.devtools_error,
+        "edits": [edit_json(edit) for edit in rewrite.edits],
+        "why_not": rewrite.why_not or None,
+        "notes": list(rewrite.notes),
+    }
+
+
+def _shown_value(name: str, value: bytes) -> str:
+    """Return a header's value as it may be shown: of a cookie the name and the attributes."""
+    lower, shown = name.lower(), text(value)
+    if lower == "set-cookie":
+        pair, separator, attributes = shown.partition(";")
+        cookie, equals, _ = pair.partition("=")
+        return f"{cookie if equals else ''}={HIDDEN}{separator}{attributes}"
+    return shown_url(shown) if lower == "location" else shown
 
 
 def _circumstances(verdict: Verdict) -> str:
@@ -135,8 +205,8 @@ def log_line(verdict: Verdict) -> str:
     return f"{headline(verdict)} · {verdict.method} {shown_url(verdict.url)} · from {verdict.origin}"
 
 
-def as_json(verdict: Verdict) -> dict[str, Any]:
-    """Return a verdict as plain JSON values, the format of the JSON Lines report."""
+def as_json(verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
+    """Return a verdict as plain JSON values, the format of the JSON Lines report; `rewrite` as in `comment`."""
     common = _common_json(
         verdict.kind,
         verdict.mode,
@@ -164,6 +234,8 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
     ]
     data["preflight"] = verdict.preflight
     data["redirected_from"] = verdict.redirected_from
+    if rewrite is not None:
+        data["rewrite"] = rewrite_json(rewrite)
     return data
 
 
@@ -214,6 +286,14 @@ def explanation(data: dict[str, Any]) -> list[str]:
         lines += [f"{finding['severity']}: {finding['message']}", f"  fix: {finding['fix']}"]
     lines.append(f"mode {data['mode']}, origin {data['origin']}, credentials {data['credentials']}")
     lines += [f"  because: {evidence}" for evidence in data["credentials_evidence"]]
+    rewrite = data.get("rewrite")
+    if rewrite is not None:
+        lines.append(f"rewritten: {'yes' if rewrite['applied'] else 'no'}, was {rewrite['verdict_before']}")
+        lines += [
+            f"  {edit['header'] or edit['operation']}: {', '.join(edit['after']) or 'none'}"
+            for edit in rewrite["edits"]
+        ]
+        lines += [f"  not rewritten: {rewrite['why_not']}"] if rewrite["why_not"] else []
     for key in ("note", "preflight_reason", "preflight", "redirected_from"):
         if data.get(key):
             lines.append(f"{key.replace('_', ' ')}: {data[key]}")

@@ -1,0 +1,34 @@
+"""The Public Suffix List: names under which anybody can register, so that no pattern may let in all that is below one.
+
+mitmproxy's standalone binary has no library for it, so the list's rules lie beside this file.
+"""
+
+from functools import cache
+from pathlib import Path
+
+RESERVED = frozenset(("localhost", "test", "example", "invalid", "local", "internal", "lan", "home.arpa"))
+"""Special-use names (RFC 6761, 6762, 8375) that nobody can register: a pattern may cover them."""
+
+
+@cache
+def rules() -> frozenset[str]:
+    """Return the list's rules as they stand in it, in Unicode."""
+    text = (Path(__file__).parent / "public_suffix_list.txt").read_text(encoding="utf-8")
+    return frozenset(line for line in text.splitlines() if line and not line.startswith("//"))
+
+
+def is_public_suffix(domain: str) -> bool:
+    """Tell whether a host name (lower case, in punycode) is a public suffix. https://publicsuffix.org/list/
+
+    A name of one label that no rule knows is one too, by the list's own default rule `*`.
+    """
+    if domain in RESERVED:
+        return False
+    try:
+        name = domain.encode("ascii").decode("idna")
+    except UnicodeError:
+        name = domain
+    known = rules()
+    if f"!{name}" in known:
+        return False
+    return name in known or f"*.{name.partition('.')[2]}" in known or "." not in name

@@ -1,0 +1,248 @@
+"""Plans and makes the edits that let a page have a response, as data: nothing here decides whether that is wanted.
+
+An edit is what the server should have sent. A second plan on an edited response is empty.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from corscope.engine import (
+    OK_STATUS,
+    RESPONSE_HEADERS,
+    cors_check,
+    cors_preflight_fetch,
+    requested_names,
+)
+from corscope.headers import Fields, Headers, extract_tokens, get_all, is_token, pick
+from corscope.model import BrowserFamily, Edit, Exchange, Operation, Outcome, Verdict
+from corscope.modes import Head, is_cors_preflight
+from corscope.origins import is_potentially_trustworthy
+from corscope.scope import AllowedOrigins
+
+COOKIES_OFF, COOKIES_CROSS_SITE, COOKIES_PARTITIONED = "off", "cross-site", "partitioned"
+
+ALLOW_ORIGIN = b"access-control-allow-origin"
+ALLOW_CREDENTIALS = b"access-control-allow-credentials"
+ALLOW_METHODS = b"access-control-allow-methods"
+ALLOW_HEADERS = b"access-control-allow-headers"
+MAX_AGE = b"access-control-max-age"
+EXPOSE_HEADERS = b"access-control-expose-headers"
+
+SAFELISTED_RESPONSE_HEADERS = frozenset(
+    (
+        b"cache-control",
+        b"content-language",
+        b"content-length",
+        b"content-type",
+        b"expires",
+        b"last-modified",
+        b"pragma",
+    )
+)
+"""https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name"""
+
+_OF_A_BODY = (b"content-type", b"content-length", b"content-encoding", b"transfer-encoding", b"content-language")
+_CURES: dict[bytes, tuple[str, ...]] = {
+    ALLOW_ORIGIN: ("allow-origin-",),
+    ALLOW_CREDENTIALS: ("allow-credentials-",),
+    ALLOW_METHODS: ("method-", "allow-methods-"),
+    ALLOW_HEADERS: ("header-", "allow-headers-"),
+    b"status": ("preflight-status", "preflight-redirected"),
+}
+"""How the ids begin of the findings that each header, or the status, mends."""
+
+
+OVER_HTTP = (
+    "over plain http no cookie can be made cross-site: browsers take SameSite=None only with Secure, and Secure only "
+    "over https (or from localhost)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the user wants rewritten."""
+
+    allowed: AllowedOrigins
+    everything: bool = False
+    """Every CORS exchange in scope, and not only what the browser would block."""
+    max_age: int = 0
+    """Seconds for which the browser may keep the answer to a preflight."""
+    expose_headers: tuple[str, ...] = ()
+    """Names of headers to be made readable; `*` for all that the response has."""
+    cookies: str = COOKIES_OFF
+
+
+def is_subject(verdict: Verdict) -> bool:
+    """Tell whether a verdict is on what is, or may be, a CORS exchange; everything else is never touched."""
+    return verdict.outcome is not Outcome.EXEMPT or any(finding.id == "mode-unknown" for finding in verdict.findings)
+
+
+def needs(verdict: Verdict, settings: Settings) -> bool:
+    """Tell whether a response is to be rewritten, as far as its verdict tells."""
+    if not is_subject(verdict):
+        return False
+    return settings.everything or verdict.outcome is not Outcome.ALLOWED
+
+
+def beyond_headers(verdict: Verdict) -> str | None:
+    """Return the finding that no header of this response can mend, None where there is none."""
+    for finding in verdict.findings:
+        if finding.id.startswith("redirect-"):
+            return finding.id
+    return None
+
+
+def notes(exchange: Exchange, settings: Settings) -> tuple[str, ...]:
+    """Return what else is to be said of a response that is rewritten, a sentence each."""
+    if settings.cookies == COOKIES_OFF or is_potentially_trustworthy(exchange.scheme, exchange.host):
+        return ()
+    if not get_all(exchange.response_headers, b"set-cookie"):
+        return ()
+    return (OVER_HTTP,)
+
+
+def plan(exchange: Exchange, head: Head, settings: Settings) -> tuple[Edit, ...]:
+    """Return the edits that make of an exchange's response one that passes, with credentials and without.
+
+    `head` is what was read of its request, with its Origin.
+    """
+    origin, fields = head[b"origin"], exchange.response_headers
+    response = pick(fields, RESPONSE_HEADERS)
+    capitals = any(name != name.lower() for name, _ in fields)
+    edits = _Edits(fields, capitals)
+    if is_cors_preflight(exchange.method, head):
+        _plan_preflight(exchange, head, origin, response, settings, edits)
+        return tuple(edits.made)
+    faults = [fault.id for fault in cors_check(origin, response, include=True)]
+    edits.set(ALLOW_ORIGIN, (origin,), faults)
+    edits.set(ALLOW_CREDENTIALS, (b"true",), faults)
+    vary = get_all(fields, b"vary")
+    varies_by = {member.strip().lower() for line in vary for member in line.split(b",")}
+    if not varies_by & {b"origin", b"*"}:
+        last = vary[-1] + b", Origin" if vary and vary[-1] else b"Origin"
+        edits.set(b"vary", (*vary[:-1], last), ())
+    exposed = _exposed(fields, settings.expose_headers)
+    if exposed:
+        edits.set(EXPOSE_HEADERS, (exposed,), ())
+    if settings.cookies != COOKIES_OFF and is_potentially_trustworthy(exchange.scheme, exchange.host):
+        lines = get_all(fields, b"set-cookie")
+        partitioned = settings.cookies == COOKIES_PARTITIONED
+        edits.set(b"set-cookie", tuple(cross_site_cookie(line, partitioned=partitioned) for line in lines), ())
+    return tuple(edits.made)
+
+
+def _plan_preflight(
+    exchange: Exchange, head: Head, origin: bytes, response: Headers, settings: Settings, edits: "_Edits"
+) -> None:
+    method = head[b"access-control-request-method"]
+    asked = head.get(b"access-control-request-headers", b"")
+    names, status = requested_names(asked), exchange.status or 0
+    found = cors_preflight_fetch(origin, method, names, status, response, include=True, family=BrowserFamily.SPEC)
+    faults = [fault.id for fault in found]
+    if status not in OK_STATUS:
+        edits.status(204, status, faults)
+        edits.remove((b"location", *_OF_A_BODY))
+        edits.drop_body()
+    edits.set(ALLOW_ORIGIN, (origin,), faults)
+    edits.set(ALLOW_CREDENTIALS, (b"true",), faults)
+    listed = extract_tokens(response.get(ALLOW_METHODS))
+    if not listed or method not in listed or len(get_all(edits.fields, ALLOW_METHODS)) > 1:
+        edits.set(ALLOW_METHODS, (method,), faults)
+    allowed = extract_tokens(response.get(ALLOW_HEADERS))
+    if allowed is None or not {name.lower() for name in allowed}.issuperset(names):
+        # What is no token came from no browser, and would make the whole list unreadable.
+        permitted = b", ".join(name for name in names if is_token(name))
+        if permitted:
+            edits.set(ALLOW_HEADERS, (permitted,), faults)
+        else:
+            edits.remove((ALLOW_HEADERS,), faults)
+    edits.set(MAX_AGE, (b"%d" % settings.max_age,), ())
+
+
+class _Edits:
+    """Collects edits to one header list."""
+
+    def __init__(self, fields: Fields, capitals: bool) -> None:
+        self.fields = fields
+        self.made: list[Edit] = []
+        self._capitals = capitals
+
+    def set(self, name: bytes, values: tuple[bytes, ...], faults: Iterable[str]) -> None:
+        before = tuple(value for key, value in self.fields if key.lower() == name)
+        if before != values:
+            # HTTP/2 knows small letters only; a server that writes capitals speaks HTTP/1.
+            shown = next(
+                (key for key, _ in self.fields if key.lower() == name), name.title() if self._capitals else name
+            )
+            self.made.append(
+                Edit(Operation.SET, shown.decode("latin-1"), values, before, _cured(faults, _CURES.get(name, ())))
+            )
+
+    def remove(self, names: Iterable[bytes], faults: Iterable[str] = ()) -> None:
+        for name in names:
+            before = tuple(value for key, value in self.fields if key.lower() == name)
+            if before:
+                cures = _cured(faults, _CURES.get(name, ()))
+                self.made.append(Edit(Operation.REMOVE, name.decode("latin-1"), (), before, cures))
+
+    def status(self, status: int, before: int, faults: Iterable[str]) -> None:
+        cures = _cured(faults, _CURES[b"status"])
+        self.made.append(Edit(Operation.STATUS, "", (b"%d" % status,), (b"%d" % before,), cures))
+
+    def drop_body(self) -> None:
+        self.made.append(Edit(Operation.BODY, ""))
+
+
+def _cured(faults: Iterable[str], beginnings: tuple[str, ...]) -> str | None:
+    return next((fault for fault in faults if fault.startswith(beginnings)), None)
+
+
+def _exposed(fields: Fields, wanted: tuple[str, ...]) -> bytes:
+    """Return the value of Access-Control-Expose-Headers, in which `*` means nothing once there are credentials."""
+    if "*" not in wanted:
+        return ", ".join(wanted).encode("latin-1", "replace")
+    hidden = SAFELISTED_RESPONSE_HEADERS | {b"set-cookie", b"set-cookie2", b"vary"}
+    names = dict.fromkeys(
+        name for name, _ in fields if name.lower() not in hidden and not name.lower().startswith(b"access-control-")
+    )
+    return b", ".join(name for name in names if is_token(name))
+
+
+_REPLACED = {b"samesite", b"secure", b"partitioned"}
+
+
+def cross_site_cookie(line: bytes, *, partitioned: bool) -> bytes:
+    """Return a Set-Cookie line for a cookie that browsers send cross-site; everything else in it stays as it is."""
+    pair, *attributes = line.split(b";")
+    kept = [one for one in attributes if one.partition(b"=")[0].strip().lower() not in _REPLACED]
+    partitioned = partitioned or any(one.strip().lower() == b"partitioned" for one in attributes)
+    added = [b" SameSite=None", b" Secure", *([b" Partitioned"] if partitioned else [])]
+    return b";".join([pair, *kept, *added])
+
+
+def edited_fields(fields: Fields, edits: Iterable[Edit]) -> Fields:
+    """Return a header list with edits made: every other line stays what and where it was."""
+    for edit in edits:
+        if edit.operation not in (Operation.SET, Operation.REMOVE):
+            continue
+        name = edit.name.encode("latin-1")
+        lower, values = name.lower(), iter(edit.values)
+        made: list[tuple[bytes, bytes]] = []
+        for key, value in fields:
+            if key.lower() != lower:
+                made.append((key, value))
+            elif (new := next(values, None)) is not None:
+                made.append((key, new))
+        made += [(name, value) for value in values]
+        fields = tuple(made)
+    return fields
+
+
+def edited_status(status: int, edits: Iterable[Edit]) -> int:
+    """Return a status with edits made."""
+    return next((int(edit.values[0]) for edit in edits if edit.operation is Operation.STATUS), status)
+
+
+def drops_body(edits: Iterable[Edit]) -> bool:
+    """Tell whether the body goes."""
+    return any(edit.operation is Operation.BODY for edit in edits)

@@ -1,0 +1,224 @@
+"""Rewriting flows of mitmproxy's: the options, and edits made and taken back. What to edit is planned elsewhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from mitmproxy import exceptions, flowfilter, http, optmanager
+from mitmproxy.addonmanager import Loader
+from mitmproxy.net.http import status_codes
+
+from corscope import adapter, rewriter
+from corscope.headers import Fields, is_token
+from corscope.model import Edit, Exchange, Verdict
+from corscope.modes import Head, is_cors_preflight
+from corscope.public_suffixes import is_public_suffix
+from corscope.rewriter import COOKIES_CROSS_SITE, COOKIES_OFF, COOKIES_PARTITIONED, Settings
+from corscope.scope import OriginPatternError, parse_allowed_origins, parse_origin
+
+OFF, BLOCKED, ALL = "off", "blocked", "all"
+MODES = (OFF, BLOCKED, ALL)
+FROM_SERVER, LOCAL = "server", "local"
+PREFLIGHTS = (FROM_SERVER, LOCAL)
+COOKIES = (COOKIES_OFF, COOKIES_CROSS_SITE, COOKIES_PARTITIONED)
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """What the options ask for."""
+
+    mode: str
+    settings: Settings
+    filter: flowfilter.TFilter | None = None
+    local_preflights: bool = False
+    upstream_origin: bytes | None = None
+
+    @property
+    def on(self) -> bool:
+        """Whether flows are rewritten as they come."""
+        return self.mode != OFF
+
+    def in_scope(self, flow: http.HTTPFlow, origin: bytes | None) -> bool:
+        """Tell whether the user wants this flow, whose request has `origin`, rewritten where that is needed."""
+        return (
+            origin is not None
+            and self.settings.allowed.allows(origin)
+            and (self.filter is None or bool(self.filter(flow)))
+        )
+
+    def wants(self, flow: http.HTTPFlow, head: Head, verdict: Verdict) -> bool:
+        """Tell whether a judged flow is to be rewritten."""
+        return rewriter.needs(verdict, self.settings) and self.in_scope(flow, head.get(b"origin"))
+
+    def why_not(self, flow: http.HTTPFlow, head: Head, verdict: Verdict | None) -> str:
+        """Say why a flow that was selected can't be rewritten; empty where it can."""
+        origin = head.get(b"origin")
+        if origin is None or (verdict is not None and not rewriter.is_subject(verdict)):
+            return "it is not subject to CORS"
+        if not self.settings.allowed:
+            return "cors_allow_origins names no origin to let in"
+        if not self.in_scope(flow, origin):
+            return f"its origin, {origin.decode('latin-1')}, is not in cors_allow_origins, or cors_filter leaves it out"
+        return ""
+
+    def before_request(self, flow: http.HTTPFlow) -> None:
+        """Answer a preflight here, or send an actual request in another origin's name, as far as that is wanted."""
+        if not self.local_preflights and self.upstream_origin is None:
+            return
+        head = adapter.head(flow)
+        origin = head.get(b"origin")
+        if not self.in_scope(flow, origin) or origin is None or flow.response is not None:
+            return
+        if self.local_preflights and is_cors_preflight(flow.request.data.method, head):
+            exchange = adapter.exchange(flow, "", head, answered=False)
+            answer = replace(exchange, status=204)
+            flow.response = http.Response.make(204)
+            flow.response.headers.fields = rewriter.edited_fields((), rewriter.plan(answer, head, self.settings))
+            flow.metadata[adapter.LOCAL_ANSWER] = True
+        elif self.upstream_origin is not None and origin != self.upstream_origin:
+            adapter.send_origin(flow, self.upstream_origin)
+
+
+def add_options(loader: Loader) -> None:
+    """Declare the options about rewriting."""
+    loader.add_option(
+        "cors_rewrite",
+        str,
+        OFF,
+        "Rewrite responses so that the browser lets the page have them, for the origins in cors_allow_origins only: "
+        "those that it would block (blocked), every CORS exchange (all), or none (off).",
+        choices=MODES,
+    )
+    loader.add_option(
+        "cors_allow_origins",
+        Sequence[str],
+        [],
+        "Origins that rewriting may let in: https://app.example, https://*.example.com (all below it), ~regex (of "
+        "the whole origin), null, or * for any.",
+    )
+    loader.add_option("cors_filter", str, "", "Rewrite only flows that match this flow filter.")
+    loader.add_option(
+        "cors_preflight",
+        str,
+        FROM_SERVER,
+        "Who answers preflights in scope: the server (its answer is rewritten where needed) or the proxy (local).",
+        choices=PREFLIGHTS,
+    )
+    loader.add_option(
+        "cors_upstream_origin",
+        str,
+        "",
+        "Send requests in scope with this Origin, for a server that refuses the page's own.",
+    )
+    loader.add_option(
+        "cors_max_age",
+        int,
+        0,
+        "Access-Control-Max-Age of rewritten preflights, in seconds: how long the browser goes on without asking.",
+    )
+    loader.add_option(
+        "cors_expose_headers",
+        str,
+        "",
+        "Header names to put into Access-Control-Expose-Headers of rewritten responses; * for all that they have.",
+    )
+    loader.add_option(
+        "cors_rewrite_cookies",
+        str,
+        COOKIES_OFF,
+        "Give Set-Cookie of rewritten responses SameSite=None and Secure (cross-site), and Partitioned too "
+        "(partitioned).",
+        choices=COOKIES,
+    )
+
+
+OPTIONS = frozenset(
+    (
+        "cors_rewrite",
+        "cors_allow_origins",
+        "cors_preflight",
+        "cors_upstream_origin",
+        "cors_max_age",
+        "cors_expose_headers",
+        "cors_rewrite_cookies",
+    )
+)
+
+
+def parse(options: optmanager.OptManager) -> Rewriting:
+    """Parse the options about rewriting. Raises OptionsError."""
+    mode = _choice(options.cors_rewrite, "cors_rewrite", MODES)
+    try:
+        allowed = parse_allowed_origins(options.cors_allow_origins, is_public_suffix)
+    except OriginPatternError as error:
+        raise exceptions.OptionsError(f"cors_allow_origins: {error}.") from error
+    if mode != OFF and not allowed:
+        raise exceptions.OptionsError(
+            f"cors_rewrite={mode} needs cors_allow_origins, whom to let in: --set cors_allow_origins=https://app.example"
+        )
+    upstream: bytes | None = None
+    if options.cors_upstream_origin:
+        try:
+            upstream = parse_origin(options.cors_upstream_origin)
+        except OriginPatternError as error:
+            raise exceptions.OptionsError(f"cors_upstream_origin: {error}.") from error
+    wanted: flowfilter.TFilter | None = None
+    if options.cors_filter:
+        try:
+            wanted = flowfilter.parse(options.cors_filter)
+        except ValueError as error:
+            raise exceptions.OptionsError(
+                f"cors_filter: {options.cors_filter!r} is no flow filter ({error}); an example is ~d api.example"
+            ) from error
+    if options.cors_max_age < 0:
+        raise exceptions.OptionsError(f"cors_max_age takes seconds from 0 on, not {options.cors_max_age}.")
+    settings = Settings(
+        allowed=allowed,
+        everything=mode == ALL,
+        max_age=options.cors_max_age,
+        expose_headers=_names(options.cors_expose_headers),
+        cookies=_choice(options.cors_rewrite_cookies, "cors_rewrite_cookies", COOKIES),
+    )
+    local = _choice(options.cors_preflight, "cors_preflight", PREFLIGHTS) == LOCAL
+    # What changes requests is part of rewriting, so that "off" leaves every byte alone.
+    return Rewriting(mode, settings, wanted, local and mode != OFF, upstream if mode != OFF else None)
+
+
+def _choice(value: str, option: str, choices: Sequence[str]) -> str:
+    # mitmproxy itself does not hold a value from the command line to the choices.
+    if value not in choices:
+        raise exceptions.OptionsError(f"{option} takes {', '.join(choices)}, not {value!r}.")
+    return value
+
+
+def _names(value: str) -> tuple[str, ...]:
+    names = tuple(name for name in value.replace(",", " ").split() if name)
+    for name in names:
+        if not is_token(name.encode("latin-1", "replace")):
+            raise exceptions.OptionsError(
+                f"cors_expose_headers: {name!r} is no header name; an example is X-Total, ETag"
+            )
+    return names
+
+
+def edited(exchange: Exchange, edits: Sequence[Edit]) -> Exchange:
+    """Return an exchange with edits made."""
+    return replace(
+        exchange,
+        response_headers=rewriter.edited_fields(exchange.response_headers, edits),
+        status=rewriter.edited_status(exchange.status or 0, edits),
+    )
+
+
+def put(response: http.Response, status: int, fields: Fields) -> None:
+    """Put status and header fields onto a response."""
+    response.headers.fields = fields
+    if response.data.status_code != status:
+        response.status_code = status
+        # HTTP/2 has no reason phrase.
+        response.reason = status_codes.RESPONSES.get(status, "") if response.http_version[:6] == "HTTP/1" else ""
+
+
+def empty(response: http.Response) -> None:
+    """Drop a response's body; its headers say nothing of one any more."""
+    response.data.content = b""
+    response.trailers = None
