@@ -342,19 +342,48 @@ def faults_of(name: str, id_: str, works: bool, lines: list[dict[str, Any]]) -> 
         yield said
 
 
-def test_each_verdict_is_what_the_page_saw(kind: Kind, tmp_path: Path) -> None:
-    report = tmp_path / "report.jsonl"
-    with (
-        served(tmp_path) as (webs, servers, script),
-        Mitmdump("-s", str(script), ssl_insecure="true", flow_detail=0, cors_report=report, cors_grace=1) as proxy,
-    ):
-        with launch(
-            kind,
-            find_browsers()[kind],
-            webs.first_page(0),
-            proxy_port=proxy.port,
-            ca_file=confdir() / "mitmproxy-ca-cert.pem",
-            headless=True,
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What came of one browser's visit to all webs."""
+
+    webs: Webs
+    lines: list[dict[str, Any]]
+    """The final line on each exchange of a scenario."""
+    asked: list[str]
+    """The paths of scenarios that servers were asked for."""
+
+    @property
+    def worked(self) -> dict[str, dict[str, bool]]:
+        """Whether each scenario worked in the page, by web."""
+        return {name: {id_: result["ok"] for id_, result in seen.items()} for name, seen in self.webs.seen.items()}
+
+    def by_scenario(self) -> dict[tuple[str, str], list[dict[str, Any]]]:
+        """The lines by web and scenario."""
+        found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+        for line in self.lines:
+            name, id_ = line["url"].split("/s/")[1].split("/")[:2]
+            found[name, id_].append(line)
+        return found
+
+
+def visit(kind: Kind, folder: Path, **options: object) -> Visit:
+    """Lets a browser go through all webs, with a mitmdump of these options between."""
+    report = folder / "report.jsonl"
+    with served(folder) as (webs, servers, script):
+        pages = ",".join([*(web.page for web in webs.webs), "null"])
+        given = {name: str(value).replace("PAGES", pages) for name, value in options.items()}
+        with (
+            Mitmdump(
+                "-s", str(script), ssl_insecure="true", flow_detail=0, cors_report=report, cors_grace=1, **given
+            ) as proxy,
+            launch(
+                kind,
+                find_browsers()[kind],
+                webs.first_page(0),
+                proxy_port=proxy.port,
+                ca_file=confdir() / "mitmproxy-ca-cert.pem",
+                headless=True,
+            ),
         ):
             for web in webs.webs:
                 assert webs.done.acquire(timeout=30), f"the page of {web.name} came to no end"
@@ -362,29 +391,51 @@ def test_each_verdict_is_what_the_page_saw(kind: Kind, tmp_path: Path) -> None:
             eventually(
                 lambda: all(line["settled"] for line in final(read_report(report)) if line["kind"] == "preflight"), 5
             )
-        asked = [(one.method, one.header("host"), one.path) for server in servers for one in server.asked]
-        said = proxy.stop()
+            said = proxy.stop()
+        asked = [one.path for server in servers for one in server.asked if one.path.startswith("/s/")]
     assert "could not" not in said
+    return Visit(webs, [line for line in final(read_report(report)) if "/s/" in line["url"]], asked)
 
-    lines = final(read_report(report))
-    scenario_lines: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for line in lines:
-        if "/s/" in line["url"]:
-            name, id_ = line["url"].split("/s/")[1].split("/")[:2]
-            scenario_lines[name, id_].append(line)
 
+EXPECTED = {f"{id_}{'+' * again}": one.works for id_, one in SCENARIOS.items() for again in range(one.times)}
+
+
+def test_each_verdict_is_what_the_page_saw(kind: Kind, tmp_path: Path) -> None:
+    seen = visit(kind, tmp_path)
     # Otherwise the comparison would be of something else than was meant.
-    worked = {name: {id_: result["ok"] for id_, result in seen.items()} for name, seen in webs.seen.items()}
-    expected = {f"{id_}{'+' * again}": one.works for id_, one in SCENARIOS.items() for again in range(one.times)}
-    assert worked == {web.name: expected for web in webs.webs}
+    assert seen.worked == {web.name: EXPECTED for web in seen.webs.webs}
 
+    lines = seen.by_scenario()
     faults = [
         fault
-        for web, (id_, scenario) in itertools.product(webs.webs, SCENARIOS.items())
-        for fault in faults_of(web.name, id_, scenario.works, scenario_lines[web.name, id_])
+        for web, (id_, scenario) in itertools.product(seen.webs.webs, SCENARIOS.items())
+        for fault in faults_of(web.name, id_, scenario.works, lines[web.name, id_])
     ]
     assert faults == [], "\n".join(faults)
     # Every request that reached a server has its line, and no line is about anything else.
-    reported = [(line["method"], line["url"]) for line in lines if "/s/" in line["url"]]
-    assert len(reported) == len([path for _, _, path in asked if path.startswith("/s/")])
-    assert {line["browser"] for line in lines if "/s/" in line["url"]} == {kind}
+    assert len(seen.lines) == len(seen.asked)
+    assert {line["browser"] for line in seen.lines} == {kind}
+
+
+BEYOND_HEADERS = {
+    "redirect-user-info": "a redirect of a CORS request may name no user",
+}
+"""What no header of the response mends, with the reason."""
+
+
+@pytest.mark.parametrize("mode", ["blocked", "all"])
+def test_rewriting_lets_the_page_have_everything(kind: Kind, mode: str, tmp_path: Path) -> None:
+    seen = visit(kind, tmp_path, cors_rewrite=mode, cors_allow_origins="PAGES")
+    failed = {(name, id_) for name, results in seen.worked.items() for id_, works in results.items() if not works}
+    assert failed == {(web.name, id_) for web in seen.webs.webs for id_ in BEYOND_HEADERS}
+    for (_, id_), lines in seen.by_scenario().items():
+        if id_ not in BEYOND_HEADERS:
+            assert {line["verdict"] for line in lines} <= PASSED
+    rewritten = [line["rewrite"] for line in seen.lines if "rewrite" in line]
+    assert any(rewrite["applied"] for rewrite in rewritten)
+
+
+def test_rewriting_leaves_origins_that_are_not_listed_alone(kind: Kind, tmp_path: Path) -> None:
+    seen = visit(kind, tmp_path, cors_rewrite="all", cors_allow_origins="https://*.other.test")
+    assert seen.worked == {web.name: EXPECTED for web in seen.webs.webs}
+    assert not any("rewrite" in line for line in seen.lines)

@@ -172,11 +172,23 @@ def run(
     return Seen(client, [one.head + one.body for one in server.asked])
 
 
+ELSEWHERE = {
+    "cors_rewrite": "all",
+    "cors_allow_origins": "https://*.other.example",
+    "cors_preflight": "local",
+    "cors_upstream_origin": "https://www.other.example",
+    "cors_rewrite_cookies": "partitioned",
+    "cors_expose_headers": "*",
+}
+"""Rewriting of everything, but for an origin that none of the requests has."""
+
+
+@pytest.mark.parametrize("rewriting", [{}, ELSEWHERE], ids=["off", "elsewhere"])
 @pytest.mark.parametrize("options", [{}, {"stream_large_bodies": "1"}], ids=["whole", "streamed"])
-def test_http_1_is_the_same_to_the_byte(options: dict[str, str]) -> None:
+def test_http_1_is_the_same_to_the_byte(options: dict[str, str], rewriting: dict[str, str]) -> None:
     with RawServer(answer) as server:
         without = run(over_http_1, server, addon=False, **options)
-        with_it = run(over_http_1, server, addon=True, **options)
+        with_it = run(over_http_1, server, addon=True, **options, **rewriting)
     assert len(without.client) == len(without.server) == len(REQUESTS)
     assert with_it == without
     # The comparison is of what was meant to be sent: mitmproxy itself passes on odd headers as they are.

@@ -1,8 +1,10 @@
 """From mitmproxy's flows to exchanges. Reads flows and never changes one."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 from mitmproxy import http
+from mitmproxy.flow import Error
 
 from corscope.headers import Fields
 from corscope.model import Exchange
@@ -77,6 +79,28 @@ def authority(flow: http.HTTPFlow, scheme: str, headers: Head) -> tuple[str, int
     data = flow.request.data
     named = data.authority if not data.http_version.startswith(b"HTTP/1") else b""
     return parse_authority(named or headers.get(b"host", b""), scheme) or (ascii_host(data.host), data.port)
+
+
+_CLIENT_GONE = ("Client disconnected", "Client closed", "stream reset by client", Error.KILLED_MESSAGE)
+"""How mitmproxy's words begin for a request that the browser gave up, or the user killed: nothing was answered."""
+
+
+def failed_exchange(flow: http.HTTPFlow, client: str, headers: Head) -> Exchange | None:
+    """Return the exchange of a flow to which mitmproxy answers by itself, with an error page; None where it doesn't.
+
+    mitmproxy keeps that page to itself: it has status 502, and no CORS header (proxy/layers/http/_http1.py).
+    """
+    if flow.error is None or flow.error.msg.startswith(_CLIENT_GONE):
+        return None
+    asked = exchange(flow, client, headers, answered=False)
+    return replace(
+        asked,
+        status=502,
+        answered=max(asked.started, flow.error.timestamp),
+        response_headers=((b"server", b"mitmproxy"),),
+        proxy_made=True,
+        proxy_error=flow.error.msg,
+    )
 
 
 HAR_PEER = ("127.0.0.1", 0)

@@ -7,12 +7,14 @@ import logging
 import time
 import weakref
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from mitmproxy import command, contentviews, ctx, exceptions, flow, hooks, http, types
 from mitmproxy.addonmanager import Loader
+from mitmproxy.proxy import server_hooks
 from mitmproxy.utils import asyncio_utils
 
 from corscope import adapter, report, rewriter, rewriting
@@ -39,6 +41,9 @@ MARKS = {
 REWRITTEN_MARK = ":wrench:"
 """The marker of a flow whose response was rewritten."""
 
+UNREACHABLE_SECONDS, CONNECT_SECONDS = 30.0, 5.0
+"""For how long a server that could not be reached is looked for first, and how long that may take."""
+
 TICK_SECONDS = 0.5
 """How often a live session is asked what the passing of time has settled."""
 
@@ -61,6 +66,8 @@ class CorsAddon:
         """Flows of which the user interfaces do not know yet."""
         self.faulty: set[str] = set()
         self.rewriting = rewriting.Rewriting(rewriting.OFF, rewriter.Settings(allowed=AllowedOrigins()))
+        self.unreachable: dict[tuple[str, int], float] = {}
+        """Where connecting failed, and when, in seconds of the monotonic clock."""
         self.rewritten: dict[str, tuple[int, Fields, bool]] = {}
         """Status and header fields that servers sent, of rewritten flows until their response is complete; and whether
         the body goes."""
@@ -135,11 +142,14 @@ class CorsAddon:
 
     # ------------------------------------------------------------------ hooks
 
-    def request(self, flow: http.HTTPFlow) -> None:
+    def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         if flow.live:
             self.guard(flow, self.begin)
             if self.rewriting.on:
                 self.guard(flow, self.rewriting.before_request)
+                if self.unreachable and flow.response is None:
+                    return self.look_for_server(flow)
+        return None
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         self.guard(flow, self.judge)
@@ -150,17 +160,24 @@ class CorsAddon:
         response = flow.response
         if judged is None or response is None:
             return
-        if flow.id in self.rewritten:
-            self.guard(flow, self.complete)
         if response.data.headers.fields is not judged[0] or response.data.status_code != judged[1]:
             self.guard(flow, self.judge)
             self.judged.pop(flow.id, None)
+        if flow.id in self.rewritten:
+            self.guard(flow, self.complete)
+
+    def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """Remember where no server answers, so that a page can be told so in words that it can read."""
+        if self.rewriting.on and data.server.address is not None:
+            if len(self.unreachable) >= 256:
+                self.unreachable.clear()
+            self.unreachable[data.server.address[:2]] = time.monotonic()
 
     def error(self, flow: http.HTTPFlow) -> None:
         self.judged.pop(flow.id, None)
         self.rewritten.pop(flow.id, None)
         if flow.response is None:
-            self.guard(flow, self.begin)
+            self.guard(flow, self.fail)
 
     def guard(self, flow: http.HTTPFlow, act: Callable[[http.HTTPFlow], None]) -> None:
         """Keep a fault of ours from the flow: it passes as it is, and the fault is logged once with its URL."""
@@ -180,6 +197,19 @@ class CorsAddon:
         if b"origin" in headers:
             client = adapter.client_key(flow, headers)
             self.tell(self.session.begin(adapter.exchange(flow, client, headers, answered=False)))
+
+    def fail(self, flow: http.HTTPFlow) -> None:
+        """Judge what mitmproxy answers in the server's place: to the page it looks like a CORS failure."""
+        head = adapter.head(flow)
+        exchange = adapter.failed_exchange(flow, adapter.client_key(flow, head), head)
+        if exchange is None or b"origin" not in head:
+            self.begin(flow)
+            return
+        verdicts = self.session.judge(exchange)
+        if verdicts[0].outcome is not Outcome.EXEMPT:
+            self.say(flow, verdicts[0])
+            self.write(verdicts[0])
+        self.tell(verdicts[1:])
 
     def judge(self, flow: http.HTTPFlow) -> None:
         response = flow.response
@@ -211,6 +241,9 @@ class CorsAddon:
         if self.rewriting.on and self.rewriting.wants(flow, headers, own):
             rewrite, verdicts = self.mend(flow, exchange, headers, verdicts)
             own = verdicts[0]
+        elif adapter.LOCAL_ANSWER in flow.metadata:
+            edits = rewriter.plan(replace(exchange, response_headers=()), headers, self.rewriting.settings)
+            rewrite = Rewrite(edits, True, own, notes=("answered by the proxy, the server was not asked",))
         if flow.live and own.origin is not None:
             self.judged[flow.id] = (response.data.headers.fields, response.data.status_code)
         if not own.settled:
@@ -246,11 +279,37 @@ class CorsAddon:
             stays = f"it would stay {again[0].outcome}: {report.headline(again[0])}"
             return Rewrite((), False, was, stays, notes), [back[0], *verdicts[1:], *again[1:], *back[1:]]
         if edits:
-            self.rewritten[flow.id] = (response.status_code, response.headers.fields, rewriter.drops_body(edits))
+            sent = (response.status_code, response.headers.fields, rewriter.drops_body(edits))
+            self.rewritten.setdefault(flow.id, sent)
             rewriting.put(response, changed.status or 0, changed.response_headers)
             if rewriter.drops_body(edits):
                 response.stream = False
         return Rewrite(edits, bool(edits), was, notes=notes), [again[0], *verdicts[1:], *again[1:]]
+
+    async def look_for_server(self, flow: http.HTTPFlow) -> None:
+        """Answer in the place of a server that could not be reached a moment ago and still can't.
+
+        Only so the page gets to read that: the error page that mitmproxy makes when a connection fails is not an
+        addon's to change.
+        """
+        address = (flow.request.host, flow.request.port)
+        failed = self.unreachable.get(address)
+        if failed is None or flow.server_conn.via is not None:
+            return
+        if time.monotonic() - failed > UNREACHABLE_SECONDS:
+            del self.unreachable[address]
+            return
+        if not self.rewriting.in_scope(flow, adapter.head(flow).get(b"origin")):
+            return
+        try:
+            _, writer = await asyncio.wait_for(asyncio.open_connection(*address), CONNECT_SECONDS)
+        except (OSError, TimeoutError) as error:
+            words = f"No server answers at {address[0]}:{address[1]}: {str(error) or 'it took too long'}\n"
+            fields = {"server": "mitmproxy (corscope)", "content-type": "text/plain; charset=utf-8"}
+            flow.response = http.Response.make(502, words, fields)
+        else:
+            self.unreachable.pop(address, None)
+            writer.close()
 
     def complete(self, flow: http.HTTPFlow) -> None:
         """Finish what could not be done while a rewritten response was still on its way."""

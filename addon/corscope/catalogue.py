@@ -276,8 +276,8 @@ _ENTRIES = (
         id="proxy-error",
         severity="info",
         title="the server was not reached",
-        why="This answer comes from the proxy itself, because the server could not be reached. The browser's CORS "
-        "message is only a symptom.",
+        why="This answer comes from the proxy itself, because the server gave none{error}. The browser's CORS message "
+        "is only a symptom.",
         fix="Look at the connection to the server first.",
         section="https://fetch.spec.whatwg.org/#concept-network-error",
     ),

@@ -14,11 +14,11 @@ def devtools_error(fault: Fault, *, preflight: bool) -> str | None:
     return entry.preflight_error if preflight else entry.devtools_error
 
 
-def fault_findings(faults: Faults, *, proxy_made: bool = False) -> tuple[Finding, ...]:
+def fault_findings(faults: Faults, *, proxy_made: bool = False, proxy_error: str = "") -> tuple[Finding, ...]:
     """Return a finding for each fault, in the browser's order, then what the faults are only a symptom of."""
     found = tuple([Finding(fault.id, SEVERITIES[fault.id], fault.values) for fault in faults])
     if proxy_made:
-        found += (Finding("proxy-error", Severity.INFO, {}),)
+        found += (Finding("proxy-error", Severity.INFO, {"error": f": {proxy_error}" if proxy_error else ""}),)
     return found
 
 

@@ -115,6 +115,8 @@ class Exchange:
     """Whether the capture tells when a response came. A HAR does not: there a preflight may begin after its request."""
     proxy_made: bool = False
     """Whether the response comes from the proxy itself (server unreachable) and not from a server."""
+    proxy_error: str = ""
+    """What the proxy says went wrong then; empty where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,9 @@ def headline(verdict: Verdict) -> str:
     word = f"CORS {verdict.outcome}"
     if not verdict.findings:
         return _shortened(f"{word}: {verdict.note}", HEADLINE_LENGTH)
-    cause = texts(verdict.findings[0]).title
+    # A CORS failure may be a mere symptom.
+    first = next((finding for finding in verdict.findings if finding.id == "proxy-error"), verdict.findings[0])
+    cause = texts(first).title
     if verdict.kind is Kind.PREFLIGHT and not cause.startswith(("preflight", "blocked")):
         cause += " (preflight)"
     return f"{_shortened(cause, HEADLINE_LENGTH - len(word) - 3)} — {word}"
@@ -94,9 +96,10 @@ def comment(verdict: Verdict, rewrite: Rewrite | None = None) -> str:
     `rewrite` is what was done, or could be done, to the response.
     """
     if rewrite is not None and rewrite.applied:
-        return "\n".join(
-            [_rewritten_headline(verdict, rewrite), "", *changes(rewrite), "", f"Before: {comment(rewrite.was)}"]
-        )
+        lines = [_rewritten_headline(verdict, rewrite), "", *changes(rewrite)]
+        if rewrite.was.outcome is not Outcome.ALLOWED:
+            lines += ["", f"Before: {comment(rewrite.was)}"]
+        return "\n".join(lines)
     if rewrite is not None:
         return "\n".join([comment(verdict), "", *changes(rewrite)])
     if verdict.outcome is Outcome.ALLOWED and not verdict.findings:

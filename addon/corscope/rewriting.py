@@ -135,6 +135,7 @@ OPTIONS = frozenset(
     (
         "cors_rewrite",
         "cors_allow_origins",
+        "cors_filter",
         "cors_preflight",
         "cors_upstream_origin",
         "cors_max_age",

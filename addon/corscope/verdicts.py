@@ -32,7 +32,7 @@ def verdict_of(record: Record) -> Verdict:
     else:
         outcome = Outcome.BLOCKED
         fault = faults[0]
-        findings = fault_findings(faults, proxy_made=exchange.proxy_made) + findings
+        findings = fault_findings(faults, proxy_made=exchange.proxy_made, proxy_error=exchange.proxy_error) + findings
         if credentials is Credentials.UNKNOWN and include[0].id != fault.id:
             findings += (conditional_finding("other-fault-with-credentials", include[0], origin),)
     error = devtools_error(fault, preflight=record.kind is Kind.PREFLIGHT) if fault is not None else None

@@ -105,9 +105,9 @@ def _record(kind: Kind, executable: Path, visit: Visit, only: str, into: Path, k
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="corscope-record-"))
     try:
-        heard = _drive(kind, executable, visit, only, folder)
+        heard = drive(kind, executable, visit, only, folder)
         took = time.monotonic() - began
-        reports = list(_reports(folder / "results.jsonl"))
+        reports = list(reports_in(folder / "results.jsonl"))
         flows = list(_lab_flows(folder / "raw.mitm"))
         _slim(flows)
         outcomes = {
@@ -135,14 +135,16 @@ def _record(kind: Kind, executable: Path, visit: Visit, only: str, into: Path, k
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _drive(kind: Kind, executable: Path, visit: Visit, only: str, folder: Path) -> Heard | None:
+def drive(
+    kind: Kind, executable: Path, visit: Visit, only: str, folder: Path, *, proxy_arguments: Sequence[str] = ()
+) -> Heard | None:
     """Lets a browser run a table through mitmdump; the flows and the page's reports are files afterwards."""
     port = _free_port()
     results = folder / "results.jsonl"
     address = f"{visit.web.page}/?run={time.time_ns() // 1_000_000:x}&only={only}"
     if visit.cookies:
         address += "&cookies=1"
-    proxy = _start_proxy(port, folder)
+    proxy = _start_proxy(port, folder, proxy_arguments)
     preferences = dict(PREFERENCES[kind])
     if kind == "chromium" and visit.third_party_cookies:
         preferences["profile.cookie_controls_mode"] = 0
@@ -162,7 +164,7 @@ def _drive(kind: Kind, executable: Path, visit: Visit, only: str, folder: Path) 
             def done() -> bool:
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"the page was not done after {LIMIT:.0f} s")
-                return any(report["done"] for report in _reports(results))
+                return any(report["done"] for report in reports_in(results))
 
             if kind == "chromium":
                 assert browser.debugger_url is not None
@@ -175,7 +177,7 @@ def _drive(kind: Kind, executable: Path, visit: Visit, only: str, folder: Path) 
         proxy.wait(30)
 
 
-def _start_proxy(port: int, folder: Path) -> subprocess.Popen[bytes]:
+def _start_proxy(port: int, folder: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     package = Path(__file__).parent.parent.parent
     command = [
         *MITMDUMP,
@@ -183,6 +185,7 @@ def _start_proxy(port: int, folder: Path) -> subprocess.Popen[bytes]:
         *("--set", f"confdir={folder / 'ca'}", "--set", "connection_strategy=lazy"),
         *("--set", f"cors_lab_results={folder / 'results.jsonl'}"),
         *("-s", str(Path(__file__).with_name("serve.py")), "-w", str(folder / "raw.mitm")),
+        *arguments,
     ]
     proxy = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(package)})
     for _ in range(200):
@@ -203,7 +206,8 @@ def _free_port() -> int:
         return port
 
 
-def _reports(path: Path) -> Iterator[dict[str, Any]]:
+def reports_in(path: Path) -> Iterator[dict[str, Any]]:
+    """What the lab's page reported, as it came."""
     if path.exists():
         for line in path.read_text(encoding="utf-8").splitlines():
             yield json.loads(line)

@@ -1,0 +1,400 @@
+"""Rewriting in a real mitmdump, in front of servers that get CORS wrong, and the options and commands for it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mitmproxy import exceptions
+from mitmproxy import http as mitmproxy_http
+from mitmproxy.io import FlowWriter
+from mitmproxy.options import Options
+
+from corscope.addon import CorsAddon
+from proxies import (
+    API,
+    PAGE,
+    Mitmdump,
+    allowed_flow,
+    blocked_flow,
+    cors_flow,
+    eventually,
+    exempt_flow,
+    final,
+    read_report,
+    replay,
+)
+from servers import Asked, RawServer, respond
+from test_addon import in_mitmproxy, inside_mitmproxy, judged
+
+ORIGIN = "https://app.example"
+ASKS = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "x-tag"}
+
+
+def handle(asked: Asked, connection: socket.socket) -> None:
+    """Answers each path with a fault of its own."""
+    if asked.path == "/picky" and asked.header("origin") not in (None, "https://known.example"):
+        respond(connection, status="403 Forbidden", body=b"unknown origin")
+    elif asked.path == "/picky":
+        respond(connection, f"Access-Control-Allow-Origin: {asked.header('origin')}", body=b"welcome")
+    elif asked.path == "/hangs" and asked.method == "OPTIONS":
+        connection.recv(1)  # until the proxy goes
+    elif asked.method == "OPTIONS":
+        respond(connection, "Content-Type: text/html", status="404 Not Found", body=b"<h1>no route</h1>")
+    elif asked.path == "/events":
+        head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head.encode() + b"9\r\ndata: 1\n\n\r\n")
+        # The rest comes only when the first event has arrived.
+        connection.recv(1)
+    elif asked.path == "/odd":
+        respond(
+            connection, "X-Byte: \xe9\xff", "Set-Cookie: a=1", "Set-Cookie: b=2; SameSite=Lax", "Vary: Accept",
+            "Access-Control-Allow-Origin: *", "access-control-allow-origin: *", body=b"odd",
+        )  # fmt: skip
+    else:
+        respond(connection, body=b"here")
+
+
+class Client:
+    """Sends requests of a page through a proxy."""
+
+    def __init__(self, proxy: Mitmdump, server_port: int) -> None:
+        self.proxy, self.port = proxy, server_port
+
+    def send(
+        self, method: str, path: str, *, origin: str | None = ORIGIN, headers: dict[str, str] | None = None
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.proxy.port, timeout=20)
+        said = {"Host": f"127.0.0.1:{self.port}", "Sec-Fetch-Mode": "cors", **(headers or {})}
+        if origin is not None:
+            said["Origin"] = origin
+        connection.request(method, f"http://127.0.0.1:{self.port}{path}", headers=said)
+        response = connection.getresponse()
+        body = response.read()
+        connection.close()
+        return response, body
+
+
+@pytest.fixture
+def server() -> Iterator[RawServer]:
+    with RawServer(handle) as running:
+        yield running
+
+
+def rewriting(**options: object) -> Mitmdump:
+    return Mitmdump(**{"cors_rewrite": "blocked", "cors_allow_origins": ORIGIN, **options})
+
+
+def cors_headers(response: http.client.HTTPResponse) -> dict[str, list[str]]:
+    """The CORS headers of a response, each with its lines."""
+    found: dict[str, list[str]] = {}
+    for name, value in response.getheaders():
+        if name.lower().startswith("access-control-"):
+            found.setdefault(name.lower().removeprefix("access-control-"), []).append(value)
+    return found
+
+
+LET_IN = {"allow-origin": [ORIGIN], "allow-credentials": ["true"]}
+
+
+# -- on the wire -------------------------------------------------------------------------------------------------------
+
+
+def test_an_actual_response_is_let_in_and_says_what_changed(server: RawServer, tmp_path: Path) -> None:
+    report = tmp_path / "report.jsonl"
+    with rewriting(cors_report=report) as proxy:
+        response, body = Client(proxy, server.port).send("GET", "/bare", headers={"Cookie": "sid=s3cret"})
+        (line,) = eventually(lambda: read_report(report))
+    assert (cors_headers(response), response.headers["Vary"], body) == (LET_IN, "Origin", b"here")
+    assert (line["verdict"], line["credentials"]) == ("allowed", "include")
+    rewrite = line["rewrite"]
+    assert (rewrite["applied"], rewrite["verdict_before"]) == (True, "blocked")
+    assert rewrite["devtools_error_before"] == "MissingAllowOriginHeader"
+    assert rewrite["edits"][0] == {
+        "operation": "set",
+        "header": "Access-Control-Allow-Origin",
+        "before": [],
+        "after": [ORIGIN],
+        "cures": "allow-origin-missing",
+    }
+    assert "s3cret" not in report.read_text()
+
+
+def test_an_origin_that_is_not_listed_gets_what_the_server_sent(server: RawServer) -> None:
+    with rewriting(cors_rewrite="all") as proxy:
+        client = Client(proxy, server.port)
+        for origin in ("https://app.example.evil.test", "null", None):
+            response, _ = client.send("GET", "/bare", origin=origin)
+            assert cors_headers(response) == {}
+
+
+def test_a_filter_narrows_it(server: RawServer) -> None:
+    with rewriting(cors_filter="~u /bare") as proxy:
+        client = Client(proxy, server.port)
+        assert cors_headers(client.send("GET", "/bare")[0]) == LET_IN
+        assert cors_headers(client.send("GET", "/other")[0]) == {}
+
+
+def test_a_failing_preflight_becomes_a_good_one_without_its_body(server: RawServer) -> None:
+    with rewriting(cors_max_age=5) as proxy:
+        response, body = Client(proxy, server.port).send("OPTIONS", "/bare", headers=ASKS)
+    assert (response.status, body) == (204, b"")
+    assert cors_headers(response) == {
+        **LET_IN, "allow-methods": ["PUT"], "allow-headers": ["x-tag"], "max-age": ["5"]
+    }  # fmt: skip
+    assert response.headers["Content-Type"] is None
+
+
+def test_a_preflight_may_be_answered_without_the_server(server: RawServer, tmp_path: Path) -> None:
+    report = tmp_path / "report.jsonl"
+    with rewriting(cors_preflight="local", cors_report=report) as proxy:
+        client = Client(proxy, server.port)
+        response, _ = client.send("OPTIONS", "/hangs", headers=ASKS)
+        assert response.status == 204
+        actual, body = client.send("PUT", "/hangs", headers={"X-Tag": "1"})
+        lines = eventually(lambda: [line for line in final(read_report(report)) if line["method"] == "PUT"])
+    assert (cors_headers(actual), body) == (LET_IN, b"here")
+    assert [asked.method for asked in server.asked] == ["PUT"]
+    assert lines[0]["preflight"]
+    (asked,) = [line for line in final(read_report(report)) if line["method"] == "OPTIONS"]
+    assert "answered by the proxy" in " ".join(asked["rewrite"]["notes"])
+
+
+def test_a_server_that_knows_another_origin_only(server: RawServer, tmp_path: Path) -> None:
+    report = tmp_path / "report.jsonl"
+    with rewriting(cors_upstream_origin="https://known.example", cors_report=report) as proxy:
+        response, body = Client(proxy, server.port).send("GET", "/picky")
+        (line,) = eventually(lambda: read_report(report))
+    assert (response.status, body, cors_headers(response)) == (200, b"welcome", LET_IN)
+    assert server.asked[0].header("origin") == "https://known.example"
+    assert (line["origin"], line["verdict"]) == (ORIGIN, "allowed")
+
+
+def test_events_arrive_while_the_stream_is_open(server: RawServer) -> None:
+    with (
+        rewriting(stream_large_bodies="1") as proxy,
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as connection,
+    ):
+        head = (
+            f"GET {server.url('/events')} HTTP/1.1\r\nHost: x\r\nOrigin: {ORIGIN}\r\nAccept: text/event-stream\r\n\r\n"
+        )
+        connection.sendall(head.encode())
+        received = b""
+        while b"data: 1" not in received:
+            piece = connection.recv(65536)
+            assert piece
+            received += piece
+    assert f"Access-Control-Allow-Origin: {ORIGIN}\r\n".encode() in received
+
+
+def test_odd_headers_survive(server: RawServer) -> None:
+    with rewriting(cors_rewrite_cookies="cross-site", cors_expose_headers="*") as proxy:
+        response, _ = Client(proxy, server.port).send("GET", "/odd")
+    assert cors_headers(response) == {**LET_IN, "expose-headers": ["X-Byte"]}
+    assert response.headers.get_all("Vary") == ["Accept, Origin"]
+    assert response.getheader("X-Byte") == "\xe9\xff"
+    # The server is on 127.0.0.1, which is trustworthy as localhost is.
+    assert response.headers.get_all("Set-Cookie") == [
+        "a=1; SameSite=None; Secure",
+        "b=2; SameSite=None; Secure",
+    ]
+
+
+def test_a_server_that_is_not_there_is_named_and_can_be_read_about(tmp_path: Path) -> None:
+    report = tmp_path / "report.jsonl"
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    with rewriting(cors_report=report) as proxy:
+        client = Client(proxy, port)
+        first, _ = client.send("GET", "/gone")
+        (line,) = eventually(lambda: read_report(report))
+        second, body = client.send("GET", "/gone")
+        lines = eventually(lambda: (found := read_report(report)) and len(found) > 1 and found)
+    # mitmproxy's own error page is nobody's to change.
+    assert (first.status, cors_headers(first)) == (502, {})
+    assert (line["verdict"], line["status"]) == ("blocked", 502)
+    assert "proxy-error" in [finding["id"] for finding in line["findings"]]
+    assert (second.status, cors_headers(second)) == (502, LET_IN)
+    assert f"No server answers at 127.0.0.1:{port}".encode() in body
+    assert lines[-1]["verdict"] == "allowed"
+
+
+# -- options -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"cors_rewrite": "all"}, "cors_rewrite=all needs cors_allow_origins"),
+        ({"cors_rewrite": "some"}, "cors_rewrite takes off, blocked, all, not 'some'"),
+        ({"cors_allow_origins": "https://app.example/"}, "write https://app.example"),
+        ({"cors_allow_origins": "https://app.example:443"}, "write https://app.example"),
+        ({"cors_allow_origins": "app.example"}, "write https://app.example"),
+        ({"cors_allow_origins": "~("}, "is no regular expression"),
+        ({"cors_allow_origins": "https://*.co.uk"}, "everybody who has a name below co.uk"),
+        ({"cors_filter": "~nonsense"}, "is no flow filter"),
+        ({"cors_preflight": "maybe"}, "cors_preflight takes server, local, not 'maybe'"),
+        ({"cors_upstream_origin": "app.example"}, "cors_upstream_origin: 'app.example' has no scheme"),
+        ({"cors_max_age": "-1"}, "cors_max_age takes seconds from 0 on"),
+        ({"cors_expose_headers": "a b@"}, "'b@' is no header name"),
+        ({"cors_rewrite_cookies": "yes"}, "cors_rewrite_cookies takes off, cross-site, partitioned, not 'yes'"),
+    ],
+)
+def test_a_wrong_option_ends_mitmdump_with_the_right_one(options: dict[str, str], said: str, tmp_path: Path) -> None:
+    recording = tmp_path / "empty.mitm"
+    recording.write_bytes(b"")
+    done = replay(recording, **options)
+    assert done.returncode != 0
+    assert said in done.stdout
+
+
+@in_mitmproxy
+async def test_a_wrong_change_keeps_the_old_value(caplog: pytest.LogCaptureFixture) -> None:
+    with inside_mitmproxy() as (addon, options):
+        options.update(cors_rewrite="all", cors_allow_origins=[PAGE])
+        for wrong in ({"cors_allow_origins": []}, {"cors_allow_origins": ["x y"]}, {"cors_filter": "~nonsense"}):
+            with pytest.raises(exceptions.OptionsError):
+                options.update(**wrong)
+        assert (options.cors_allow_origins, options.cors_filter) == ([PAGE], "")
+        assert judged(blocked_flow(live=True), addon).response.headers["access-control-allow-origin"] == PAGE
+        assert not caplog.records
+        options.update(cors_allow_origins=["*"])
+        assert ["any site open in this browser" in record.getMessage() for record in caplog.records] == [True]
+
+
+# -- on the flow -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rewriter() -> Iterator[tuple[CorsAddon, Options]]:
+    with inside_mitmproxy() as (addon, options):
+        options.update(cors_rewrite="blocked", cors_allow_origins=[PAGE])
+        yield addon, options
+
+
+@in_mitmproxy
+async def test_the_comment_shows_each_header_before_and_after(rewriter: tuple[CorsAddon, Options]) -> None:
+    flow = judged(blocked_flow(live=True), rewriter[0])
+    headline, *rest = flow.comment.split("\n")
+    assert headline == "* with credentials — rewritten, CORS allowed"
+    assert f"  access-control-allow-origin: {PAGE}   (was: *)   mends allow-origin-wildcard-with-credentials" in rest
+    assert any("What the server should send" in line for line in rest)
+    assert any("has been blocked by CORS policy" in line for line in rest)
+    assert flow.marked == ":wrench:"
+    assert flow.metadata["corscope"]["verdict"] == "allowed"
+    assert json.loads(json.dumps(flow.metadata["corscope"])) == flow.metadata["corscope"]
+
+
+@in_mitmproxy
+async def test_blocked_leaves_alone_what_is_fine_and_all_does_not(rewriter: tuple[CorsAddon, Options]) -> None:
+    addon, options = rewriter
+    before = allowed_flow(live=True)
+    fields = before.response.headers.fields if before.response else ()
+    assert judged(before, addon).response.headers.fields == fields
+    options.update(cors_rewrite="all")
+    assert judged(allowed_flow(live=True), addon).response.headers["vary"] == "Origin"
+    exempt = exempt_flow(live=True)
+    state = exempt.get_state()
+    assert judged(exempt, addon).get_state() == state
+
+
+@in_mitmproxy
+async def test_what_no_header_mends_passes_untouched_and_says_why(rewriter: tuple[CorsAddon, Options]) -> None:
+    there = [("access-control-allow-origin", "*"), ("location", "https://user:s3cret@other.example/")]
+    flow = cors_flow(status=302, response=there, live=True)
+    fields = flow.response.headers.fields if flow.response else ()
+    assert judged(flow, rewriter[0]).response.headers.fields == fields
+    assert "Not rewritten: no header mends redirect-with-user-info." in flow.comment
+    assert flow.metadata["corscope"]["rewrite"]["applied"] is False
+    assert "s3cret" not in flow.comment + json.dumps(flow.metadata["corscope"])
+
+
+def test_recorded_flows_are_never_changed(tmp_path: Path) -> None:
+    recording, again, report = tmp_path / "flows.mitm", tmp_path / "again.mitm", tmp_path / "report.jsonl"
+    with recording.open("wb") as file:
+        FlowWriter(file).add(blocked_flow())
+    done = replay(
+        recording,
+        "-w",
+        str(again),
+        cors_rewrite="all",
+        cors_allow_origins=PAGE,
+        cors_report=report,
+        cors_preflight="local",
+    )
+    assert done.returncode == 0, done.stdout
+    from mitmproxy.io import FlowReader
+
+    with again.open("rb") as file:
+        (flow,) = FlowReader(file).stream()
+    assert isinstance(flow, mitmproxy_http.HTTPFlow)
+    assert flow.response
+    assert flow.response.headers.fields == ((b"access-control-allow-origin", b"*"),)
+    assert "Would be allowed after this change" in flow.comment
+    (line,) = read_report(report)
+    assert (line["verdict"], line["rewrite"]["applied"]) == ("blocked", False)
+    assert line["rewrite"]["edits"][0]["after"] == [PAGE]
+
+
+# -- commands ----------------------------------------------------------------------------------------------------------
+
+
+@in_mitmproxy
+async def test_a_plan_changes_nothing(rewriter: tuple[CorsAddon, Options]) -> None:
+    addon, options = rewriter
+    options.update(cors_rewrite="off")
+    flow = judged(blocked_flow(), addon)
+    state = flow.get_state()
+    lines = [line[0] for line in addon.plan([flow])]
+    assert any(f"access-control-allow-origin: {PAGE}" in line for line in lines)
+    assert flow.get_state() == state
+    assert "is not in cors_allow_origins" in str(addon.plan([cors_flow(origin="https://other.example")]))
+    assert "not subject to CORS" in str(addon.plan([exempt_flow()]))
+
+
+@in_mitmproxy
+async def test_a_selected_flow_is_rewritten_and_reverted(rewriter: tuple[CorsAddon, Options]) -> None:
+    addon, options = rewriter
+    options.update(cors_rewrite="off")
+    flow = judged(blocked_flow(), addon)
+    assert flow.response
+    addon.rewrite([flow])
+    assert flow.response.headers["access-control-allow-origin"] == PAGE
+    assert "rewritten" in flow.comment
+    assert flow.modified()
+    addon.rewrite([flow])
+    flow.revert()
+    assert flow.response.headers["access-control-allow-origin"] == "*"
+
+
+@in_mitmproxy
+async def test_a_live_flow_can_be_reverted_to_all_that_the_server_sent(rewriter: tuple[CorsAddon, Options]) -> None:
+    from mitmproxy import ctx
+    from mitmproxy.addons import view
+
+    addon, _ = rewriter
+    ctx.master.addons.add(view.View())
+    asks = [("access-control-request-method", "PUT")]
+    flow = cors_flow(f"{API}/x", method="OPTIONS", request=asks, status=404, response=[("x-a", "1")], live=True)
+    assert flow.response
+    flow.response.data.content = b"no route"
+    judged(flow, addon)
+    assert (flow.response.status_code, flow.response.content) == (204, b"")
+    flow.revert()
+    assert (flow.response.status_code, flow.response.content) == (404, b"no route")
+
+
+def test_a_fault_while_rewriting_leaves_the_response_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    with inside_mitmproxy() as (addon, options):
+        options.update(cors_rewrite="all", cors_allow_origins=[PAGE])
+        monkeypatch.setattr("corscope.rewriter.plan", break_down)
+        flow = blocked_flow(live=True)
+        fields = flow.response.headers.fields if flow.response else ()
+        assert judged(flow, addon).response.headers.fields == fields
