@@ -169,10 +169,11 @@ class FollowUps:
             if not steps:
                 del self._steps[url]
 
-    def forget(self, flow_id: str) -> None:
-        """Forget the step that an exchange was. Rare, so it looks through them all."""
-        for steps in self._steps.values():
-            steps[:] = [step for step in steps if step.flow_id != flow_id]
+    def forget(self, flow_id: str, url: str | None) -> None:
+        """Forget the step to `url` that an exchange was; where that is not known, it looks through them all."""
+        for steps in self._steps.values() if url is None else (self._steps.get(url, ()),):
+            if isinstance(steps, list):
+                steps[:] = [step for step in steps if step.flow_id != flow_id]
 
     def candidates(self, request: Request, credentials: Credentials) -> list[Step]:
         """Return the steps that `request`, of which `credentials` are known so far, may follow, oldest first."""
@@ -247,7 +248,9 @@ class Unfollowed[Owner]:
         return popped
 
     def forget(self, flow_id: str) -> None:
-        """Forget the preflight that an exchange was. Rare, so it looks through them all."""
+        """Forget the preflight that an exchange was. It is among the latest, if at all."""
+        if not any(step.flow_id == flow_id for _, step, _ in self._waiting):
+            return
         kept = [one for one in self._waiting if one[1].flow_id != flow_id]
         self._waiting = deque(kept)
         self._paths = Counter(path for _, _, path in kept)

@@ -118,6 +118,31 @@ class Exchange:
     proxy_error: str = ""
     """What the proxy says went wrong then; empty where that is not known."""
 
+    def with_response(self, status: int, headers: Fields) -> "Exchange":
+        """Return the same exchange with another response. (`dataclasses.replace` takes four times as long.)"""
+        return Exchange(
+            id=self.id,
+            client=self.client,
+            connection=self.connection,
+            started=self.started,
+            answered=self.answered,
+            method=self.method,
+            scheme=self.scheme,
+            host=self.host,
+            port=self.port,
+            path=self.path,
+            http_version=self.http_version,
+            request_headers=self.request_headers,
+            status=status,
+            response_headers=headers,
+            request_picked=self.request_picked,
+            client_certificate=self.client_certificate,
+            sanitized=self.sanitized,
+            in_order=self.in_order,
+            proxy_made=self.proxy_made,
+            proxy_error=self.proxy_error,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

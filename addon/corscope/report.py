@@ -141,14 +141,18 @@ def changes(rewrite: Rewrite) -> list[str]:
         lines = ["Rewritten by corscope, on its way to this browser only. What the server should send:"]
     else:
         lines = ["Would be allowed after this change, which the server should make:"]
-    for edit in rewrite.edits:
-        change = edit_json(edit)
-        before, after = ("; ".join(change[key]) for key in ("before", "after"))
-        what = {Operation.STATUS: "Status", Operation.BODY: "Body"}.get(edit.operation, edit.name)
-        line = f"  {what}: {after or 'none'}" if edit.operation is not Operation.REMOVE else f"  no {what}"
-        line += f"   (was: {before})" if before else ""
-        lines.append(line + (f"   mends {edit.cures}" if edit.cures else ""))
+    lines += [_edit_line(edit) for edit in rewrite.edits]
     return lines + [f"Note: {note}." for note in rewrite.notes]
+
+
+@lru_cache(maxsize=128)
+def _edit_line(edit: Edit) -> str:
+    change = edit_json(edit)
+    before, after = ("; ".join(change[key]) for key in ("before", "after"))
+    what = {Operation.STATUS: "Status", Operation.BODY: "Body"}.get(edit.operation, edit.name)
+    line = f"  {what}: {after or 'none'}" if edit.operation is not Operation.REMOVE else f"  no {what}"
+    line += f"   (was: {before})" if before else ""
+    return line + (f"   mends {edit.cures}" if edit.cures else "")
 
 
 def edit_json(edit: Edit) -> dict[str, Any]:

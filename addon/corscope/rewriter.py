@@ -3,7 +3,7 @@
 An edit is what the server should have sent. A second plan on an edited response is empty.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from corscope.engine import (
@@ -13,7 +13,7 @@ from corscope.engine import (
     cors_preflight_fetch,
     requested_names,
 )
-from corscope.headers import Fields, Headers, extract_tokens, get_all, is_token, pick
+from corscope.headers import Fields, Headers, extract_tokens, get_all, is_token, normalize, pick
 from corscope.model import BrowserFamily, Edit, Exchange, Operation, Outcome, Verdict
 from corscope.modes import Head, is_cors_preflight
 from corscope.origins import is_potentially_trustworthy
@@ -108,15 +108,14 @@ def plan(exchange: Exchange, head: Head, settings: Settings) -> tuple[Edit, ...]
     """
     origin, fields = head[b"origin"], exchange.response_headers
     response = pick(fields, RESPONSE_HEADERS)
-    capitals = any(name != name.lower() for name, _ in fields)
-    edits = _Edits(fields, capitals)
+    edits = _Edits(fields)
     if is_cors_preflight(exchange.method, head):
         _plan_preflight(exchange, head, origin, response, settings, edits)
         return tuple(edits.made)
     faults = [fault.id for fault in cors_check(origin, response, include=True)]
     edits.set(ALLOW_ORIGIN, (origin,), faults)
     edits.set(ALLOW_CREDENTIALS, (b"true",), faults)
-    vary = get_all(fields, b"vary")
+    vary = [normalize(value) for value in edits.lines.get(b"vary", ())]
     varies_by = {member.strip().lower() for line in vary for member in line.split(b",")}
     if not varies_by & {b"origin", b"*"}:
         last = vary[-1] + b", Origin" if vary and vary[-1] else b"Origin"
@@ -146,7 +145,7 @@ def _plan_preflight(
     edits.set(ALLOW_ORIGIN, (origin,), faults)
     edits.set(ALLOW_CREDENTIALS, (b"true",), faults)
     listed = extract_tokens(response.get(ALLOW_METHODS))
-    if not listed or method not in listed or len(get_all(edits.fields, ALLOW_METHODS)) > 1:
+    if not listed or method not in listed or len(edits.lines[ALLOW_METHODS]) > 1:
         edits.set(ALLOW_METHODS, (method,), faults)
     allowed = extract_tokens(response.get(ALLOW_HEADERS))
     if allowed is None or not {name.lower() for name in allowed}.issuperset(names):
@@ -162,30 +161,36 @@ def _plan_preflight(
 class _Edits:
     """Collects edits to one header list."""
 
-    def __init__(self, fields: Fields, capitals: bool) -> None:
-        self.fields = fields
+    def __init__(self, fields: Fields) -> None:
         self.made: list[Edit] = []
-        self._capitals = capitals
+        self.lines: dict[bytes, list[bytes]] = {}
+        """The values of each header, by its name in lower case."""
+        self._spelled: dict[bytes, bytes] = {}
+        for name, value in fields:
+            lower = name.lower()
+            if lower in self.lines:
+                self.lines[lower].append(value)
+            else:
+                self.lines[lower], self._spelled[lower] = [value], name
+        # HTTP/2 knows small letters only; a server that writes capitals speaks HTTP/1.
+        self._capitals = any(lower != name for lower, name in self._spelled.items())
 
-    def set(self, name: bytes, values: tuple[bytes, ...], faults: Iterable[str]) -> None:
-        before = tuple(value for key, value in self.fields if key.lower() == name)
+    def set(self, name: bytes, values: tuple[bytes, ...], faults: Sequence[str]) -> None:
+        before = tuple(self.lines.get(name, ()))
         if before != values:
-            # HTTP/2 knows small letters only; a server that writes capitals speaks HTTP/1.
-            shown = next(
-                (key for key, _ in self.fields if key.lower() == name), name.title() if self._capitals else name
-            )
-            self.made.append(
-                Edit(Operation.SET, shown.decode("latin-1"), values, before, _cured(faults, _CURES.get(name, ())))
-            )
+            shown = self._spelled.get(name) or (name.title() if self._capitals else name)
+            cures = _cured(faults, _CURES.get(name, ()))
+            self.made.append(Edit(Operation.SET, shown.decode("latin-1"), values, before, cures))
 
-    def remove(self, names: Iterable[bytes], faults: Iterable[str] = ()) -> None:
+    def remove(self, names: Iterable[bytes], faults: Sequence[str] = ()) -> None:
         for name in names:
-            before = tuple(value for key, value in self.fields if key.lower() == name)
-            if before:
+            if name in self.lines:
                 cures = _cured(faults, _CURES.get(name, ()))
-                self.made.append(Edit(Operation.REMOVE, name.decode("latin-1"), (), before, cures))
+                self.made.append(
+                    Edit(Operation.REMOVE, self._spelled[name].decode("latin-1"), (), tuple(self.lines[name]), cures)
+                )
 
-    def status(self, status: int, before: int, faults: Iterable[str]) -> None:
+    def status(self, status: int, before: int, faults: Sequence[str]) -> None:
         cures = _cured(faults, _CURES[b"status"])
         self.made.append(Edit(Operation.STATUS, "", (b"%d" % status,), (b"%d" % before,), cures))
 
@@ -193,7 +198,9 @@ class _Edits:
         self.made.append(Edit(Operation.BODY, ""))
 
 
-def _cured(faults: Iterable[str], beginnings: tuple[str, ...]) -> str | None:
+def _cured(faults: Sequence[str], beginnings: tuple[str, ...]) -> str | None:
+    if not faults or not beginnings:
+        return None
     return next((fault for fault in faults if fault.startswith(beginnings)), None)
 
 
@@ -222,20 +229,21 @@ def cross_site_cookie(line: bytes, *, partitioned: bool) -> bytes:
 
 def edited_fields(fields: Fields, edits: Iterable[Edit]) -> Fields:
     """Return a header list with edits made: every other line stays what and where it was."""
-    for edit in edits:
-        if edit.operation not in (Operation.SET, Operation.REMOVE):
-            continue
-        name = edit.name.encode("latin-1")
-        lower, values = name.lower(), iter(edit.values)
-        made: list[tuple[bytes, bytes]] = []
-        for key, value in fields:
-            if key.lower() != lower:
-                made.append((key, value))
-            elif (new := next(values, None)) is not None:
-                made.append((key, new))
-        made += [(name, value) for value in values]
-        fields = tuple(made)
-    return fields
+    changes = {
+        edit.name.lower().encode("latin-1"): (edit.name, list(edit.values))
+        for edit in edits
+        if edit.operation in (Operation.SET, Operation.REMOVE)
+    }
+    made: list[tuple[bytes, bytes]] = []
+    for line in fields:
+        change = changes.get(line[0].lower())
+        if change is None:
+            made.append(line)
+        elif change[1]:
+            made.append((line[0], change[1].pop(0)))
+    for name, values in changes.values():
+        made += [(name.encode("latin-1"), value) for value in values]
+    return tuple(made)
 
 
 def edited_status(status: int, edits: Iterable[Edit]) -> int:

@@ -203,10 +203,9 @@ def _names(value: str) -> tuple[str, ...]:
 
 def edited(exchange: Exchange, edits: Sequence[Edit]) -> Exchange:
     """Return an exchange with edits made."""
-    return replace(
-        exchange,
-        response_headers=rewriter.edited_fields(exchange.response_headers, edits),
-        status=rewriter.edited_status(exchange.status or 0, edits),
+    return exchange.with_response(
+        rewriter.edited_status(exchange.status or 0, edits),
+        rewriter.edited_fields(exchange.response_headers, edits),
     )
 
 

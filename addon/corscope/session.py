@@ -244,9 +244,12 @@ class Session:
             response = as_firefox_reads(response, exchange.response_headers, exchange.http_version)
         if b"set-cookie" in response and client.cookies:
             client.cookies.set_cookie(exchange.host, exchange.response_headers)
+        before = client.judged.pop(exchange.id, None)
+        if before is not None and (again := self._check_again(before[1], exchange, response)):
+            client.judged[exchange.id] = before
+            return [verdict_of(again), *self._drain(besides=again)]
         subject = request_mode(request, client.browser)
         if subject.exempt is None:
-            before = client.judged.pop(exchange.id, None)
             if before is not None:
                 link = before[0]
                 self._take_back(client, before[1])
@@ -526,12 +529,33 @@ class Session:
                     self._evidences.learn(record.story, Evidence(Credentials.INCLUDE, Strength.STRONG, words))
                 return
 
+    @staticmethod
+    def _check_again(record: Record, exchange: Exchange, response: Headers) -> Record | None:
+        """Check other headers of a response that was judged; None where more than the check hangs on them."""
+        status = exchange.status
+        if record.kind is not Kind.ACTUAL or status != record.exchange.status or status == 304:
+            return None
+        if status in REDIRECT_STATUS or b"etag" in response or b"last-modified" in response:
+            return None
+        undecided = record.story.undecided
+        if record.is_open and undecided:
+            undecided.remove(record)
+        record.exchange = exchange
+        record.if_include = cors_check(record.origin, response, include=True)
+        record.if_omit = cors_check(record.origin, response, include=False)
+        if record.is_open:
+            record.story.undecided = [*(undecided or ()), record]
+        return record
+
     def _take_back(self, client: _Client, record: Record) -> None:
         """Forget what a response did that the browser never saw."""
         if record.story.undecided and record in record.story.undecided:
             record.story.undecided.remove(record)
         flow_id = record.exchange.id
-        client.follow_ups.forget(flow_id)
+        if record.kind is Kind.ACTUAL:
+            # Nothing is expected to follow it.
+            return
+        client.follow_ups.forget(flow_id, record.url if record.kind is Kind.PREFLIGHT else None)
         self._unfollowed.forget(flow_id)
         entries = client.permissions.get((record.origin, record.url))
         if entries:
