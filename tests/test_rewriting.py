@@ -50,6 +50,9 @@ def handle(asked: Asked, connection: socket.socket) -> None:
         connection.sendall(head.encode() + b"9\r\ndata: 1\n\n\r\n")
         # The rest comes only when the first event has arrived.
         connection.recv(1)
+    elif asked.path == "/fine":
+        allows = (f"Access-Control-Allow-Origin: {ORIGIN}", "Access-Control-Allow-Credentials: true")
+        respond(connection, *allows, "Set-Cookie: a=1", body=b"fine")
     elif asked.path == "/odd":
         respond(
             connection, "X-Byte: \xe9\xff", "Set-Cookie: a=1", "Set-Cookie: b=2; SameSite=Lax", "Vary: Accept",
@@ -172,6 +175,24 @@ def test_a_server_that_knows_another_origin_only(server: RawServer, tmp_path: Pa
     assert (response.status, body, cors_headers(response)) == (200, b"welcome", LET_IN)
     assert server.asked[0].header("origin") == "https://known.example"
     assert (line["origin"], line["verdict"]) == (ORIGIN, "allowed")
+
+
+def test_what_is_no_cors_request_goes_as_it_came(server: RawServer) -> None:
+    with rewriting(cors_upstream_origin="https://known.example", cors_allow_origins="*") as proxy:
+        client = Client(proxy, server.port)
+        own = f"http://127.0.0.1:{server.port}"
+        client.send("POST", "/own", origin=own, headers={"Sec-Fetch-Site": "same-origin"})
+        client.send("POST", "/form", headers={"Sec-Fetch-Mode": "navigate"})
+    assert [asked.header("origin") for asked in server.asked] == [own, ORIGIN]
+
+
+def test_cookies_and_exposed_headers_are_looked_after_where_nothing_else_is_wrong(server: RawServer) -> None:
+    with rewriting(cors_rewrite_cookies="cross-site", cors_expose_headers="X-Total") as proxy:
+        response, _ = Client(proxy, server.port).send("GET", "/fine")
+    assert response.headers["Set-Cookie"] == "a=1; SameSite=None; Secure"
+    assert cors_headers(response) == {**LET_IN, "expose-headers": ["X-Total"]}
+    # It is allowed as it is, without Vary too.
+    assert response.headers["Vary"] is None
 
 
 def test_events_arrive_while_the_stream_is_open(server: RawServer) -> None:

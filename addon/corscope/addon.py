@@ -258,15 +258,18 @@ class CorsAddon:
 
     def mend(
         self, flow: http.HTTPFlow, exchange: Exchange, head: Head, verdicts: list[Verdict]
-    ) -> tuple[Rewrite, list[Verdict]]:
+    ) -> tuple[Rewrite | None, list[Verdict]]:
         """Rewrite a judged flow's response, and judge it again; one that would still be blocked passes as it came.
 
         Recorded flows are never changed: only the plan is told.
         """
         was, response = verdicts[0], flow.response
         assert response is not None
-        edits = rewriter.plan(exchange, head, self.rewriting.settings)
-        notes = rewriter.notes(exchange, self.rewriting.settings)
+        settings = self.rewriting.settings
+        edits = rewriter.plan(exchange, head, settings, mend=rewriter.mends(was, settings))
+        notes = rewriter.notes(exchange, settings)
+        if not edits and was.outcome is Outcome.ALLOWED:
+            return None, verdicts
         beyond = rewriter.beyond_headers(was)
         if beyond is not None:
             return Rewrite((), False, was, f"no header mends {beyond}", notes), verdicts

@@ -81,6 +81,11 @@ def needs(verdict: Verdict, settings: Settings) -> bool:
     """Tell whether a response is to be rewritten, as far as its verdict tells."""
     if not is_subject(verdict):
         return False
+    return mends(verdict, settings) or settings.cookies != COOKIES_OFF or bool(settings.expose_headers)
+
+
+def mends(verdict: Verdict, settings: Settings) -> bool:
+    """Tell whether more than what is asked for by name, cookies and exposed headers, is to be rewritten."""
     return settings.everything or verdict.outcome is not Outcome.ALLOWED
 
 
@@ -101,25 +106,28 @@ def notes(exchange: Exchange, settings: Settings) -> tuple[str, ...]:
     return (OVER_HTTP,)
 
 
-def plan(exchange: Exchange, head: Head, settings: Settings) -> tuple[Edit, ...]:
+def plan(exchange: Exchange, head: Head, settings: Settings, *, mend: bool = True) -> tuple[Edit, ...]:
     """Return the edits that make of an exchange's response one that passes, with credentials and without.
 
-    `head` is what was read of its request, with its Origin.
+    `head` is what was read of its request, with its Origin. Without `mend` it passes already, and only cookies and
+    exposed headers are looked after.
     """
     origin, fields = head[b"origin"], exchange.response_headers
     response = pick(fields, RESPONSE_HEADERS)
     edits = _Edits(fields)
     if is_cors_preflight(exchange.method, head):
-        _plan_preflight(exchange, head, origin, response, settings, edits)
+        if mend:
+            _plan_preflight(exchange, head, origin, response, settings, edits)
         return tuple(edits.made)
-    faults = [fault.id for fault in cors_check(origin, response, include=True)]
-    edits.set(ALLOW_ORIGIN, (origin,), faults)
-    edits.set(ALLOW_CREDENTIALS, (b"true",), faults)
-    vary = [normalize(value) for value in edits.lines.get(b"vary", ())]
-    varies_by = {member.strip().lower() for line in vary for member in line.split(b",")}
-    if not varies_by & {b"origin", b"*"}:
-        last = vary[-1] + b", Origin" if vary and vary[-1] else b"Origin"
-        edits.set(b"vary", (*vary[:-1], last), ())
+    if mend:
+        faults = [fault.id for fault in cors_check(origin, response, include=True)]
+        edits.set(ALLOW_ORIGIN, (origin,), faults)
+        edits.set(ALLOW_CREDENTIALS, (b"true",), faults)
+        vary = [normalize(value) for value in edits.lines.get(b"vary", ())]
+        varies_by = {member.strip().lower() for line in vary for member in line.split(b",")}
+        if not varies_by & {b"origin", b"*"}:
+            last = vary[-1] + b", Origin" if vary and vary[-1] else b"Origin"
+            edits.set(b"vary", (*vary[:-1], last), ())
     exposed = _exposed(fields, settings.expose_headers)
     if exposed:
         edits.set(EXPOSE_HEADERS, (exposed,), ())

@@ -1,16 +1,17 @@
 """Rewriting flows of mitmproxy's: the options, and edits made and taken back. What to edit is planned elsewhere."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mitmproxy import exceptions, flowfilter, http, optmanager
 from mitmproxy.addonmanager import Loader
 from mitmproxy.net.http import status_codes
 
 from corscope import adapter, rewriter
+from corscope.credentials import recognise
 from corscope.headers import Fields, is_token
 from corscope.model import Edit, Exchange, Verdict
-from corscope.modes import Head, is_cors_preflight
+from corscope.modes import Head, Request, is_cors_preflight, request_mode
 from corscope.public_suffixes import is_public_suffix
 from corscope.rewriter import COOKIES_CROSS_SITE, COOKIES_OFF, COOKIES_PARTITIONED, Settings
 from corscope.scope import OriginPatternError, parse_allowed_origins, parse_origin
@@ -68,9 +69,11 @@ class Rewriting:
         origin = head.get(b"origin")
         if not self.in_scope(flow, origin) or origin is None or flow.response is not None:
             return
+        exchange = adapter.exchange(flow, "", head, answered=False)
+        if request_mode(Request(exchange), recognise(head.get(b"user-agent", b""))).exempt is not None:
+            return
         if self.local_preflights and is_cors_preflight(flow.request.data.method, head):
-            exchange = adapter.exchange(flow, "", head, answered=False)
-            answer = replace(exchange, status=204)
+            answer = exchange.with_response(204, ())
             flow.response = http.Response.make(204)
             flow.response.headers.fields = rewriter.edited_fields((), rewriter.plan(answer, head, self.settings))
             flow.metadata[adapter.LOCAL_ANSWER] = True
