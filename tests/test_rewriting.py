@@ -271,6 +271,7 @@ def test_a_wrong_option_ends_mitmdump_with_the_right_one(options: dict[str, str]
     done = replay(recording, **options)
     assert done.returncode != 0
     assert said in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 @in_mitmproxy

@@ -102,6 +102,17 @@ class CorsAddon:
         contentviews.registry.register(self.view)
 
     def configure(self, updated: set[str]) -> None:
+        try:
+            self.take(updated)
+        except exceptions.OptionsError as error:
+            # A script that was just loaded is told of all options at once, and mitmproxy would show a traceback of what
+            # it raises then. An error in the log ends mitmproxy's start just as well, in one line.
+            if not updated.issuperset(ctx.options.keys()):
+                raise
+            logger.error(str(error))
+
+    def take(self, updated: set[str]) -> None:
+        """Take over the options that have changed. Raises OptionsError."""
         if "cors_grace" in updated:
             self.session.grace = parse_grace(ctx.options.cors_grace)
         if "cors_browser" in updated and ctx.options.cors_browser != self.session.browser:
