@@ -362,6 +362,22 @@ def test_recorded_flows_are_never_changed(tmp_path: Path) -> None:
     assert line["rewrite"]["edits"][0]["after"] == [PAGE]
 
 
+@in_mitmproxy
+async def test_a_request_sent_again_keeps_the_pages_origin(rewriter: tuple[CorsAddon, Options]) -> None:
+    addon, options = rewriter
+    options.update(cors_upstream_origin="https://known.example")
+    flow = cors_flow(response=[("access-control-allow-origin", "https://known.example")], live=True)
+    response, flow.response = flow.response, None
+    for _ in range(2):
+        addon.request(flow)
+    flow.response = response
+    assert flow.request.headers["origin"] == "https://known.example"
+    addon.responseheaders(flow)
+    assert flow.metadata["corscope"]["origin"] == PAGE
+    assert flow.response
+    assert flow.response.headers["access-control-allow-origin"] == PAGE
+
+
 # -- commands ----------------------------------------------------------------------------------------------------------
 
 

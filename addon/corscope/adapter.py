@@ -26,7 +26,8 @@ LOCAL_ANSWER = "corscope_local_answer"
 
 def send_origin(flow: http.HTTPFlow, origin: bytes) -> None:
     """Send a request in another origin's name; it is judged by the one that the browser sent."""
-    flow.metadata[PAGE_ORIGIN] = flow.request.headers["origin"]
+    # A request that is sent again keeps what the browser said at first.
+    flow.metadata.setdefault(PAGE_ORIGIN, flow.request.headers["origin"])
     flow.request.headers["origin"] = origin.decode("latin-1")
 
 
