@@ -14,6 +14,7 @@ from mitmproxy import http as mitmproxy_http
 from mitmproxy.io import FlowWriter
 from mitmproxy.options import Options
 
+from corscope import report
 from corscope.addon import CorsAddon
 from proxies import (
     API,
@@ -308,6 +309,10 @@ async def test_the_comment_shows_each_header_before_and_after(rewriter: tuple[Co
     assert any("has been blocked by CORS policy" in line for line in rest)
     assert flow.marked == ":wrench:"
     assert flow.metadata["corscope"]["verdict"] == "allowed"
+    explained = report.explanation(flow.metadata["corscope"])
+    assert (
+        f"  access-control-allow-origin: {PAGE}   (was: *)   mends allow-origin-wildcard-with-credentials" in explained
+    )
     assert json.loads(json.dumps(flow.metadata["corscope"])) == flow.metadata["corscope"]
 
 

@@ -147,12 +147,16 @@ def changes(rewrite: Rewrite) -> list[str]:
 
 @lru_cache(maxsize=128)
 def _edit_line(edit: Edit) -> str:
-    change = edit_json(edit)
+    return _change_line(edit_json(edit))
+
+
+def _change_line(change: dict[str, Any]) -> str:
+    """Return an edit in a line, from its JSON form."""
     before, after = ("; ".join(change[key]) for key in ("before", "after"))
-    what = {Operation.STATUS: "Status", Operation.BODY: "Body"}.get(edit.operation, edit.name)
-    line = f"  {what}: {after or 'none'}" if edit.operation is not Operation.REMOVE else f"  no {what}"
+    what = change["header"] or change["operation"].capitalize()
+    line = f"  no {what}" if change["operation"] == Operation.REMOVE else f"  {what}: {after or 'none'}"
     line += f"   (was: {before})" if before else ""
-    return line + (f"   mends {edit.cures}" if edit.cures else "")
+    return line + (f"   mends {change['cures']}" if change["cures"] else "")
 
 
 def edit_json(edit: Edit) -> dict[str, Any]:
@@ -295,12 +299,15 @@ def explanation(data: dict[str, Any]) -> list[str]:
     lines += [f"  because: {evidence}" for evidence in data["credentials_evidence"]]
     rewrite = data.get("rewrite")
     if rewrite is not None:
-        lines.append(f"rewritten: {'yes' if rewrite['applied'] else 'no'}, was {rewrite['verdict_before']}")
-        lines += [
-            f"  {edit['header'] or edit['operation']}: {', '.join(edit['after']) or 'none'}"
-            for edit in rewrite["edits"]
-        ]
-        lines += [f"  not rewritten: {rewrite['why_not']}"] if rewrite["why_not"] else []
+        lines.append(
+            f"rewritten, was {rewrite['verdict_before']}; the server should send:"
+            if rewrite["applied"]
+            else f"not rewritten: {rewrite['why_not']}"
+            if rewrite["why_not"]
+            else "not rewritten, would be allowed after:"
+        )
+        lines += [_change_line(edit) for edit in rewrite["edits"]]
+        lines += [f"  {note}" for note in rewrite["notes"]]
     for key in ("note", "preflight_reason", "preflight", "redirected_from"):
         if data.get(key):
             lines.append(f"{key.replace('_', ' ')}: {data[key]}")

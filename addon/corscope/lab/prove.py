@@ -29,6 +29,10 @@ EXCEPTIONS: Mapping[str, str] = {
 }
 """What no header of a CORS response mends, by the beginning of the scenarios' tags, with the reason."""
 
+FICKLE = "stored/"
+"""How the tags begin of scenarios that end now so, now so, without rewriting too: Firefox's HTTP cache is at times not
+yet written when it is asked. Measured: 1 or 2 of 528 steps differ from one run to the next."""
+
 type Outcomes = Mapping[tuple[str, int], bool | None]
 """Whether each step of each scenario worked for the page; None where the page can't know."""
 
@@ -116,9 +120,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         for mode in ("all", "off")
                     ]
                     different = [key for key in same[0].keys() | same[1].keys() if same[0].get(key) != same[1].get(key)]
+                    fickle = [key for key in different if tag_of(visit.web.name, key[0]).startswith(FICKLE)]
+                    different = [key for key in different if key not in fickle]
                     short |= bool(different)
                     print(
-                        f"    with another origin listed {len(different)} of {len(same[1])} outcomes differ", flush=True
+                        f"    with another origin listed {len(different)} of {len(same[1])} outcomes differ"
+                        + (f", and {len(fickle)} that the browser's cache decides" if fickle else ""),
+                        flush=True,
                     )
                     for id_, step in different[:20]:
                         print(f"    {tag_of(visit.web.name, id_)} step {step}")
