@@ -108,13 +108,20 @@ def test_vary(before: list[str], after: list[str]) -> None:
 @pytest.mark.parametrize(
     ("wanted", "after"),
     [
-        ((), ["*"]),
-        (("X-Total", "ETag"), ["X-Total, ETag"]),
-        (("*",), ["ETag, X-Total"]),
+        ((), ["*, X-Rate"]),
+        (("X-Total", "ETag"), ["X-Rate, X-Total, ETag"]),
+        (("*",), ["X-Rate, ETag, X-Total"]),
+        (("*", "X-Later"), ["X-Rate, X-Later, ETag, X-Total"]),
     ],
 )
 def test_exposed_headers(wanted: tuple[str, ...], after: list[str]) -> None:
-    response = [(EXPOSE, "*"), ("Content-Type", "a/b"), ("ETag", '"1"'), ("X-Total", "1"), ("Set-Cookie", "a=1")]
+    response = [
+        (EXPOSE, "*, X-Rate"),
+        ("Content-Type", "a/b"),
+        ("ETag", '"1"'),
+        ("X-Total", "1"),
+        ("Set-Cookie", "a=1"),
+    ]
     assert lines(rewritten(exchange(f"GET {URL}", response=response), expose_headers=wanted), EXPOSE) == after
 
 
@@ -168,6 +175,13 @@ def test_lists_that_name_what_was_asked_stay() -> None:
         URL, "PUT", "x-a", response={**GOOD, ALLOW_METHODS: "GET, PUT", ALLOW_HEADERS: "X-A", MAX_AGE: "0"}
     )
     assert planned(given) == ()
+
+
+@pytest.mark.parametrize("lists", [{ALLOW_METHODS: "PUT, *"}, {ALLOW_HEADERS: "*, x-a"}])
+def test_a_star_beside_what_was_asked_goes_too(lists: dict[str, str]) -> None:
+    given = preflight(URL, "PUT", "x-a", response={**GOOD, ALLOW_METHODS: "PUT", ALLOW_HEADERS: "x-a", **lists})
+    after = rewritten(given)
+    assert (lines(after, ALLOW_METHODS), lines(after, ALLOW_HEADERS)) == (["PUT"], ["x-a"])
 
 
 def test_how_long_a_preflight_is_kept_can_be_set() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from mitmproxy import exceptions
 from mitmproxy import http as mitmproxy_http
-from mitmproxy.io import FlowWriter
+from mitmproxy.io import FlowReader, FlowWriter
 from mitmproxy.options import Options
 
 from corscope import report
@@ -44,6 +45,13 @@ def handle(asked: Asked, connection: socket.socket) -> None:
         respond(connection, f"Access-Control-Allow-Origin: {asked.header('origin')}", body=b"welcome")
     elif asked.path == "/hangs" and asked.method == "OPTIONS":
         connection.recv(1)  # until the proxy goes
+    elif asked.path == "/chunked" and asked.method == "OPTIONS":
+        connection.sendall(b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nno ro\r\n")
+        connection.sendall(b"3\r\nute\r\n0\r\n\r\n")
+    elif asked.path == "/late" and asked.method == "OPTIONS":
+        connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 8\r\n\r\n")
+        time.sleep(0.1)
+        connection.sendall(b"no route")
     elif asked.method == "OPTIONS":
         respond(connection, "Content-Type: text/html", status="404 Not Found", body=b"<h1>no route</h1>")
     elif asked.path == "/events":
@@ -153,9 +161,70 @@ def test_a_failing_preflight_becomes_a_good_one_without_its_body(server: RawServ
     assert response.headers["Content-Type"] is None
 
 
-def test_a_preflight_may_be_answered_without_the_server(server: RawServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["/late", "/chunked"])
+def test_an_error_body_goes_from_a_streamed_response_too(path: str, server: RawServer) -> None:
+    """Otherwise it would be taken for the beginning of the next response on the connection."""
+    with (
+        rewriting(stream_large_bodies="1") as proxy,
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as connection,
+    ):
+        asks = "\r\n".join(f"{name}: {value}" for name, value in ASKS.items())
+        for method, more in (("OPTIONS", f"\r\n{asks}"), ("GET", "\r\nConnection: close")):
+            head = f"{method} {server.url(path)} HTTP/1.1\r\nHost: x\r\nOrigin: {ORIGIN}{more}\r\n\r\n"
+            connection.sendall(head.encode())
+            if method == "OPTIONS":
+                first = b""
+                while not first.endswith(b"\r\n\r\n"):
+                    first += connection.recv(1)
+        rest = b""
+        while piece := connection.recv(65536):
+            rest += piece
+    assert first.startswith(b"HTTP/1.1 204")
+    assert rest.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_what_another_addon_changes_afterwards_leaves_with_what_was_said(server: RawServer, tmp_path: Path) -> None:
     report = tmp_path / "report.jsonl"
-    with rewriting(cors_preflight="local", cors_report=report) as proxy:
+    with rewriting(cors_report=report, modify_headers="/~s/X-Foo/1") as proxy:
+        response, _ = Client(proxy, server.port).send("GET", "/bare")
+        lines = eventually(lambda: (found := read_report(report)) and len(found) > 1 and found)
+    assert (cors_headers(response), response.headers["X-Foo"]) == (LET_IN, "1")
+    assert lines[-1]["rewrite"] == lines[0]["rewrite"]
+    assert (
+        lines[-1]["rewrite"]["verdict_before"] == "conditional" or lines[-1]["rewrite"]["verdict_before"] == "blocked"
+    )
+
+
+def test_what_is_mapped_is_not_looked_for(server: RawServer, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    fixture = tmp_path / "fixture.txt"
+    fixture.write_text("mocked")
+    with rewriting(map_local=f"|/fixture|{fixture}") as proxy:
+        client = Client(proxy, port)
+        client.send("GET", "/gone")
+        response, body = client.send("GET", "/fixture")
+    assert (response.status, body) == (200, b"mocked")
+
+
+def test_an_upload_that_is_streamed_goes_in_the_known_origins_name(server: RawServer) -> None:
+    with (
+        rewriting(stream_large_bodies="1", cors_upstream_origin="https://known.example") as proxy,
+    ):
+        connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=20)
+        said = {"Origin": ORIGIN, "Sec-Fetch-Mode": "cors", "Host": f"127.0.0.1:{server.port}"}
+        connection.request("PUT", server.url("/picky"), body=b"x" * 1000, headers=said)
+        response = connection.getresponse()
+        response.read()
+        connection.close()
+    assert server.asked[0].header("origin") == "https://known.example"
+    assert cors_headers(response) == LET_IN
+
+
+@pytest.mark.parametrize("mode", ["blocked", "all"])
+def test_a_preflight_may_be_answered_without_the_server(mode: str, server: RawServer, tmp_path: Path) -> None:
+    report = tmp_path / "report.jsonl"
+    with rewriting(cors_rewrite=mode, cors_preflight="local", cors_report=report) as proxy:
         client = Client(proxy, server.port)
         response, _ = client.send("OPTIONS", "/hangs", headers=ASKS)
         assert response.status == 204
@@ -176,6 +245,8 @@ def test_a_server_that_knows_another_origin_only(server: RawServer, tmp_path: Pa
     assert (response.status, body, cors_headers(response)) == (200, b"welcome", LET_IN)
     assert server.asked[0].header("origin") == "https://known.example"
     assert (line["origin"], line["verdict"]) == (ORIGIN, "allowed")
+    assert "was asked with Origin: https://known.example" in " ".join(line["rewrite"]["notes"])
+    assert "https://known.example" not in str(line["rewrite"]["edits"])
 
 
 def test_what_is_no_cors_request_goes_as_it_came(server: RawServer) -> None:
@@ -262,6 +333,7 @@ def test_a_server_that_is_not_there_is_named_and_can_be_read_about(tmp_path: Pat
         ({"cors_preflight": "maybe"}, "cors_preflight takes server, local, not 'maybe'"),
         ({"cors_upstream_origin": "app.example"}, "cors_upstream_origin: 'app.example' has no scheme"),
         ({"cors_max_age": "-1"}, "cors_max_age takes seconds from 0 on"),
+        ({"cors_max_age": "x"}, "cors_max_age takes seconds from 0 on, such as 600, not 'x'"),
         ({"cors_expose_headers": "a b@"}, "'b@' is no header name"),
         ({"cors_rewrite_cookies": "yes"}, "cors_rewrite_cookies takes off, cross-site, partitioned, not 'yes'"),
     ],
@@ -354,8 +426,6 @@ def test_recorded_flows_are_never_changed(tmp_path: Path) -> None:
         cors_preflight="local",
     )
     assert done.returncode == 0, done.stdout
-    from mitmproxy.io import FlowReader
-
     with again.open("rb") as file:
         (flow,) = FlowReader(file).stream()
     assert isinstance(flow, mitmproxy_http.HTTPFlow)
@@ -368,19 +438,73 @@ def test_recorded_flows_are_never_changed(tmp_path: Path) -> None:
 
 
 @in_mitmproxy
+async def test_what_mitmproxy_sends_again_is_not_rewritten(rewriter: tuple[CorsAddon, Options]) -> None:
+    """No browser waits for it, and who asks again wants to see what the server says."""
+    addon, options = rewriter
+    options.update(cors_preflight="local", cors_upstream_origin="https://known.example")
+    flow = blocked_flow(live=True)
+    flow.is_replay = "request"
+    assert flow.response
+    fields = flow.response.headers.fields
+    assert addon.requestheaders is not None
+    addon.requestheaders(flow)
+    assert judged(flow, addon).response.headers.fields == fields
+    assert flow.request.headers["origin"] == PAGE
+    assert "Would be allowed after this change" in flow.comment
+
+
+@in_mitmproxy
 async def test_a_request_sent_again_keeps_the_pages_origin(rewriter: tuple[CorsAddon, Options]) -> None:
     addon, options = rewriter
     options.update(cors_upstream_origin="https://known.example")
     flow = cors_flow(response=[("access-control-allow-origin", "https://known.example")], live=True)
     response, flow.response = flow.response, None
+    assert addon.requestheaders is not None
     for _ in range(2):
-        addon.request(flow)
+        addon.requestheaders(flow)
     flow.response = response
     assert flow.request.headers["origin"] == "https://known.example"
     addon.responseheaders(flow)
     assert flow.metadata["corscope"]["origin"] == PAGE
     assert flow.response
     assert flow.response.headers["access-control-allow-origin"] == PAGE
+
+
+def test_a_plan_stays_when_the_verdict_settles(tmp_path: Path) -> None:
+    """A recorded preflight that nothing followed: blocked, once that is sure."""
+    recording, report = tmp_path / "flows.mitm", tmp_path / "report.jsonl"
+    asks = [("access-control-request-method", "PUT")]
+    permits = [("access-control-allow-origin", "*"), ("access-control-allow-methods", "PUT")]
+    with recording.open("wb") as file:
+        FlowWriter(file).add(
+            cors_flow(f"{API}/x", method="OPTIONS", request=asks, status=204, response=permits, started=1_795_278_746.0)
+        )
+        FlowWriter(file).add(exempt_flow())
+        later = exempt_flow()
+        later.request.timestamp_start += 100
+        FlowWriter(file).add(later)
+    done = replay(recording, cors_rewrite="blocked", cors_allow_origins=PAGE, cors_report=report)
+    assert done.returncode == 0, done.stdout
+    first, *_, last = [line for line in read_report(report) if line["method"] == "OPTIONS"]
+    assert [one["verdict"] for one in (first, last)] == ["conditional", "blocked"]
+    assert last["rewrite"]["edits"] == first["rewrite"]["edits"] != []
+
+
+def test_a_saved_flow_that_was_rewritten_still_says_so(tmp_path: Path) -> None:
+    saved, again, report = tmp_path / "saved.mitm", tmp_path / "again.mitm", tmp_path / "report.jsonl"
+    with inside_mitmproxy() as (addon, options):
+        options.update(cors_rewrite="blocked", cors_allow_origins=[PAGE])
+        flow = judged(blocked_flow(live=True), addon)
+        with saved.open("wb") as file:
+            FlowWriter(file).add(flow)
+    done = replay(saved, "-w", str(again), cors_report=report)
+    assert done.returncode == 0, done.stdout
+    with again.open("rb") as file:
+        (read,) = FlowReader(file).stream()
+    assert read.comment == flow.comment
+    assert read.marked == flow.marked
+    (line,) = read_report(report)
+    assert line["rewrite"]["applied"]
 
 
 # -- commands ----------------------------------------------------------------------------------------------------------
@@ -427,8 +551,11 @@ async def test_a_live_flow_can_be_reverted_to_all_that_the_server_sent(rewriter:
     flow.response.data.content = b"no route"
     judged(flow, addon)
     assert (flow.response.status_code, flow.response.content) == (204, b"")
+    assert "rewritten" in flow.comment
     flow.revert()
     assert (flow.response.status_code, flow.response.content) == (404, b"no route")
+    assert flow.comment.startswith("no Allow-Origin (preflight) — CORS blocked")
+    assert flow.marked == ":no_entry:"
 
 
 def test_a_fault_while_rewriting_leaves_the_response_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

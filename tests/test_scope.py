@@ -82,6 +82,12 @@ def test_entries_may_be_listed_in_one() -> None:
         ("https://*.co.uk", "https://*.example.co.uk"),
         ("https://*.github.io", "https://*.example.github.io"),
         ("https://*.ck", "https://*.example.ck"),
+        ("https://*.kawasaki.jp", "https://*.example.kawasaki.jp"),
+        ("https://*.compute.amazonaws.com", "https://*.example.compute.amazonaws.com"),
+        ("https://*.amazonaws.com", "https://*.example.amazonaws.com"),
+        ("https://*.co.uk.", "https://*.example.co.uk."),
+        ("https://stra\xdfe.example", "punycode"),
+        ("~", r"~https://app[0-9]+\.example\.com"),
         ("https://*.10.0.0.1", "https://10.0.0.1"),
         ("https://*", "https://*.example.com"),
         ("https://app-*.example.com", r"~https://app-[a-z]+\.example\.com"),
@@ -100,9 +106,10 @@ def test_an_entry_that_is_none_is_corrected(entry: str, write: str) -> None:
 
 
 def test_a_password_is_not_repeated() -> None:
-    with pytest.raises(OriginPatternError) as raised:
-        allowed("https://user:s3cret@app.example")
-    assert "s3cret" not in str(raised.value)
+    for entry in ("https://user:s3cret@app.example", "https://user:s3cret@", "https://user:s3cret@*.a.example"):
+        with pytest.raises(OriginPatternError) as raised:
+            allowed(entry)
+        assert "s3cret" not in str(raised.value)
 
 
 @given(st.text(max_size=30) | st.from_regex(re.compile(r"(https?://)?[*a-z.]{0,6}[a-z.:/@\[\]0-9*]{0,10}")))
@@ -129,6 +136,8 @@ def test_every_entry_is_parsed_or_refused(entry: str) -> None:
         ("localhost", False),
         ("nosuchtld", True),
         ("my.nosuchtld", False),
+        ("co.uk.", True),
+        ("amazonaws.com", True),
         ("xn--\xff", True),
     ],
 )

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from mitmproxy import command, contentviews, ctx, exceptions, flow, hooks, http, types
 from mitmproxy.addonmanager import Loader
@@ -68,9 +68,12 @@ class CorsAddon:
         self.rewriting = rewriting.Rewriting(rewriting.OFF, rewriter.Settings(allowed=AllowedOrigins()))
         self.unreachable: dict[tuple[str, int], float] = {}
         """Where connecting failed, and when, in seconds of the monotonic clock."""
-        self.rewritten: dict[str, tuple[int, Fields, bool]] = {}
-        """Status and header fields that servers sent, of rewritten flows until their response is complete; and whether
-        the body goes."""
+        self.rewritten: dict[str, rewriting.Sent] = {}
+        """What servers sent, of rewritten flows until their response is complete."""
+        self.plans: dict[str, Rewrite] = {}
+        """Plans for recorded flows whose verdict may still change."""
+        self.requestheaders: Callable[[http.HTTPFlow], None] | None = None
+        """A hook that is only there when it is needed: mitmproxy passes by what is None."""
         self.view = CORSContentview()
         self.ticker: asyncio.Task[None] | None = None
 
@@ -123,8 +126,10 @@ class CorsAddon:
                 )
             self.session = Session(browser=ctx.options.cors_browser, grace=self.session.grace)
         if rewriting.OPTIONS & updated:
+            warned = self.rewriting.on and self.rewriting.settings.allowed.any
             self.rewriting = rewriting.parse(ctx.options)
-            if self.rewriting.on and self.rewriting.settings.allowed.any and "cors_allow_origins" in updated:
+            self.requestheaders = self.name_upstream_origin if self.rewriting.upstream_origin is not None else None
+            if self.rewriting.on and self.rewriting.settings.allowed.any and not warned:
                 logger.warning(
                     "cors_allow_origins=*: any site open in this browser can now read credentialed answers through the "
                     "proxy. Name the origins you develop instead."
@@ -156,11 +161,15 @@ class CorsAddon:
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         if flow.live:
             self.guard(flow, self.begin)
-            if self.rewriting.on:
-                self.guard(flow, self.rewriting.before_request)
-                if self.unreachable and flow.response is None:
-                    return self.look_for_server(flow)
+            if self.rewriting.local_preflights:
+                self.guard(flow, self.rewriting.answer_preflight)
+            if self.unreachable and self.rewriting.on and flow.response is None:
+                return self.look_for_server(flow)
         return None
+
+    def name_upstream_origin(self, flow: http.HTTPFlow) -> None:
+        """Do what the option cors_upstream_origin says, before a streamed request's headers leave."""
+        self.guard(flow, self.rewriting.send_as_upstream)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         self.guard(flow, self.judge)
@@ -218,8 +227,7 @@ class CorsAddon:
             return
         verdicts = self.session.judge(exchange)
         if verdicts[0].outcome is not Outcome.EXEMPT:
-            self.say(flow, verdicts[0])
-            self.write(verdicts[0])
+            self.write(verdicts[0], self.say(flow, verdicts[0]))
         self.tell(verdicts[1:])
 
     def judge(self, flow: http.HTTPFlow) -> None:
@@ -243,25 +251,39 @@ class CorsAddon:
             response.data.status_code,
         ):
             return
+        if flow.live and adapter.PAGE_ORIGIN in flow.metadata:
+            self.rewriting.restore_origin(flow)
         exchange = adapter.exchange(flow, client, headers)
         verdicts = self.session.judge(exchange)
         if exchange.status is None:
             self.tell(verdicts)
             return
-        own, rewrite = verdicts[0], None
-        if self.rewriting.on and self.rewriting.wants(flow, headers, own):
-            rewrite, verdicts = self.mend(flow, exchange, headers, verdicts)
-            own = verdicts[0]
-        elif adapter.LOCAL_ANSWER in flow.metadata:
-            edits = rewriter.plan(replace(exchange, response_headers=()), headers, self.rewriting.settings)
-            rewrite = Rewrite(edits, True, own, notes=("answered by the proxy, the server was not asked",))
-        if flow.live and own.origin is not None:
-            self.judged[flow.id] = (response.data.headers.fields, response.data.status_code)
+        rewrite: Rewrite | None = None
+        changed: Exchange | None = None
+        if flow.id in self.rewritten:
+            # Another addon changed it after us: what leaves is judged, and not changed once more.
+            rewrite = self.rewritten[flow.id].rewrite
+        elif flow.live and adapter.LOCAL_ANSWER in flow.metadata:
+            edits = rewriter.plan(exchange.with_response(204, ()), headers, self.rewriting.settings)
+            rewrite = Rewrite(edits, True, verdicts[0], notes=("answered by the proxy, the server was not asked",))
+        elif self.rewriting.on and self.rewriting.wants(flow, headers, verdicts[0]):
+            rewrite, changed, verdicts = self.mend(flow, exchange, headers, verdicts)
+        own = verdicts[0]
+        if flow.live and adapter.PAGE_ORIGIN in flow.metadata:
+            said = f"the server was asked with Origin: {flow.request.headers['origin']}, as cors_upstream_origin says"
+            rewrite = replace(rewrite or Rewrite((), True, own), notes=(*(rewrite.notes if rewrite else ()), said))
         if not own.settled:
             self.flows[flow.id] = flow
-        if own.origin is not None or own.outcome is not Outcome.EXEMPT:
-            self.say(flow, own, rewrite)
-        self.write(own, rewrite)
+            if rewrite is not None:
+                self.plans[flow.id] = rewrite
+        subject = own.origin is not None or own.outcome is not Outcome.EXEMPT
+        data = self.say(flow, own, rewrite) if subject else None
+        self.write(own, data)
+        # Only now, so that a fault while saying it leaves the response as it is.
+        if changed is not None and rewrite is not None:
+            self.apply(flow, changed, rewrite)
+        if flow.live and own.origin is not None:
+            self.judged[flow.id] = (response.data.headers.fields, response.data.status_code)
         if len(verdicts) > 1:
             self.tell(verdicts[1:])
 
@@ -269,36 +291,54 @@ class CorsAddon:
 
     def mend(
         self, flow: http.HTTPFlow, exchange: Exchange, head: Head, verdicts: list[Verdict]
-    ) -> tuple[Rewrite | None, list[Verdict]]:
-        """Rewrite a judged flow's response, and judge it again; one that would still be blocked passes as it came.
+    ) -> tuple[Rewrite | None, Exchange | None, list[Verdict]]:
+        """Plan the rewriting of a judged flow's response, and judge the result.
 
-        Recorded flows are never changed: only the plan is told.
+        Returns what is to be said, the exchange as it is to be made (None where it passes as it came), and verdicts.
+        Of what no browser waits for only the plan is told.
         """
-        was, response = verdicts[0], flow.response
-        assert response is not None
+        was = verdicts[0]
+        if rewriting.is_repeated(flow):
+            rewrite = self.draft(exchange, head, was)
+            return (rewrite if rewrite.edits or rewrite.why_not or rewrite.notes else None), None, verdicts
         settings = self.rewriting.settings
         edits = rewriter.plan(exchange, head, settings, mend=rewriter.mends(was, settings))
         notes = rewriter.notes(exchange, settings)
-        if not edits and was.outcome is Outcome.ALLOWED:
-            return None, verdicts
         beyond = rewriter.beyond_headers(was)
         if beyond is not None:
-            return Rewrite((), False, was, f"no header mends {beyond}", notes), verdicts
-        if not flow.live:
-            return Rewrite(edits, False, was, notes=notes), verdicts
+            return Rewrite((), False, was, f"no header mends {beyond}", notes), None, verdicts
+        if not edits:
+            return (Rewrite((), False, was, notes=notes) if notes else None), None, verdicts
         changed = rewriting.edited(exchange, edits)
         again = self.session.judge(changed)
-        if again[0].outcome is not Outcome.ALLOWED and rewriter.is_subject(again[0]):
+        if stays := stays_blocked(again[0]):
             back = self.session.judge(exchange)
-            stays = f"it would stay {again[0].outcome}: {report.headline(again[0])}"
-            return Rewrite((), False, was, stays, notes), [back[0], *verdicts[1:], *again[1:], *back[1:]]
-        if edits:
-            sent = (response.status_code, response.headers.fields, rewriter.drops_body(edits))
-            self.rewritten.setdefault(flow.id, sent)
-            rewriting.put(response, changed.status or 0, changed.response_headers)
-            if rewriter.drops_body(edits):
-                response.stream = False
-        return Rewrite(edits, bool(edits), was, notes=notes), [again[0], *verdicts[1:], *again[1:]]
+            return Rewrite((), False, was, stays, notes), None, [back[0], *verdicts[1:], *again[1:], *back[1:]]
+        return Rewrite(edits, True, was, notes=notes), changed, [again[0], *verdicts[1:], *again[1:]]
+
+    def draft(self, exchange: Exchange, head: Head, was: Verdict) -> Rewrite:
+        """Plan the rewriting of a response that stands alone, and judge the result by itself."""
+        settings = self.rewriting.settings
+        notes = rewriter.notes(exchange, settings)
+        beyond = rewriter.beyond_headers(was)
+        if beyond is not None:
+            return Rewrite((), False, was, f"no header mends {beyond}", notes)
+        edits = rewriter.plan(exchange, head, settings, mend=rewriter.mends(was, settings))
+        after = Session(browser=self.session.browser).judge(rewriting.edited(exchange, edits))[0]
+        if stays := stays_blocked(after):
+            return Rewrite((), False, was, stays, notes)
+        return Rewrite(edits, False, was, notes=notes)
+
+    def apply(self, flow: http.HTTPFlow, changed: Exchange, rewrite: Rewrite) -> None:
+        """Put a planned rewriting onto a flow's response, before its headers leave."""
+        response = flow.response
+        assert response is not None
+        self.rewritten[flow.id] = rewriting.Sent(response.status_code, response.headers.fields, rewrite)
+        rewriting.put(response, changed.status or 0, changed.response_headers)
+        if rewriter.drops_body(rewrite.edits):
+            # mitmproxy may begin to stream when it sees how long the body is: then nothing of it is passed on.
+            swallows = response.stream or getattr(ctx.options, "stream_large_bodies", None)
+            response.stream = (lambda _: b"") if swallows else False
 
     async def look_for_server(self, flow: http.HTTPFlow) -> None:
         """Answer in the place of a server that could not be reached a moment ago and still can't.
@@ -308,7 +348,10 @@ class CorsAddon:
         """
         address = (flow.request.host, flow.request.port)
         failed = self.unreachable.get(address)
-        if failed is None or flow.server_conn.via is not None:
+        if failed is None or flow.server_conn.via is not None or rewriting.is_repeated(flow):
+            return
+        # These come after us, and may answer without that server.
+        if any(getattr(ctx.options, name, None) for name in ("map_local", "map_remote", "server_replay")):
             return
         if time.monotonic() - failed > UNREACHABLE_SECONDS:
             del self.unreachable[address]
@@ -328,49 +371,73 @@ class CorsAddon:
     def complete(self, flow: http.HTTPFlow) -> None:
         """Finish what could not be done while a rewritten response was still on its way."""
         response = flow.response
-        status, fields, bodiless = self.rewritten.pop(flow.id)
+        sent = self.rewritten.pop(flow.id)
         if response is None:
             return
         if ctx.master.addons.get("view") is not None:
-            # For the user's Revert: the whole response as the server sent it.
+            # For the user's Revert: the whole response as the server sent it, with what is to be said of that.
             now = response.status_code, response.headers.fields
-            rewriting.put(response, status, fields)
-            flow.backup()
-            rewriting.put(response, *now)
-        if bodiless:
+            said = flow.comment, flow.marked, flow.metadata
+            try:
+                rewriting.put(response, sent.status, sent.fields)
+                flow.metadata = dict(flow.metadata)
+                self.inscribe(flow, sent.rewrite.was)
+                flow.backup()
+            finally:
+                rewriting.put(response, *now)
+                flow.comment, flow.marked, flow.metadata = said
+        if rewriter.drops_body(sent.rewrite.edits):
             rewriting.empty(response)
 
     # ------------------------------------------------------------------ saying it
 
-    def say(self, flow: http.HTTPFlow, verdict: Verdict, rewrite: Rewrite | None = None) -> None:
+    def say(self, flow: http.HTTPFlow, verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
+        """Write a verdict onto its flow and into the log; returns it as JSON values."""
+        before = flow.metadata.get(METADATA_KEY)
+        data = self.inscribe(flow, verdict, rewrite)
+        if verdict.outcome is Outcome.BLOCKED and (before is None or before.get("verdict") != "blocked"):
+            logger.warning(report.log_line(verdict))
+        return data
+
+    def inscribe(self, flow: http.HTTPFlow, verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
         """Write a verdict onto its flow, sparing what the user wrote there."""
         before = flow.metadata.get(METADATA_KEY)
         data = report.as_json(verdict, rewrite)
+        if rewrite is None and before is not None and not flow.live and (before.get("rewrite") or {}).get("applied"):
+            # Of a saved flow that was rewritten, what was said then still holds.
+            flow.metadata[METADATA_KEY] = {**before, **data}
+            return {**data, "rewrite": before["rewrite"]}
+        said = dict(data)
         if flow.comment == "" or (before is not None and before.get("comment") == zlib.crc32(flow.comment.encode())):
             flow.comment = report.comment(verdict, rewrite)
-            data["comment"] = zlib.crc32(flow.comment.encode())
+            said["comment"] = zlib.crc32(flow.comment.encode())
         if flow.marked == "" or (before is not None and before.get("mark") == flow.marked):
             unsure = verdict.outcome is Outcome.EXEMPT and verdict.findings
             flow.marked = MARKS[Outcome.CONDITIONAL if unsure else verdict.outcome]
             if rewrite is not None and rewrite.applied:
                 flow.marked = REWRITTEN_MARK
-            data["mark"] = flow.marked
-        flow.metadata[METADATA_KEY] = data
-        if verdict.outcome is Outcome.BLOCKED and (before is None or before.get("verdict") != "blocked"):
-            logger.warning(report.log_line(verdict))
+            said["mark"] = flow.marked
+        flow.metadata[METADATA_KEY] = said
+        return data
 
     def tell(self, verdicts: Sequence[Verdict]) -> None:
         """Pass on the verdicts of earlier exchanges that have been settled."""
         for verdict in verdicts:
-            self.write(verdict)
             flow = self.flows.get(verdict.flow_id)
+            plan = self.plans.get(verdict.flow_id)
+            if plan is not None and verdict.outcome is Outcome.ALLOWED:
+                plan = None
+            if verdict.settled:
+                self.plans.pop(verdict.flow_id, None)
             if flow is not None:
-                self.say(flow, verdict)
+                self.write(verdict, self.say(flow, verdict, plan))
                 self.show(flow)
                 if verdict.settled:
                     del self.flows[verdict.flow_id]
-            elif verdict.outcome is Outcome.BLOCKED:
-                logger.warning(report.log_line(verdict))
+            else:
+                self.write(verdict, report.as_json(verdict, plan) if plan is not None else None)
+                if verdict.outcome is Outcome.BLOCKED:
+                    logger.warning(report.log_line(verdict))
 
     def show(self, flow: flow.Flow) -> None:
         """Let the user interfaces know of a changed flow; those of a moment go together, for each call costs.
@@ -406,11 +473,14 @@ class CorsAddon:
             self.last_replayed = 0.0
             self.tell(self.session.finish())
 
-    def write(self, verdict: Verdict, rewrite: Rewrite | None = None) -> None:
+    def write(self, verdict: Verdict, data: dict[str, Any] | None = None) -> None:
+        """Write a verdict into the report; `data` is its JSON form, where that is there already."""
         if self.report is None:
             return
         try:
-            self.report.write(json.dumps(report.as_json(verdict, rewrite), ensure_ascii=False) + "\n")
+            self.report.write(
+                json.dumps(data if data is not None else report.as_json(verdict), ensure_ascii=False) + "\n"
+            )
             self.report.flush()
         except OSError as error:
             logger.error(f"cors_report: {self.report_path} can't be written any more: {error}. Reporting has stopped.")
@@ -456,14 +526,11 @@ class CorsAddon:
             return None, None
         head = adapter.head(one)
         exchange = adapter.exchange(one, adapter.client_key(one, head), head)
+        if exchange.status is None:
+            return None, None
         was = Session(browser=self.session.browser).judge(exchange)[0]
         why_not = self.rewriting.why_not(one, head, was)
-        beyond = rewriter.beyond_headers(was)
-        if beyond is not None:
-            why_not = why_not or f"no header mends {beyond}"
-        edits = () if why_not else rewriter.plan(exchange, head, self.rewriting.settings)
-        notes = () if why_not else rewriter.notes(exchange, self.rewriting.settings)
-        return exchange, Rewrite(edits, False, was, why_not, notes)
+        return exchange, Rewrite((), False, was, why_not) if why_not else self.draft(exchange, head, was)
 
     @command.command("cors.plan")
     def plan(self, flows: Sequence[flow.Flow]) -> types.Data:
@@ -509,6 +576,13 @@ class CorsAddon:
             if data.get("mark") == one.marked:
                 one.marked = ""
             self.show(one)
+
+
+def stays_blocked(verdict: Verdict) -> str:
+    """Say why an exchange that was to be mended does not come out allowed; empty where it does."""
+    if verdict.outcome is Outcome.ALLOWED or not rewriter.is_subject(verdict):
+        return ""
+    return f"it would stay {verdict.outcome}: {report.headline(verdict)}"
 
 
 def parse_grace(value: str) -> float:

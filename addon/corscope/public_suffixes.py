@@ -18,10 +18,12 @@ def rules() -> frozenset[str]:
 
 
 def is_public_suffix(domain: str) -> bool:
-    """Tell whether a host name (lower case, in punycode) is a public suffix. https://publicsuffix.org/list/
+    """Tell whether a host name (lower case, in punycode) is a public suffix, or has one below it.
 
-    A name of one label that no rule knows is one too, by the list's own default rule `*`.
+    https://publicsuffix.org/list/. A name of one label that no rule knows is one too, by the list's own default rule
+    `*`.
     """
+    domain = domain.removesuffix(".")
     if domain in RESERVED:
         return False
     try:
@@ -31,4 +33,7 @@ def is_public_suffix(domain: str) -> bool:
     known = rules()
     if f"!{name}" in known:
         return False
-    return name in known or f"*.{name.partition('.')[2]}" in known or "." not in name
+    if name in known or f"*.{name.partition('.')[2]}" in known or "." not in name:
+        return True
+    below = f".{name}"
+    return any(rule.endswith(below) and not rule.startswith("!") for rule in known)

@@ -136,7 +136,7 @@ def changes(rewrite: Rewrite) -> list[str]:
     if rewrite.why_not:
         lines = [f"Not rewritten: {rewrite.why_not}."]
     elif not rewrite.edits:
-        lines = ["Nothing to rewrite: the browser lets the page have it as it is."]
+        lines = ["Nothing to rewrite."]
     elif rewrite.applied:
         lines = ["Rewritten by corscope, on its way to this browser only. What the server should send:"]
     else:
@@ -156,6 +156,8 @@ def _change_line(change: dict[str, Any]) -> str:
     what = change["header"] or change["operation"].capitalize()
     line = f"  no {what}" if change["operation"] == Operation.REMOVE else f"  {what}: {after or 'none'}"
     line += f"   (was: {before})" if before else ""
+    if (change["header"] or "").lower() == "access-control-max-age":
+        line += "   (for the experiment)"
     return line + (f"   mends {change['cures']}" if change["cures"] else "")
 
 
@@ -182,13 +184,21 @@ def rewrite_json(rewrite: Rewrite) -> dict[str, Any]:
     }
 
 
+_ATTRIBUTES = frozenset(
+    ("domain", "expires", "httponly", "max-age", "partitioned", "path", "priority", "samesite", "secure")
+)
+
+
 def _shown_value(name: str, value: bytes) -> str:
     """Return a header's value as it may be shown: of a cookie the name and the attributes."""
     lower, shown = name.lower(), text(value)
     if lower == "set-cookie":
         pair, separator, attributes = shown.partition(";")
         cookie, equals, _ = pair.partition("=")
-        return f"{cookie if equals else ''}={HIDDEN}{separator}{attributes}"
+        known = [
+            one if one.partition("=")[0].strip().lower() in _ATTRIBUTES else HIDDEN for one in attributes.split(";")
+        ]
+        return f"{cookie if equals else ''}={HIDDEN}{separator}{';'.join(known)}"
     return shown_url(shown) if lower == "location" else shown
 
 

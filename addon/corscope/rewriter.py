@@ -153,10 +153,11 @@ def _plan_preflight(
     edits.set(ALLOW_ORIGIN, (origin,), faults)
     edits.set(ALLOW_CREDENTIALS, (b"true",), faults)
     listed = extract_tokens(response.get(ALLOW_METHODS))
-    if not listed or method not in listed or len(edits.lines[ALLOW_METHODS]) > 1:
+    if not listed or method not in listed or b"*" in listed or len(edits.lines[ALLOW_METHODS]) > 1:
         edits.set(ALLOW_METHODS, (method,), faults)
     allowed = extract_tokens(response.get(ALLOW_HEADERS))
-    if allowed is None or not {name.lower() for name in allowed}.issuperset(names):
+    repeated = len(edits.lines.get(ALLOW_HEADERS, ())) > 1
+    if allowed is None or repeated or b"*" in allowed or not {name.lower() for name in allowed}.issuperset(names):
         # What is no token came from no browser, and would make the whole list unreadable.
         permitted = b", ".join(name for name in names if is_token(name))
         if permitted:
@@ -214,13 +215,18 @@ def _cured(faults: Sequence[str], beginnings: tuple[str, ...]) -> str | None:
 
 def _exposed(fields: Fields, wanted: tuple[str, ...]) -> bytes:
     """Return the value of Access-Control-Expose-Headers, in which `*` means nothing once there are credentials."""
+    if not wanted:
+        return b""
+    # What the server exposes already stays readable.
+    kept = [name for line in get_all(fields, EXPOSE_HEADERS) for name in extract_tokens(line) or () if name != b"*"]
+    kept += [name.encode("latin-1", "replace") for name in wanted if name != "*"]
     if "*" not in wanted:
-        return ", ".join(wanted).encode("latin-1", "replace")
+        return b", ".join(dict.fromkeys(kept))
     hidden = SAFELISTED_RESPONSE_HEADERS | {b"set-cookie", b"set-cookie2", b"vary"}
-    names = dict.fromkeys(
+    kept += [
         name for name, _ in fields if name.lower() not in hidden and not name.lower().startswith(b"access-control-")
-    )
-    return b", ".join(name for name in names if is_token(name))
+    ]
+    return b", ".join(name for name in dict.fromkeys(kept) if is_token(name))
 
 
 _REPLACED = {b"samesite", b"secure", b"partitioned"}

@@ -10,7 +10,7 @@ from mitmproxy.net.http import status_codes
 from corscope import adapter, rewriter
 from corscope.credentials import recognise
 from corscope.headers import Fields, is_token
-from corscope.model import Edit, Exchange, Verdict
+from corscope.model import Edit, Exchange, RequestMode, Rewrite, Verdict
 from corscope.modes import Head, Request, is_cors_preflight, request_mode
 from corscope.public_suffixes import is_public_suffix
 from corscope.rewriter import COOKIES_CROSS_SITE, COOKIES_OFF, COOKIES_PARTITIONED, Settings
@@ -21,6 +21,15 @@ MODES = (OFF, BLOCKED, ALL)
 FROM_SERVER, LOCAL = "server", "local"
 PREFLIGHTS = (FROM_SERVER, LOCAL)
 COOKIES = (COOKIES_OFF, COOKIES_CROSS_SITE, COOKIES_PARTITIONED)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a server sent, before it was rewritten."""
+
+    status: int
+    fields: Fields
+    rewrite: Rewrite
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +70,54 @@ class Rewriting:
             return f"its origin, {origin.decode('latin-1')}, is not in cors_allow_origins, or cors_filter leaves it out"
         return ""
 
-    def before_request(self, flow: http.HTTPFlow) -> None:
-        """Answer a preflight here, or send an actual request in another origin's name, as far as that is wanted."""
-        if not self.local_preflights and self.upstream_origin is None:
-            return
+    def _asked(self, flow: http.HTTPFlow) -> tuple[Exchange, Head] | None:
+        """Return the request of a flow that a browser sends and that is certainly a CORS request in scope."""
+        if flow.response is not None or is_repeated(flow):
+            return None
         head = adapter.head(flow)
-        origin = head.get(b"origin")
-        if not self.in_scope(flow, origin) or origin is None or flow.response is not None:
-            return
+        if not self.in_scope(flow, head.get(b"origin")):
+            return None
         exchange = adapter.exchange(flow, "", head, answered=False)
-        if request_mode(Request(exchange), recognise(head.get(b"user-agent", b""))).exempt is not None:
+        subject = request_mode(Request(exchange), recognise(head.get(b"user-agent", b"")))
+        certain = subject.exempt is None and subject.mode is RequestMode.CORS
+        return (exchange, head) if certain else None
+
+    def answer_preflight(self, flow: http.HTTPFlow) -> None:
+        """Answer a preflight here, without asking the server."""
+        asked = self._asked(flow) if flow.request.data.method == b"OPTIONS" else None
+        if asked is None or not is_cors_preflight(flow.request.data.method, asked[1]):
             return
-        if self.local_preflights and is_cors_preflight(flow.request.data.method, head):
-            answer = exchange.with_response(204, ())
-            flow.response = http.Response.make(204)
-            flow.response.headers.fields = rewriter.edited_fields((), rewriter.plan(answer, head, self.settings))
-            flow.metadata[adapter.LOCAL_ANSWER] = True
-        elif self.upstream_origin is not None and origin != self.upstream_origin:
-            adapter.send_origin(flow, self.upstream_origin)
+        exchange, head = asked
+        answer = http.Response.make(204)
+        edits = rewriter.plan(exchange.with_response(204, ()), head, self.settings)
+        answer.headers.fields = rewriter.edited_fields((), edits)
+        flow.metadata[adapter.LOCAL_ANSWER] = True
+        flow.response = answer
+
+    def send_as_upstream(self, flow: http.HTTPFlow) -> None:
+        """Send a request in the name of the origin that the server knows."""
+        upstream, asked = self.upstream_origin, self._asked(flow)
+        if asked is not None and upstream is not None and asked[1][b"origin"] != upstream:
+            adapter.send_origin(flow, upstream)
+
+    def restore_origin(self, flow: http.HTTPFlow) -> None:
+        """Name the page's origin where the answer names the one that the server was told."""
+        page = flow.metadata.get(adapter.PAGE_ORIGIN)
+        if page is None or flow.response is None:
+            return
+        sent = flow.request.headers.get("origin", "").encode("latin-1", "replace")
+        flow.response.headers.fields = tuple(
+            (
+                name,
+                page.encode("latin-1", "replace") if value == sent and name.lower() == rewriter.ALLOW_ORIGIN else value,
+            )
+            for name, value in flow.response.headers.fields
+        )
+
+
+def is_repeated(flow: http.HTTPFlow) -> bool:
+    """Tell a flow that is read from a file, or sent again by mitmproxy: no browser waits for its response."""
+    return not flow.live or flow.is_replay == "request"
 
 
 def add_options(loader: Loader) -> None:
@@ -114,8 +153,8 @@ def add_options(loader: Loader) -> None:
     )
     loader.add_option(
         "cors_max_age",
-        int,
-        0,
+        str,
+        "0",
         "Access-Control-Max-Age of rewritten preflights, in seconds: how long the browser goes on without asking.",
     )
     loader.add_option(
@@ -173,12 +212,14 @@ def parse(options: optmanager.OptManager) -> Rewriting:
             raise exceptions.OptionsError(
                 f"cors_filter: {options.cors_filter!r} is no flow filter ({error}); an example is ~d api.example"
             ) from error
-    if options.cors_max_age < 0:
-        raise exceptions.OptionsError(f"cors_max_age takes seconds from 0 on, not {options.cors_max_age}.")
+    if not (options.cors_max_age.isascii() and options.cors_max_age.isdigit() and len(options.cors_max_age) < 10):
+        raise exceptions.OptionsError(
+            f"cors_max_age takes seconds from 0 on, such as 600, not {options.cors_max_age!r}."
+        )
     settings = Settings(
         allowed=allowed,
         everything=mode == ALL,
-        max_age=options.cors_max_age,
+        max_age=int(options.cors_max_age),
         expose_headers=_names(options.cors_expose_headers),
         cookies=_choice(options.cors_rewrite_cookies, "cors_rewrite_cookies", COOKIES),
     )

@@ -46,7 +46,7 @@ def parse_allowed_origins(entries: Iterable[str], is_public_suffix: Callable[[st
         for one in [entry] if entry.startswith("~") else re.split(r"[,\s]+", entry):
             if one == ANY:
                 anyone = True
-            elif one == "null":
+            elif one.lower() == "null":
                 exact.add(b"null")
             elif one.startswith("~"):
                 patterns.append(_parse_regex(one))
@@ -58,6 +58,8 @@ def parse_allowed_origins(entries: Iterable[str], is_public_suffix: Callable[[st
 
 
 def _parse_regex(entry: str) -> re.Pattern[str]:
+    if not entry[1:].strip():
+        raise OriginPatternError(rf"{entry!r} is empty: an example is ~https://app[0-9]+\.example\.com")
     try:
         return re.compile(entry[1:])
     except re.error as error:
@@ -75,8 +77,8 @@ def _parse_wildcard(entry: str, is_public_suffix: Callable[[str], bool]) -> re.P
     before, star, after = entry.partition("*.")
     if not star or "*" in after or not (before == "" or before.endswith("://")):
         raise OriginPatternError(
-            f"{entry!r}: a star stands for all that is below a domain, as in https://*.example.com; for anything else "
-            r"write a regular expression, such as ~https://app-[a-z]+\.example\.com"
+            f"{shown_url(entry)!r}: a star stands for all that is below a domain, as in https://*.example.com; for "
+            r"anything else write a regular expression, such as ~https://app-[a-z]+\.example\.com"
         )
     origin, complaint = _read(before + after)
     scheme, _, rest = origin.partition("://")
@@ -84,11 +86,13 @@ def _parse_wildcard(entry: str, is_public_suffix: Callable[[str], bool]) -> re.P
         raise OriginPatternError(f"{shown_url(entry)!r} {complaint}: write {scheme}://*.{rest}")
     host = urlsplit(origin).hostname or ""
     if ":" in host or host.replace(".", "").isdigit():
-        raise OriginPatternError(f"{entry!r}: an address has nothing below it, name it without the star: {origin}")
+        raise OriginPatternError(
+            f"{shown_url(entry)!r}: an address has nothing below it, name it without the star: {origin}"
+        )
     if is_public_suffix(host):
         raise OriginPatternError(
-            f"{entry!r} would let in everybody who has a name below {host}: name a domain of your own, as in "
-            f"{scheme}://*.example.{host}"
+            f"{shown_url(entry)!r} would let in everybody who has a name below {host}: name a domain of your own, as "
+            f"in {scheme}://*.example.{host}"
         )
     return re.compile(rf"{re.escape(scheme)}://(?:{_LABEL}\.)+{re.escape(rest)}")
 
@@ -102,6 +106,8 @@ def parse_origin(entry: str) -> bytes:
 
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*", re.IGNORECASE)
+_UNSURE = frozenset("\u00df\u03c2\u200c\u200d")
+"""What IDNA 2003, which Python knows, and IDNA 2008, which browsers follow, put into punycode in different ways."""
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")
 
 
@@ -118,8 +124,12 @@ def _read(entry: str) -> tuple[str, str]:
         host, port = ascii_host(parts.hostname or ""), parts.port
     except ValueError:
         host, port, parts = "", None, urlsplit("")
+    if not _UNSURE.isdisjoint(rest):
+        raise OriginPatternError(f"{shown_url(entry)!r}: browsers differ on this name, write it in punycode (xn--…)")
     if not _HOST.fullmatch(host):
-        raise OriginPatternError(f"{entry!r} is no origin; an example is https://app.example, another {_LOCAL}")
+        raise OriginPatternError(
+            f"{shown_url(entry)!r} is no origin; an example is https://app.example, another {_LOCAL}"
+        )
     local = host in ("localhost", "::1") or host.endswith(".localhost") or host.replace(".", "").isdigit()
     scheme = scheme.lower() or ("http" if local else "https")
     if parts.username is not None:

@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             try:
                 got = outcomes_of(kind, found[kind], visit, said.only, cors_rewrite="all", cors_allow_origins=listed)
                 wrong, excepted = missed(visit.web.name, got)
-                short |= bool(wrong)
+                short |= bool(wrong) or not got
                 print(
                     f"{kind}-{visit.name}: {len(got)} steps, {sum(wrong.values())} did not reach the page, "
                     f"{sum(excepted.values())} that no header mends ({_counts(excepted)})",
