@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mitmproxy import exceptions
 from mitmproxy import http as mitmproxy_http
 from mitmproxy.io import FlowReader, FlowWriter
@@ -32,6 +34,7 @@ from proxies import (
 )
 from servers import Asked, RawServer, respond
 from test_addon import in_mitmproxy, inside_mitmproxy, judged
+from test_properties import LINES
 
 ORIGIN = "https://app.example"
 ASKS = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "x-tag"}
@@ -568,3 +571,23 @@ def test_a_fault_while_rewriting_leaves_the_response_as_it_was(monkeypatch: pyte
         flow = blocked_flow(live=True)
         fields = flow.response.headers.fields if flow.response else ()
         assert judged(flow, addon).response.headers.fields == fields
+
+
+@given(LINES, LINES, st.sampled_from([200, 204, 302, 304, 404]), st.sampled_from([b"GET", b"OPTIONS", b"POST"]))
+def test_a_flow_out_of_scope_stays_the_same_to_the_byte(
+    request: tuple[tuple[bytes, bytes], ...], response: tuple[tuple[bytes, bytes], ...], status: int, method: bytes
+) -> None:
+    with inside_mitmproxy() as (addon, options):
+        options.update(
+            cors_rewrite="all", cors_allow_origins=["https://listed.example"], cors_preflight="local",
+            cors_upstream_origin="https://known.example", cors_rewrite_cookies="partitioned", cors_expose_headers="*",
+        )  # fmt: skip
+        flow = cors_flow(status=status, live=True)
+        assert flow.response
+        flow.request.data.method = method
+        flow.request.headers.fields, flow.response.headers.fields = request, response
+        assert addon.requestheaders is not None
+        addon.requestheaders(flow)
+        judged(flow, addon)
+        assert (flow.request.data.method, flow.request.headers.fields) == (method, request)
+        assert (flow.response.status_code, flow.response.headers.fields) == (status, response)
