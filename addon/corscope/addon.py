@@ -41,8 +41,8 @@ MARKS = {
 REWRITTEN_MARK = ":wrench:"
 """The marker of a flow whose response was rewritten."""
 
-UNREACHABLE_SECONDS, CONNECT_SECONDS = 30.0, 5.0
-"""For how long a server that could not be reached is looked for first, and how long that may take."""
+PLANS = 4096
+"""Plans that are kept until a verdict settles."""
 
 TICK_SECONDS = 0.5
 """How often a live session is asked what the passing of time has settled."""
@@ -66,8 +66,7 @@ class CorsAddon:
         """Flows of which the user interfaces do not know yet."""
         self.faulty: set[str] = set()
         self.rewriting = rewriting.Rewriting(rewriting.OFF, rewriter.Settings(allowed=AllowedOrigins()))
-        self.unreachable: dict[tuple[str, int], float] = {}
-        """Where connecting failed, and when, in seconds of the monotonic clock."""
+        self.unreachable = rewriting.Unreachable()
         self.rewritten: dict[str, rewriting.Sent] = {}
         """What servers sent, of rewritten flows until their response is complete."""
         self.plans: dict[str, Rewrite] = {}
@@ -164,7 +163,7 @@ class CorsAddon:
             if self.rewriting.local_preflights:
                 self.guard(flow, self.rewriting.answer_preflight)
             if self.unreachable and self.rewriting.on and flow.response is None:
-                return self.look_for_server(flow)
+                return self.unreachable.answer(flow, self.rewriting)
         return None
 
     def name_upstream_origin(self, flow: http.HTTPFlow) -> None:
@@ -187,11 +186,8 @@ class CorsAddon:
             self.guard(flow, self.complete)
 
     def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
-        """Remember where no server answers, so that a page can be told so in words that it can read."""
         if self.rewriting.on and data.server.address is not None:
-            if len(self.unreachable) >= 256:
-                self.unreachable.clear()
-            self.unreachable[data.server.address[:2]] = time.monotonic()
+            self.unreachable.note(data.server.address[:2])
 
     def error(self, flow: http.HTTPFlow) -> None:
         self.judged.pop(flow.id, None)
@@ -275,6 +271,8 @@ class CorsAddon:
         if not own.settled:
             self.flows[flow.id] = flow
             if rewrite is not None:
+                if len(self.plans) >= PLANS:
+                    self.plans.clear()
                 self.plans[flow.id] = rewrite
         subject = own.origin is not None or own.outcome is not Outcome.EXEMPT
         data = self.say(flow, own, rewrite) if subject else None
@@ -339,34 +337,6 @@ class CorsAddon:
             # mitmproxy may begin to stream when it sees how long the body is: then nothing of it is passed on.
             swallows = response.stream or getattr(ctx.options, "stream_large_bodies", None)
             response.stream = (lambda _: b"") if swallows else False
-
-    async def look_for_server(self, flow: http.HTTPFlow) -> None:
-        """Answer in the place of a server that could not be reached a moment ago and still can't.
-
-        Only so the page gets to read that: the error page that mitmproxy makes when a connection fails is not an
-        addon's to change.
-        """
-        address = (flow.request.host, flow.request.port)
-        failed = self.unreachable.get(address)
-        if failed is None or flow.server_conn.via is not None or rewriting.is_repeated(flow):
-            return
-        # These come after us, and may answer without that server.
-        if any(getattr(ctx.options, name, None) for name in ("map_local", "map_remote", "server_replay")):
-            return
-        if time.monotonic() - failed > UNREACHABLE_SECONDS:
-            del self.unreachable[address]
-            return
-        if not self.rewriting.in_scope(flow, adapter.head(flow).get(b"origin")):
-            return
-        try:
-            _, writer = await asyncio.wait_for(asyncio.open_connection(*address), CONNECT_SECONDS)
-        except (OSError, TimeoutError) as error:
-            words = f"No server answers at {address[0]}:{address[1]}: {str(error) or 'it took too long'}\n"
-            fields = {"server": "mitmproxy (corscope)", "content-type": "text/plain; charset=utf-8"}
-            flow.response = http.Response.make(502, words, fields)
-        else:
-            self.unreachable.pop(address, None)
-            writer.close()
 
     def complete(self, flow: http.HTTPFlow) -> None:
         """Finish what could not be done while a rewritten response was still on its way."""
@@ -567,6 +537,7 @@ class CorsAddon:
     def clear(self, flows: Sequence[flow.Flow]) -> None:
         """Remove verdicts, with our comments and marks, from flows, and forget what the session learned."""
         self.session.clear()
+        self.plans.clear()
         for one in flows:
             data = one.metadata.pop(METADATA_KEY, None)
             if data is None:

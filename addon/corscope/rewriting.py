@@ -1,9 +1,11 @@
 """Rewriting flows of mitmproxy's: the options, and edits made and taken back. What to edit is planned elsewhere."""
 
+import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mitmproxy import exceptions, flowfilter, http, optmanager
+from mitmproxy import ctx, exceptions, flowfilter, http, optmanager
 from mitmproxy.addonmanager import Loader
 from mitmproxy.net.http import status_codes
 
@@ -113,6 +115,54 @@ class Rewriting:
             )
             for name, value in flow.response.headers.fields
         )
+
+
+UNREACHABLE_SECONDS, CONNECT_SECONDS = 30.0, 5.0
+"""For how long a server that could not be reached is looked for first, and how long that may take."""
+
+
+class Unreachable:
+    """Where no server answered a moment ago, so that a page can be told so in words that it can read.
+
+    The error page that mitmproxy makes when a connection fails is not an addon's to change.
+    """
+
+    def __init__(self) -> None:
+        self._failed: dict[tuple[str, int], float] = {}
+        """By host and port, when that was, in seconds of the monotonic clock."""
+
+    def __bool__(self) -> bool:
+        return bool(self._failed)
+
+    def note(self, address: tuple[str, int]) -> None:
+        """Remember that connecting failed."""
+        if len(self._failed) >= 256:
+            self._failed.clear()
+        self._failed[address] = time.monotonic()
+
+    async def answer(self, flow: http.HTTPFlow, rewriting: Rewriting) -> None:
+        """Answer in the place of a server that still can't be reached; requests for others, or out of scope, pass."""
+        address = (flow.request.host, flow.request.port)
+        failed = self._failed.get(address)
+        if failed is None or flow.server_conn.via is not None or is_repeated(flow):
+            return
+        # These come after us, and may answer without that server.
+        if any(getattr(ctx.options, name, None) for name in ("map_local", "map_remote", "server_replay")):
+            return
+        if time.monotonic() - failed > UNREACHABLE_SECONDS:
+            del self._failed[address]
+            return
+        if not rewriting.in_scope(flow, adapter.head(flow).get(b"origin")):
+            return
+        try:
+            _, writer = await asyncio.wait_for(asyncio.open_connection(*address), CONNECT_SECONDS)
+        except (OSError, TimeoutError) as error:
+            words = f"No server answers at {address[0]}:{address[1]}: {str(error) or 'it took too long'}\n"
+            fields = {"server": "mitmproxy (corscope)", "content-type": "text/plain; charset=utf-8"}
+            flow.response = http.Response.make(502, words, fields)
+        else:
+            self._failed.pop(address, None)
+            writer.close()
 
 
 def is_repeated(flow: http.HTTPFlow) -> bool:
