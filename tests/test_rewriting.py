@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy import exceptions
 from mitmproxy import http as mitmproxy_http
+from mitmproxy.certs import CertStore
 from mitmproxy.io import FlowReader, FlowWriter
 from mitmproxy.options import Options
 
@@ -25,6 +27,7 @@ from proxies import (
     Mitmdump,
     allowed_flow,
     blocked_flow,
+    confdir,
     cors_flow,
     eventually,
     exempt_flow,
@@ -317,6 +320,29 @@ def test_a_server_that_is_not_there_is_named_and_can_be_read_about(tmp_path: Pat
     assert (second.status, cors_headers(second)) == (502, LET_IN)
     assert f"No server answers at 127.0.0.1:{port}".encode() in body
     assert lines[-1]["verdict"] == "allowed"
+
+
+def test_a_server_whose_certificate_is_not_trusted_can_be_read_about(tmp_path: Path) -> None:
+    report = tmp_path / "report.jsonl"
+    CertStore.from_store(confdir(), "mitmproxy", 2048)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(confdir() / "mitmproxy-ca.pem")
+    trusting = ssl.create_default_context(cafile=confdir() / "mitmproxy-ca-cert.pem")
+    with RawServer(handle, context) as server, rewriting(cors_report=report) as proxy:
+        seen = []
+        for _ in range(2):
+            connection = http.client.HTTPSConnection("127.0.0.1", proxy.port, timeout=20, context=trusting)
+            connection.set_tunnel("localhost", server.port)
+            connection.request("GET", "/bare", headers={"Origin": ORIGIN, "Sec-Fetch-Mode": "cors"})
+            response = connection.getresponse()
+            seen.append((response.status, cors_headers(response), response.read()))
+            connection.close()
+        lines = eventually(lambda: (found := read_report(report)) and len(found) > 1 and found)
+    (first, second) = seen
+    assert first[:2] == (502, {})
+    assert "ertificate verify failed" in str(lines[0]["findings"])
+    assert second[:2] == (502, LET_IN)
+    assert f"No secure connection to localhost:{server.port}" in second[2].decode()
 
 
 # -- options -----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from mitmproxy import command, contentviews, ctx, exceptions, flow, hooks, http, types
+from mitmproxy import command, contentviews, ctx, exceptions, flow, hooks, http, tls, types
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import server_hooks
 from mitmproxy.utils import asyncio_utils
@@ -188,6 +188,12 @@ class CorsAddon:
     def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
         if self.rewriting.on and data.server.address is not None:
             self.unreachable.note(data.server.address[:2])
+
+    def tls_failed_server(self, data: tls.TlsData) -> None:
+        """Remember where TLS failed, likewise."""
+        address = data.context.server.address
+        if self.rewriting.on and address is not None:
+            self.unreachable.note(address[:2], tls=True)
 
     def error(self, flow: http.HTTPFlow) -> None:
         self.judged.pop(flow.id, None)

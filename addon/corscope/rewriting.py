@@ -121,6 +121,10 @@ UNREACHABLE_SECONDS, CONNECT_SECONDS = 30.0, 5.0
 """For how long a server that could not be reached is looked for first, and how long that may take."""
 
 
+_ANSWERERS = ("map_local", "map_remote", "server_replay")
+_TRUST = ("ssl_insecure", "ssl_verify_upstream_trusted_ca", "ssl_verify_upstream_trusted_confdir", "client_certs")
+
+
 class Unreachable:
     """Where no server answered a moment ago, so that a page can be told so in words that it can read.
 
@@ -128,26 +132,27 @@ class Unreachable:
     """
 
     def __init__(self) -> None:
-        self._failed: dict[tuple[str, int], float] = {}
-        """By host and port, when that was, in seconds of the monotonic clock."""
+        self._failed: dict[tuple[str, int], tuple[float, bool]] = {}
+        """By host and port, when that was, in seconds of the monotonic clock, and whether it was TLS that failed."""
 
     def __bool__(self) -> bool:
         return bool(self._failed)
 
-    def note(self, address: tuple[str, int]) -> None:
-        """Remember that connecting failed."""
+    def note(self, address: tuple[str, int], *, tls: bool = False) -> None:
+        """Remember that connecting failed, or the handshake of TLS."""
         if len(self._failed) >= 256:
             self._failed.clear()
-        self._failed[address] = time.monotonic()
+        self._failed[address] = time.monotonic(), tls
 
     async def answer(self, flow: http.HTTPFlow, rewriting: Rewriting) -> None:
         """Answer in the place of a server that still can't be reached; requests for others, or out of scope, pass."""
         address = (flow.request.host, flow.request.port)
-        failed = self._failed.get(address)
+        failed, tls = self._failed.get(address, (None, False))
         if failed is None or flow.server_conn.via is not None or is_repeated(flow):
             return
-        # These come after us, and may answer without that server.
-        if any(getattr(ctx.options, name, None) for name in ("map_local", "map_remote", "server_replay")):
+        # The first three come after us, and may answer without that server; with the others mitmproxy may trust a
+        # certificate that we would not.
+        if any(getattr(ctx.options, name, None) for name in (*_ANSWERERS, *(_TRUST if tls else ()))):
             return
         if time.monotonic() - failed > UNREACHABLE_SECONDS:
             del self._failed[address]
@@ -155,9 +160,11 @@ class Unreachable:
         if not rewriting.in_scope(flow, adapter.head(flow).get(b"origin")):
             return
         try:
-            _, writer = await asyncio.wait_for(asyncio.open_connection(*address), CONNECT_SECONDS)
+            opening = asyncio.open_connection(*address, ssl=True if tls else None)
+            _, writer = await asyncio.wait_for(opening, CONNECT_SECONDS)
         except (OSError, TimeoutError) as error:
-            words = f"No server answers at {address[0]}:{address[1]}: {str(error) or 'it took too long'}\n"
+            what = "No secure connection to" if tls else "No server answers at"
+            words = f"{what} {address[0]}:{address[1]}: {str(error) or 'it took too long'}\n"
             fields = {"server": "mitmproxy (corscope)", "content-type": "text/plain; charset=utf-8"}
             flow.response = http.Response.make(502, words, fields)
         else:
