@@ -7,6 +7,7 @@ each has been followed. Remembers the steps of one client.
 
 from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
+from itertools import islice
 
 from corscope.headers import names
 from corscope.model import Credentials
@@ -169,11 +170,16 @@ class FollowUps:
             if not steps:
                 del self._steps[url]
 
-    def forget(self, flow_id: str, url: str | None) -> None:
-        """Forget the step to `url` that an exchange was; where that is not known, it looks through them all."""
-        for steps in self._steps.values() if url is None else (self._steps.get(url, ()),):
-            if isinstance(steps, list):
-                steps[:] = [step for step in steps if step.flow_id != flow_id]
+    def forget(self, flow_id: str, *, among: int) -> None:
+        """Forget the step that an exchange was, one `among` the latest URLs that something is expected for."""
+        found = False
+        for url in islice(reversed(self._steps), among):
+            steps = self._steps[url]
+            kept = [step for step in steps if step.flow_id != flow_id]
+            if len(kept) < len(steps):
+                steps[:], found = kept, True
+            elif found:
+                return
 
     def candidates(self, request: Request, credentials: Credentials) -> list[Step]:
         """Return the steps that `request`, of which `credentials` are known so far, may follow, oldest first."""
@@ -225,10 +231,13 @@ class Unfollowed[Owner]:
 
     def _pop(self) -> tuple[Owner, Step]:
         owner, step, path = self._waiting.popleft()
+        self._leave(path)
+        return owner, step
+
+    def _leave(self, path: str) -> None:
         self._paths[path] -= 1
         if not self._paths[path]:
             del self._paths[path]
-        return owner, step
 
     def waits_for(self, path: str) -> bool:
         """Tell whether some preflight may wait for a request to `path`."""
@@ -248,7 +257,10 @@ class Unfollowed[Owner]:
         return popped
 
     def forget(self, flow_id: str) -> None:
-        """Forget the preflight that an exchange was. It is among the latest, if at all."""
+        """Forget the preflight that an exchange was, most often the latest."""
+        if self._waiting and self._waiting[-1][1].flow_id == flow_id:
+            self._leave(self._waiting.pop()[2])
+            return
         if not any(step.flow_id == flow_id for _, step, _ in self._waiting):
             return
         kept = [one for one in self._waiting if one[1].flow_id != flow_id]

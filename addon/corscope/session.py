@@ -245,9 +245,11 @@ class Session:
         if b"set-cookie" in response and client.cookies:
             client.cookies.set_cookie(exchange.host, exchange.response_headers)
         before = client.judged.pop(exchange.id, None)
-        if before is not None and (again := self._check_again(before[1], exchange, response)):
+        if before is not None and before[1].mode is RequestMode.CORS:
+            self._judge_again(client, request, response, *before)
             client.judged[exchange.id] = before
-            return [verdict_of(again), *self._drain(besides=again)]
+            self._pass_time(exchange.answered)
+            return [verdict_of(before[1]), *self._drain(besides=before[1])]
         subject = request_mode(request, client.browser)
         if subject.exempt is None:
             if before is not None:
@@ -391,10 +393,7 @@ class Session:
             words = "follows a step at which credentials would have stopped it"
             self._evidences.learn(story, Evidence(Credentials.OMIT, Strength.CERTAIN, words))
         self._learn_from_request(client, request, record, step)
-        if record.is_open:
-            if story.undecided is None:
-                story.undecided = []
-            story.undecided.append(record)
+        self._await_credentials(record)
         if exchange.connection is not None:
             self._learn_from_connection(client, request, story, client.connection(exchange.connection))
         return record
@@ -529,33 +528,40 @@ class Session:
                     self._evidences.learn(record.story, Evidence(Credentials.INCLUDE, Strength.STRONG, words))
                 return
 
+    def _judge_again(self, client: _Client, request: Request, response: Headers, link: Link, record: Record) -> None:
+        """Judge another response to a request of mode "cors"; what the request itself told stays told."""
+        self._take_back(client, record)
+        record.exchange = request.exchange
+        record.if_include = record.if_omit = ()
+        record.findings, record.stored_unknown = (), False
+        if request.is_preflight:
+            self._judge_preflight(client, request, response, record)
+        else:
+            record.kind = Kind.ACTUAL
+            preflight = link.step if link.step is not None and link.step.is_preflight else None
+            self._judge_actual(client, request, response, record, preflight)
+        self._await_credentials(record)
+
     @staticmethod
-    def _check_again(record: Record, exchange: Exchange, response: Headers) -> Record | None:
-        """Check other headers of a response that was judged; None where more than the check hangs on them."""
-        status = exchange.status
-        if record.kind is not Kind.ACTUAL or status != record.exchange.status or status == 304:
-            return None
-        if status in REDIRECT_STATUS or b"etag" in response or b"last-modified" in response:
-            return None
-        undecided = record.story.undecided
-        if record.is_open and undecided:
-            undecided.remove(record)
-        record.exchange = exchange
-        record.if_include = cors_check(record.origin, response, include=True)
-        record.if_omit = cors_check(record.origin, response, include=False)
+    def _await_credentials(record: Record) -> None:
+        """Let a record be told of its credentials mode, where that changes anything."""
         if record.is_open:
-            record.story.undecided = [*(undecided or ()), record]
-        return record
+            story = record.story
+            if story.undecided is None:
+                story.undecided = []
+            story.undecided.append(record)
 
     def _take_back(self, client: _Client, record: Record) -> None:
         """Forget what a response did that the browser never saw."""
         if record.story.undecided and record in record.story.undecided:
             record.story.undecided.remove(record)
         flow_id = record.exchange.id
-        if record.kind is Kind.ACTUAL:
-            # Nothing is expected to follow it.
+        faults = record.if_omit
+        if record.kind is Kind.ACTUAL or (faults and faults[0].id != UPGRADABLE):
+            # Nothing was expected to follow it.
             return
-        client.follow_ups.forget(flow_id, record.url if record.kind is Kind.PREFLIGHT else None)
+        # It is among the latest that were judged, and each of those expects two URLs at most.
+        client.follow_ups.forget(flow_id, among=2 * JUDGED)
         self._unfollowed.forget(flow_id)
         entries = client.permissions.get((record.origin, record.url))
         if entries:
