@@ -8,7 +8,6 @@ import time
 import weakref
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -273,7 +272,8 @@ class CorsAddon:
         own = verdicts[0]
         if flow.live and adapter.PAGE_ORIGIN in flow.metadata:
             said = f"the server was asked with Origin: {flow.request.headers['origin']}, as cors_upstream_origin says"
-            rewrite = replace(rewrite or Rewrite((), True, own), notes=(*(rewrite.notes if rewrite else ()), said))
+            rewrite = rewrite or Rewrite((), True, own)
+            rewrite = rewrite._replace(notes=(*rewrite.notes, said))
         if not own.settled:
             self.flows[flow.id] = flow
             if rewrite is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from corscope.headers import Fields, Headers
 
@@ -200,8 +201,7 @@ class Operation(StrEnum):
     BODY = "body"
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(NamedTuple):
     """One change to a response: to a header, to its status, or that its body goes."""
 
     operation: Operation
@@ -215,8 +215,7 @@ class Edit:
     """The finding that this mends; None where it mends none but belongs to a right answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rewrite:
+class Rewrite(NamedTuple):
     """What was changed of a response, or would be, so that the browser lets the page have it."""
 
     edits: tuple[Edit, ...]

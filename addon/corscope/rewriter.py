@@ -41,6 +41,7 @@ SAFELISTED_RESPONSE_HEADERS = frozenset(
 )
 """https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name"""
 
+_VARIES_ENOUGH = (b"origin", b"*")
 _OF_A_BODY = (b"content-type", b"content-length", b"content-encoding", b"transfer-encoding", b"content-language")
 _CURES: dict[bytes, tuple[str, ...]] = {
     ALLOW_ORIGIN: ("allow-origin-",),
@@ -113,21 +114,26 @@ def plan(exchange: Exchange, head: Head, settings: Settings, *, mend: bool = Tru
     exposed headers are looked after.
     """
     origin, fields = head[b"origin"], exchange.response_headers
-    response = pick(fields, RESPONSE_HEADERS)
     edits = _Edits(fields)
     if is_cors_preflight(exchange.method, head):
         if mend:
-            _plan_preflight(exchange, head, origin, response, settings, edits)
+            _plan_preflight(exchange, head, origin, pick(fields, RESPONSE_HEADERS), settings, edits)
         return tuple(edits.made)
     if mend:
-        faults = [fault.id for fault in cors_check(origin, response, include=True)]
+        checked = {
+            name: b", ".join(map(normalize, edits.lines[name]))
+            for name in (ALLOW_ORIGIN, ALLOW_CREDENTIALS)
+            if name in edits.lines
+        }
+        faults = [fault.id for fault in cors_check(origin, checked, include=True)]
         edits.set(ALLOW_ORIGIN, (origin,), faults)
         edits.set(ALLOW_CREDENTIALS, (b"true",), faults)
-        vary = [normalize(value) for value in edits.lines.get(b"vary", ())]
-        varies_by = {member.strip().lower() for line in vary for member in line.split(b",")}
-        if not varies_by & {b"origin", b"*"}:
-            last = vary[-1] + b", Origin" if vary and vary[-1] else b"Origin"
-            edits.set(b"vary", (*vary[:-1], last), ())
+        vary = tuple([normalize(value) for value in edits.lines.get(b"vary", ())])
+        if vary != (b"Origin",):
+            varies_by = {member.strip().lower() for line in vary for member in line.split(b",")}
+            if varies_by.isdisjoint(_VARIES_ENOUGH):
+                last = vary[-1] + b", Origin" if vary and vary[-1] else b"Origin"
+                edits.set(b"vary", (*vary[:-1], last), ())
     exposed = _exposed(fields, settings.expose_headers)
     if exposed:
         edits.set(EXPOSE_HEADERS, (exposed,), ())
