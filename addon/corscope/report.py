@@ -163,6 +163,11 @@ def _change_line(change: dict[str, Any]) -> str:
 
 def edit_json(edit: Edit) -> dict[str, Any]:
     """Return an edit as plain JSON values, without secrets."""
+    return _edit_json(edit).copy()
+
+
+@lru_cache(maxsize=128)
+def _edit_json(edit: Edit) -> dict[str, Any]:
     return {
         "operation": str(edit.operation),
         "header": edit.name or None,

@@ -249,11 +249,8 @@ def cross_site_cookie(line: bytes, *, partitioned: bool) -> bytes:
 
 def edited_fields(fields: Fields, edits: Iterable[Edit]) -> Fields:
     """Return a header list with edits made: every other line stays what and where it was."""
-    changes = {
-        edit.name.lower().encode("latin-1"): (edit.name, list(edit.values))
-        for edit in edits
-        if edit.operation in (Operation.SET, Operation.REMOVE)
-    }
+    # Status and body have no name.
+    changes = {edit.name.lower().encode("latin-1"): (edit.name, list(edit.values)) for edit in edits if edit.name}
     made: list[tuple[bytes, bytes]] = []
     for line in fields:
         change = changes.get(line[0].lower())
@@ -268,9 +265,12 @@ def edited_fields(fields: Fields, edits: Iterable[Edit]) -> Fields:
 
 def edited_status(status: int, edits: Iterable[Edit]) -> int:
     """Return a status with edits made."""
-    return next((int(edit.values[0]) for edit in edits if edit.operation is Operation.STATUS), status)
+    for edit in edits:
+        if edit.operation is Operation.STATUS:
+            return int(edit.values[0])
+    return status
 
 
 def drops_body(edits: Iterable[Edit]) -> bool:
     """Tell whether the body goes."""
-    return any(edit.operation is Operation.BODY for edit in edits)
+    return Operation.BODY in [edit.operation for edit in edits]
