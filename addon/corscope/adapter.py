@@ -24,13 +24,6 @@ LOCAL_ANSWER = "corscope_local_answer"
 """Set in the metadata of a flow whose preflight was answered here."""
 
 
-def send_origin(flow: http.HTTPFlow, origin: bytes) -> None:
-    """Send a request in another origin's name; it is judged by the one that the browser sent."""
-    # A request that is sent again keeps what the browser said at first.
-    flow.metadata.setdefault(PAGE_ORIGIN, flow.request.headers["origin"])
-    flow.request.headers["origin"] = origin.decode("latin-1")
-
-
 def request_fields(flow: http.HTTPFlow) -> Fields:
     """Return a request's header fields as the browser sent them."""
     fields = flow.request.data.headers.fields

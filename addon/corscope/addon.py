@@ -21,7 +21,6 @@ from corscope.headers import Fields
 from corscope.model import Exchange, Outcome, Rewrite, Verdict
 from corscope.modes import Head
 from corscope.privacy import shown_url
-from corscope.scope import AllowedOrigins
 from corscope.session import DEFAULT_GRACE, Session
 from corscope.view import METADATA_KEY, CORSContentview
 
@@ -64,7 +63,7 @@ class CorsAddon:
         self.changed: list[flow.Flow] = []
         """Flows of which the user interfaces do not know yet."""
         self.faulty: set[str] = set()
-        self.rewriting = rewriting.Rewriting(rewriting.OFF, rewriter.Settings(allowed=AllowedOrigins()))
+        self.rewriting = rewriting.Rewriting()
         self.unreachable = rewriting.Unreachable()
         self.rewritten: dict[str, rewriting.Sent] = {}
         """What servers sent, of rewritten flows until their response is complete."""
@@ -185,6 +184,7 @@ class CorsAddon:
             self.guard(flow, self.complete)
 
     def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """Remember where no server answers, so that a page can be told so in words that it can read."""
         if self.rewriting.on and data.server.address is not None:
             self.unreachable.note(data.server.address[:2])
 
@@ -253,7 +253,7 @@ class CorsAddon:
         ):
             return
         if flow.live and adapter.PAGE_ORIGIN in flow.metadata:
-            self.rewriting.restore_origin(flow)
+            rewriting.restore_origin(flow)
         exchange = adapter.exchange(flow, client, headers)
         verdicts = self.session.judge(exchange)
         if exchange.status is None:
@@ -302,36 +302,32 @@ class CorsAddon:
         Of what no browser waits for only the plan is told.
         """
         was = verdicts[0]
+        drafted = self.draft(exchange, head, was)
+        if drafted.why_not or (was.outcome is Outcome.ALLOWED and not drafted.edits):
+            return (drafted if drafted.why_not or drafted.notes else None), None, verdicts
+        changed = rewriting.edited(exchange, drafted.edits)
         if rewriting.is_repeated(flow):
-            rewrite = self.draft(exchange, head, was)
-            return (rewrite if rewrite.edits or rewrite.why_not or rewrite.notes else None), None, verdicts
-        settings = self.rewriting.settings
-        edits = rewriter.plan(exchange, head, settings, mend=rewriter.mends(was, settings))
-        notes = rewriter.notes(exchange, settings)
-        beyond = rewriter.beyond_headers(was)
-        if beyond is not None:
-            return Rewrite((), False, was, f"no header mends {beyond}", notes), None, verdicts
-        if not edits:
-            return (Rewrite((), False, was, notes=notes) if notes else None), None, verdicts
-        changed = rewriting.edited(exchange, edits)
+            return hold(drafted, self.judge_alone(changed)), None, verdicts
         again = self.session.judge(changed)
-        if stays := stays_blocked(again[0]):
+        held = hold(drafted, again[0])
+        if held.why_not:
             back = self.session.judge(exchange)
-            return Rewrite((), False, was, stays, notes), None, [back[0], *verdicts[1:], *again[1:], *back[1:]]
-        return Rewrite(edits, True, was, notes=notes), changed, [again[0], *verdicts[1:], *again[1:]]
+            return held, None, [back[0], *verdicts[1:], *again[1:], *back[1:]]
+        return held._replace(applied=True), changed, [again[0], *verdicts[1:], *again[1:]]
 
     def draft(self, exchange: Exchange, head: Head, was: Verdict) -> Rewrite:
-        """Plan the rewriting of a response that stands alone, and judge the result by itself."""
+        """Plan the rewriting of a response; the result is yet to be judged."""
         settings = self.rewriting.settings
         notes = rewriter.notes(exchange, settings)
         beyond = rewriter.beyond_headers(was)
         if beyond is not None:
             return Rewrite((), False, was, f"no header mends {beyond}", notes)
         edits = rewriter.plan(exchange, head, settings, mend=rewriter.mends(was, settings))
-        after = Session(browser=self.session.browser).judge(rewriting.edited(exchange, edits))[0]
-        if stays := stays_blocked(after):
-            return Rewrite((), False, was, stays, notes)
         return Rewrite(edits, False, was, notes=notes)
+
+    def judge_alone(self, exchange: Exchange) -> Verdict:
+        """Judge an exchange by itself, without what the session knows."""
+        return Session(browser=self.session.browser).judge(exchange)[0]
 
     def apply(self, flow: http.HTTPFlow, changed: Exchange, rewrite: Rewrite) -> None:
         """Put a planned rewriting onto a flow's response, before its headers leave."""
@@ -504,9 +500,12 @@ class CorsAddon:
         exchange = adapter.exchange(one, adapter.client_key(one, head), head)
         if exchange.status is None:
             return None, None
-        was = Session(browser=self.session.browser).judge(exchange)[0]
-        why_not = self.rewriting.why_not(one, head, was)
-        return exchange, Rewrite((), False, was, why_not) if why_not else self.draft(exchange, head, was)
+        was = self.judge_alone(exchange)
+        if why_not := self.rewriting.why_not(one, head, was):
+            return exchange, Rewrite((), False, was, why_not)
+        drafted = self.draft(exchange, head, was)
+        after = self.judge_alone(rewriting.edited(exchange, drafted.edits))
+        return exchange, drafted if drafted.why_not else hold(drafted, after)
 
     @command.command("cors.plan")
     def plan(self, flows: Sequence[flow.Flow]) -> types.Data:
@@ -535,8 +534,7 @@ class CorsAddon:
                 rewriting.put(one.response, changed.status or 0, changed.response_headers)
                 if rewriter.drops_body(rewrite.edits):
                     rewriting.empty(one.response)
-                now = Session(browser=self.session.browser).judge(changed)[0]
-                self.say(one, now, Rewrite(rewrite.edits, True, rewrite.was, notes=rewrite.notes))
+                self.say(one, self.judge_alone(changed), rewrite._replace(applied=True))
                 self.show(one)
 
     @command.command("cors.clear")
@@ -555,11 +553,11 @@ class CorsAddon:
             self.show(one)
 
 
-def stays_blocked(verdict: Verdict) -> str:
-    """Say why an exchange that was to be mended does not come out allowed; empty where it does."""
-    if verdict.outcome is Outcome.ALLOWED or not rewriter.is_subject(verdict):
-        return ""
-    return f"it would stay {verdict.outcome}: {report.headline(verdict)}"
+def hold(drafted: Rewrite, after: Verdict) -> Rewrite:
+    """Keep to a draft only if the edited exchange comes out allowed; otherwise nothing is edited, and why is said."""
+    if after.outcome is Outcome.ALLOWED or not rewriter.is_subject(after):
+        return drafted
+    return drafted._replace(edits=(), why_not=f"it would stay {after.outcome}: {report.headline(after)}")
 
 
 def parse_grace(value: str) -> float:

@@ -39,6 +39,19 @@ REDIRECT_LIMIT = 20
 CORS_SAFELISTED_METHODS = frozenset((b"GET", b"HEAD", b"POST"))
 """https://fetch.spec.whatwg.org/#cors-safelisted-method"""
 
+CORS_SAFELISTED_RESPONSE_HEADERS = frozenset(
+    (
+        b"cache-control",
+        b"content-language",
+        b"content-length",
+        b"content-type",
+        b"expires",
+        b"last-modified",
+        b"pragma",
+    )
+)
+"""https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name"""
+
 _NORMALIZED_METHODS = frozenset((b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"POST", b"PUT"))
 
 DEFAULT_MAX_AGE = 5

@@ -248,11 +248,8 @@ class Unfollowed[Owner]:
 
     def pop_answered(self, until: float) -> list[tuple[Owner, Step]]:
         """Return those that were answered by `until`, in seconds since the epoch, and let go of them."""
-        waiting = self._waiting
-        if not waiting or waiting[0][1].answered > until:
-            return []
-        popped = [self._pop()]
-        while waiting and waiting[0][1].answered <= until:
+        popped: list[tuple[Owner, Step]] = []
+        while self._waiting and self._waiting[0][1].answered <= until:
             popped.append(self._pop())
         return popped
 

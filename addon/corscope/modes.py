@@ -76,8 +76,11 @@ def read_head(fields: Fields) -> Head:
 
 def url_of(exchange: Exchange) -> str:
     """Return the URL of a request: absolute, in ASCII but for what its path holds, without fragment."""
-    target = serialize_origin(exchange.scheme, exchange.host, exchange.port)
-    return target.decode("utf-8", "replace") + exchange.path
+    return _url(serialize_origin(exchange.scheme, exchange.host, exchange.port), exchange.path)
+
+
+def _url(target: bytes, path: str) -> str:
+    return target.decode("utf-8", "replace") + path
 
 
 class Request:
@@ -91,7 +94,7 @@ class Request:
         self.headers = picked if type(picked) is Head else read_head(exchange.request_headers)
         self.target = target = serialize_origin(exchange.scheme, exchange.host, exchange.port)
         """The serialized origin of the URL."""
-        self.url = target.decode("utf-8", "replace") + exchange.path
+        self.url = _url(target, exchange.path)
         self.is_preflight = exchange.method == b"OPTIONS" and is_cors_preflight(exchange.method, self.headers)
 
 

@@ -66,12 +66,16 @@ def headline(verdict: Verdict) -> str:
     word = f"CORS {verdict.outcome}"
     if not verdict.findings:
         return _shortened(f"{word}: {verdict.note}", HEADLINE_LENGTH)
-    # A CORS failure may be a mere symptom.
-    first = next((finding for finding in verdict.findings if finding.id == "proxy-error"), verdict.findings[0])
-    cause = texts(first).title
+    cause = _cause(verdict)
     if verdict.kind is Kind.PREFLIGHT and not cause.startswith(("preflight", "blocked")):
         cause += " (preflight)"
     return f"{_shortened(cause, HEADLINE_LENGTH - len(word) - 3)} — {word}"
+
+
+def _cause(verdict: Verdict) -> str:
+    """Return the title of the finding that matters; a CORS failure may be a mere symptom."""
+    first = next((finding for finding in verdict.findings if finding.id == "proxy-error"), verdict.findings[0])
+    return texts(first).title
 
 
 _ALLOWED_HOW = {
@@ -128,7 +132,7 @@ def _rewritten_headline(verdict: Verdict, rewrite: Rewrite) -> str:
     word = f"rewritten, CORS {verdict.outcome}"
     if not rewrite.was.findings:
         return word
-    return f"{_shortened(texts(rewrite.was.findings[0]).title, HEADLINE_LENGTH - len(word) - 3)} — {word}"
+    return f"{_shortened(_cause(rewrite.was), HEADLINE_LENGTH - len(word) - 3)} — {word}"
 
 
 def changes(rewrite: Rewrite) -> list[str]:
@@ -233,74 +237,35 @@ def log_line(verdict: Verdict) -> str:
 
 def as_json(verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
     """Return a verdict as plain JSON values, the format of the JSON Lines report; `rewrite` as in `comment`."""
-    common = _common_json(
-        verdict.kind,
-        verdict.mode,
-        verdict.origin,
-        verdict.credentials,
-        verdict.outcome,
-        verdict.settled,
-        verdict.note,
-        verdict.preflight_reason,
-        verdict.browser,
-    )
-    data = common.copy()
-    data["flow_id"] = verdict.flow_id
-    data["timestamp"] = verdict.timestamp
-    data["method"] = verdict.method
-    data["url"] = shown_url(verdict.url)
-    data["status"] = verdict.status
-    data["credentials_evidence"] = list(verdict.credentials_evidence)
-    data["devtools_error"] = verdict.devtools_error
-    data["failed_parameter"] = verdict.failed_parameter
-    data["console"] = console_message(verdict)
-    data["findings"] = [
-        {"id": finding.id, "severity": str(finding.severity), **texts(finding)._asdict()}
-        for finding in verdict.findings
-    ]
-    data["preflight"] = verdict.preflight
-    data["redirected_from"] = verdict.redirected_from
+    data = {
+        "flow_id": verdict.flow_id,
+        "timestamp": verdict.timestamp,
+        "method": verdict.method,
+        "url": shown_url(verdict.url),
+        "status": verdict.status,
+        "kind": str(verdict.kind),
+        "mode": str(verdict.mode),
+        "origin": verdict.origin,
+        "credentials": str(verdict.credentials),
+        "credentials_evidence": list(verdict.credentials_evidence),
+        "verdict": str(verdict.outcome),
+        "settled": verdict.settled,
+        "devtools_error": verdict.devtools_error,
+        "failed_parameter": verdict.failed_parameter,
+        "console": console_message(verdict),
+        "findings": [
+            {"id": finding.id, "severity": str(finding.severity), **texts(finding)._asdict()}
+            for finding in verdict.findings
+        ],
+        "note": verdict.note or None,
+        "preflight": verdict.preflight,
+        "preflight_reason": verdict.preflight_reason,
+        "redirected_from": verdict.redirected_from,
+        "browser": verdict.browser,
+    }
     if rewrite is not None:
         data["rewrite"] = rewrite_json(rewrite)
     return data
-
-
-# Most exchanges of a page have this in common; the copy keeps the order of the keys.
-@lru_cache(maxsize=128)
-def _common_json(
-    kind: str,
-    mode: str,
-    origin: str | None,
-    credentials: str,
-    outcome: str,
-    settled: bool,
-    note: str,
-    preflight_reason: str | None,
-    browser: str,
-) -> dict[str, Any]:
-    return {
-        "flow_id": "",
-        "timestamp": 0.0,
-        "method": "",
-        "url": "",
-        "status": 0,
-        "kind": str(kind),
-        "mode": str(mode),
-        "origin": origin,
-        "credentials": str(credentials),
-        "credentials_evidence": [],
-        "verdict": str(outcome),
-        "settled": settled,
-        "devtools_error": None,
-        "failed_parameter": None,
-        "console": None,
-        "findings": [],
-        "note": note or None,
-        "preflight": None,
-        "preflight_reason": preflight_reason,
-        "redirected_from": None,
-        "browser": browser,
-    }
 
 
 def explanation(data: dict[str, Any]) -> list[str]:

@@ -4,9 +4,10 @@ An edit is what the server should have sent. A second plan on an edited response
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from corscope.engine import (
+    CORS_SAFELISTED_RESPONSE_HEADERS,
     OK_STATUS,
     RESPONSE_HEADERS,
     cors_check,
@@ -27,19 +28,6 @@ ALLOW_METHODS = b"access-control-allow-methods"
 ALLOW_HEADERS = b"access-control-allow-headers"
 MAX_AGE = b"access-control-max-age"
 EXPOSE_HEADERS = b"access-control-expose-headers"
-
-SAFELISTED_RESPONSE_HEADERS = frozenset(
-    (
-        b"cache-control",
-        b"content-language",
-        b"content-length",
-        b"content-type",
-        b"expires",
-        b"last-modified",
-        b"pragma",
-    )
-)
-"""https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name"""
 
 _VARIES_ENOUGH = (b"origin", b"*")
 _OF_A_BODY = (b"content-type", b"content-length", b"content-encoding", b"transfer-encoding", b"content-language")
@@ -63,7 +51,7 @@ OVER_HTTP = (
 class Settings:
     """What the user wants rewritten."""
 
-    allowed: AllowedOrigins
+    allowed: AllowedOrigins = field(default_factory=AllowedOrigins)
     everything: bool = False
     """Every CORS exchange in scope, and not only what the browser would block."""
     max_age: int = 0
@@ -228,7 +216,7 @@ def _exposed(fields: Fields, wanted: tuple[str, ...]) -> bytes:
     kept += [name.encode("latin-1", "replace") for name in wanted if name != "*"]
     if "*" not in wanted:
         return b", ".join(dict.fromkeys(kept))
-    hidden = SAFELISTED_RESPONSE_HEADERS | {b"set-cookie", b"set-cookie2", b"vary"}
+    hidden = CORS_SAFELISTED_RESPONSE_HEADERS | {b"set-cookie", b"set-cookie2", b"vary"}
     kept += [
         name for name, _ in fields if name.lower() not in hidden and not name.lower().startswith(b"access-control-")
     ]

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from mitmproxy import ctx, exceptions, flowfilter, http, optmanager
 from mitmproxy.addonmanager import Loader
@@ -38,8 +39,8 @@ class Sent:
 class Rewriting:
     """What the options ask for."""
 
-    mode: str
-    settings: Settings
+    mode: str = OFF
+    settings: Settings = field(default_factory=Settings)
     filter: flowfilter.TFilter | None = None
     local_preflights: bool = False
     upstream_origin: bytes | None = None
@@ -61,10 +62,10 @@ class Rewriting:
         """Tell whether a judged flow is to be rewritten."""
         return rewriter.needs(verdict, self.settings) and self.in_scope(flow, head.get(b"origin"))
 
-    def why_not(self, flow: http.HTTPFlow, head: Head, verdict: Verdict | None) -> str:
+    def why_not(self, flow: http.HTTPFlow, head: Head, verdict: Verdict) -> str:
         """Say why a flow that was selected can't be rewritten; empty where it can."""
         origin = head.get(b"origin")
-        if origin is None or (verdict is not None and not rewriter.is_subject(verdict)):
+        if origin is None or not rewriter.is_subject(verdict):
             return "it is not subject to CORS"
         if not self.settings.allowed:
             return "cors_allow_origins names no origin to let in"
@@ -100,26 +101,30 @@ class Rewriting:
         """Send a request in the name of the origin that the server knows."""
         upstream, asked = self.upstream_origin, self._asked(flow)
         if asked is not None and upstream is not None and asked[1][b"origin"] != upstream:
-            adapter.send_origin(flow, upstream)
+            send_origin(flow, upstream)
 
-    def restore_origin(self, flow: http.HTTPFlow) -> None:
-        """Name the page's origin where the answer names the one that the server was told."""
-        page = flow.metadata.get(adapter.PAGE_ORIGIN)
-        if page is None or flow.response is None:
-            return
-        sent = flow.request.headers.get("origin", "").encode("latin-1", "replace")
-        flow.response.headers.fields = tuple(
-            (
-                name,
-                page.encode("latin-1", "replace") if value == sent and name.lower() == rewriter.ALLOW_ORIGIN else value,
-            )
-            for name, value in flow.response.headers.fields
-        )
+
+def send_origin(flow: http.HTTPFlow, origin: bytes) -> None:
+    """Send a request in another origin's name; it is judged by the one that the browser sent."""
+    # A request that is sent again keeps what the browser said at first.
+    flow.metadata.setdefault(adapter.PAGE_ORIGIN, flow.request.headers["origin"])
+    flow.request.headers["origin"] = origin.decode("latin-1")
+
+
+def restore_origin(flow: http.HTTPFlow) -> None:
+    """Name the page's origin where the answer names the one that the server was told."""
+    page = flow.metadata.get(adapter.PAGE_ORIGIN)
+    if page is None or flow.response is None:
+        return
+    sent, own = (one.encode("latin-1", "replace") for one in (flow.request.headers.get("origin", ""), page))
+    flow.response.headers.fields = tuple(
+        (name, own if value == sent and name.lower() == rewriter.ALLOW_ORIGIN else value)
+        for name, value in flow.response.headers.fields
+    )
 
 
 UNREACHABLE_SECONDS, CONNECT_SECONDS = 30.0, 5.0
 """For how long a server that could not be reached is looked for first, and how long that may take."""
-
 
 _ANSWERERS = ("map_local", "map_remote", "server_replay")
 _TRUST = ("ssl_insecure", "ssl_verify_upstream_trusted_ca", "ssl_verify_upstream_trusted_confdir", "client_certs")
@@ -177,71 +182,76 @@ def is_repeated(flow: http.HTTPFlow) -> bool:
     return not flow.live or flow.is_replay == "request"
 
 
-def add_options(loader: Loader) -> None:
-    """Declare the options about rewriting."""
-    loader.add_option(
+_OPTIONS: tuple[tuple[str, Any, Any, str, Sequence[str] | None], ...] = (
+    (
         "cors_rewrite",
         str,
         OFF,
-        "Rewrite responses so that the browser lets the page have them, for the origins in cors_allow_origins only: "
-        "those that it would block (blocked), every CORS exchange (all), or none (off).",
-        choices=MODES,
-    )
-    loader.add_option(
+        (
+            "Rewrite responses so that the browser lets the page have them, for the origins in cors_allow_origins "
+            "only: those that it would block (blocked), every CORS exchange (all), or none (off)."
+        ),
+        MODES,
+    ),
+    (
         "cors_allow_origins",
         Sequence[str],
         [],
-        "Origins that rewriting may let in: https://app.example, https://*.example.com (all below it), ~regex (of "
-        "the whole origin), null, or * for any.",
-    )
-    loader.add_option("cors_filter", str, "", "Rewrite only flows that match this flow filter.")
-    loader.add_option(
+        (
+            "Origins that rewriting may let in: https://app.example, https://*.example.com (all below it), ~regex (of "
+            "the whole origin), null, or * for any."
+        ),
+        None,
+    ),
+    ("cors_filter", str, "", "Rewrite only flows that match this flow filter.", None),
+    (
         "cors_preflight",
         str,
         FROM_SERVER,
         "Who answers preflights in scope: the server (its answer is rewritten where needed) or the proxy (local).",
-        choices=PREFLIGHTS,
-    )
-    loader.add_option(
+        PREFLIGHTS,
+    ),
+    (
         "cors_upstream_origin",
         str,
         "",
         "Send requests in scope with this Origin, for a server that refuses the page's own.",
-    )
-    loader.add_option(
+        None,
+    ),
+    (
         "cors_max_age",
         str,
         "0",
         "Access-Control-Max-Age of rewritten preflights, in seconds: how long the browser goes on without asking.",
-    )
-    loader.add_option(
+        None,
+    ),
+    (
         "cors_expose_headers",
         str,
         "",
         "Header names to put into Access-Control-Expose-Headers of rewritten responses; * for all that they have.",
-    )
-    loader.add_option(
+        None,
+    ),
+    (
         "cors_rewrite_cookies",
         str,
         COOKIES_OFF,
-        "Give Set-Cookie of rewritten responses SameSite=None and Secure (cross-site), and Partitioned too "
-        "(partitioned).",
-        choices=COOKIES,
-    )
-
-
-OPTIONS = frozenset(
-    (
-        "cors_rewrite",
-        "cors_allow_origins",
-        "cors_filter",
-        "cors_preflight",
-        "cors_upstream_origin",
-        "cors_max_age",
-        "cors_expose_headers",
-        "cors_rewrite_cookies",
-    )
+        (
+            "Give Set-Cookie of rewritten responses SameSite=None and Secure (cross-site), and Partitioned too "
+            "(partitioned)."
+        ),
+        COOKIES,
+    ),
 )
+"""Name, type, default, help and choices of each option, as mitmproxy's Loader.add_option takes them."""
+
+OPTIONS = frozenset(option[0] for option in _OPTIONS)
+
+
+def add_options(loader: Loader) -> None:
+    """Declare the options about rewriting."""
+    for option in _OPTIONS:
+        loader.add_option(*option)
 
 
 def parse(options: optmanager.OptManager) -> Rewriting:

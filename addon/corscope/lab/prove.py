@@ -15,9 +15,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from corscope.browsers import BrowserFailure, Kind, find_browsers
+from corscope.browsers import Kind
 from corscope.lab.answers import Place, scenario_of
-from corscope.lab.record import VISITS, Visit, drive, reports_in
+from corscope.lab.record import Visit, add_choices, drive, go_through, results_in
 from corscope.lab.scenarios import WEBS
 
 ADDON = Path(__file__).parent.parent.parent / "cors_addon.py"
@@ -45,11 +45,7 @@ def outcomes_of(kind: Kind, executable: Path, visit: Visit, only: str, **options
         arguments += ["--set", f"{name}={value}"]
     try:
         drive(kind, executable, visit, only, folder, proxy_arguments=arguments)
-        return {
-            (result["id"], result["step"]): result["ok"]
-            for report in reports_in(folder / "results.jsonl")
-            for result in report["results"]
-        }
+        return {step: result["ok"] for step, result in results_in(folder / "results.jsonl").items()}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -80,60 +76,51 @@ def missed(web: str, outcomes: Outcomes) -> tuple[Counter[str], Counter[str]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints what rewriting came to in each browser and web; exit code 1 where it fell short."""
     parser = argparse.ArgumentParser(prog="scripts/prove_rewriting", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--browser", choices=("chromium", "firefox"), action="append", help="only this one")
-    parser.add_argument("--web", choices=[visit.name for visit in VISITS], action="append", help="only this one")
-    parser.add_argument("--only", metavar="TAG", default="", help="only scenarios whose tag starts with TAG")
+    add_choices(parser)
     parser.add_argument("--unlisted", action="store_true", help="compare origins that are not listed too")
     said = parser.parse_args(arguments)
-    found = find_browsers()
-    kinds: list[Kind] = [kind for kind in ("chromium", "firefox") if not said.browser or kind in said.browser]
-    if lacking := [kind for kind in kinds if kind not in found]:
-        print(f"prove_rewriting: not installed: {', '.join(lacking)}", file=sys.stderr)
-        return 1
-    short = False
-    for visit in VISITS:
-        if said.web and visit.name not in said.web:
-            continue
-        listed = " ".join([*WEBS[visit.web.name].origins.values(), "null"])
-        for kind in kinds:
-            try:
-                got = outcomes_of(kind, found[kind], visit, said.only, cors_rewrite="all", cors_allow_origins=listed)
-                wrong, excepted = missed(visit.web.name, got)
-                short |= bool(wrong) or not got
-                print(
-                    f"{kind}-{visit.name}: {len(got)} steps, {sum(wrong.values())} did not reach the page, "
-                    f"{sum(excepted.values())} that no header mends ({_counts(excepted)})",
-                    flush=True,
-                )
-                for tag, count in wrong.most_common(20):
-                    print(f"    {count} × {tag}")
-                if said.unlisted:
-                    same = [
-                        outcomes_of(
-                            kind,
-                            found[kind],
-                            visit,
-                            said.only,
-                            cors_rewrite=mode,
-                            cors_allow_origins="https://a.example",
-                        )
-                        for mode in ("all", "off")
-                    ]
-                    different = [key for key in same[0].keys() | same[1].keys() if same[0].get(key) != same[1].get(key)]
-                    fickle = [key for key in different if tag_of(visit.web.name, key[0]).startswith(FICKLE)]
-                    different = [key for key in different if key not in fickle]
-                    short |= bool(different)
-                    print(
-                        f"    with another origin listed {len(different)} of {len(same[1])} outcomes differ"
-                        + (f", and {len(fickle)} that the browser's cache decides" if fickle else ""),
-                        flush=True,
-                    )
-                    for id_, step in different[:20]:
-                        print(f"    {tag_of(visit.web.name, id_)} step {step}")
-            except (BrowserFailure, OSError, TimeoutError) as fault:
-                print(f"prove_rewriting: {kind} {visit.name}: {fault}", file=sys.stderr)
-                return 1
-    return 1 if short else 0
+    holds: list[bool] = []
+
+    def prove(kind: Kind, executable: Path, visit: Visit) -> None:
+        holds.append(_prove_listed(kind, executable, visit, said.only))
+        if said.unlisted:
+            holds.append(_prove_unlisted(kind, executable, visit, said.only))
+
+    return go_through("prove_rewriting", said, prove) or int(not all(holds))
+
+
+def _prove_listed(kind: Kind, executable: Path, visit: Visit, only: str) -> bool:
+    """Prints how many requests of listed origins reached the page, and tells whether all did that can."""
+    listed = " ".join([*WEBS[visit.web.name].origins.values(), "null"])
+    got = outcomes_of(kind, executable, visit, only, cors_rewrite="all", cors_allow_origins=listed)
+    wrong, excepted = missed(visit.web.name, got)
+    print(
+        f"{kind}-{visit.name}: {len(got)} steps, {sum(wrong.values())} did not reach the page, "
+        f"{sum(excepted.values())} that no header mends ({_counts(excepted)})",
+        flush=True,
+    )
+    for tag, count in wrong.most_common(20):
+        print(f"    {count} × {tag}")
+    return bool(got) and not wrong
+
+
+def _prove_unlisted(kind: Kind, executable: Path, visit: Visit, only: str) -> bool:
+    """Prints how many outcomes differ with another origin listed, and tells whether none does."""
+    elsewhere, off = (
+        outcomes_of(kind, executable, visit, only, cors_rewrite=mode, cors_allow_origins="https://a.example")
+        for mode in ("all", "off")
+    )
+    different = [key for key in elsewhere.keys() | off.keys() if elsewhere.get(key) != off.get(key)]
+    fickle = [key for key in different if tag_of(visit.web.name, key[0]).startswith(FICKLE)]
+    different = [key for key in different if key not in fickle]
+    print(
+        f"    with another origin listed {len(different)} of {len(off)} outcomes differ"
+        + (f", and {len(fickle)} that the browser's cache decides" if fickle else ""),
+        flush=True,
+    )
+    for id_, step in different[:20]:
+        print(f"    {tag_of(visit.web.name, id_)} step {step}")
+    return not different
 
 
 def _counts(tags: Counter[str]) -> str:

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -74,48 +74,60 @@ PREFERENCES: Mapping[Kind, Mapping[str, object]] = MappingProxyType(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Makes the recordings that the command line asks for."""
     parser = argparse.ArgumentParser(prog="scripts/record_truth", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--browser", choices=("chromium", "firefox"), action="append", help="only this one")
-    parser.add_argument("--web", choices=[visit.name for visit in VISITS], action="append", help="only this one")
-    parser.add_argument("--only", metavar="TAG", default="", help="only scenarios whose tag starts with TAG")
+    add_choices(parser)
     parser.add_argument("--into", metavar="FOLDER", type=Path, default=RECORDINGS, help="where to write")
     parser.add_argument("--keep", action="store_true", help="keep the raw files, and say where")
     said = parser.parse_args(arguments)
     if said.only and said.into == parser.get_default("into"):
         parser.error("--only makes partial recordings, which must not replace the kept ones: say --into FOLDER")
+    return go_through(
+        "record_truth",
+        said,
+        lambda kind, executable, visit: _record(kind, executable, visit, said.only, said.into, said.keep),
+    )
+
+
+def add_choices(parser: argparse.ArgumentParser) -> None:
+    """Lets a command line choose browsers, webs and scenarios."""
+    parser.add_argument("--browser", choices=("chromium", "firefox"), action="append", help="only this one")
+    parser.add_argument("--web", choices=[visit.name for visit in VISITS], action="append", help="only this one")
+    parser.add_argument("--only", metavar="TAG", default="", help="only scenarios whose tag starts with TAG")
+
+
+def go_through(name: str, said: argparse.Namespace, act: Callable[[Kind, Path, Visit], None]) -> int:
+    """Acts for each chosen web in each chosen browser; returns the exit code, 1 after the first that fails."""
     found = find_browsers()
     kinds: list[Kind] = [kind for kind in ("chromium", "firefox") if not said.browser or kind in said.browser]
     if missing := [kind for kind in kinds if kind not in found]:
-        print(f"record_truth: not installed: {', '.join(missing)}", file=sys.stderr)
+        print(f"{name}: not installed: {', '.join(missing)}", file=sys.stderr)
         return 1
-    said.into.mkdir(parents=True, exist_ok=True)
     for visit in VISITS:
         if said.web and visit.name not in said.web:
             continue
         for kind in kinds:
             try:
-                _record(kind, found[kind], visit, said.only, said.into, said.keep)
+                act(kind, found[kind], visit)
             except (BrowserFailure, OSError, TimeoutError) as fault:
-                print(f"record_truth: {kind} {visit.name}: {fault}", file=sys.stderr)
+                print(f"{name}: {kind} {visit.name}: {fault}", file=sys.stderr)
                 return 1
     return 0
 
 
 def _record(kind: Kind, executable: Path, visit: Visit, only: str, into: Path, keep: bool) -> None:
+    into.mkdir(parents=True, exist_ok=True)
     name = f"{kind}-{visit.name}"
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="corscope-record-"))
     try:
         heard = drive(kind, executable, visit, only, folder)
         took = time.monotonic() - began
-        reports = list(reports_in(folder / "results.jsonl"))
         flows = list(_lab_flows(folder / "raw.mitm"))
         _slim(flows)
         outcomes = {
-            (result["id"], result["step"]): Outcome(
+            step: Outcome(
                 ok=result["ok"], detail=result["detail"], start=result["start"] / 1000, end=result["end"] / 1000
             )
-            for report in reports
-            for result in report["results"]
+            for step, result in results_in(folder / "results.jsonl").items()
         }
         lent = () if heard else tuple(_lent(into / f"chromium-{visit.name}.truth.jsonl.gz"))
         lines = truths(
@@ -164,7 +176,7 @@ def drive(
             def done() -> bool:
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"the page was not done after {LIMIT:.0f} s")
-                return any(report["done"] for report in reports_in(results))
+                return any(report["done"] for report in _reports(results))
 
             if kind == "chromium":
                 assert browser.debugger_url is not None
@@ -206,8 +218,12 @@ def _free_port() -> int:
         return port
 
 
-def reports_in(path: Path) -> Iterator[dict[str, Any]]:
-    """What the lab's page reported, as it came."""
+def results_in(path: Path) -> dict[tuple[str, int], dict[str, Any]]:
+    """What the lab's page said of each step of each scenario."""
+    return {(result["id"], result["step"]): result for report in _reports(path) for result in report["results"]}
+
+
+def _reports(path: Path) -> Iterator[dict[str, Any]]:
     if path.exists():
         for line in path.read_text(encoding="utf-8").splitlines():
             yield json.loads(line)
