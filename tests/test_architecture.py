@@ -15,7 +15,7 @@ PACKAGE = ADDON / "corscope"
 
 LAYERS = (
     {"headers", "origins", "privacy", "catalogue"},
-    {"model"},
+    {"model", "policy"},
     {"cookies", "engine", "scope"},
     {"modes", "credentials"},
     {"console", "findings", "stories"},
