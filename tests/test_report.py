@@ -47,8 +47,8 @@ def every_form(verdict: Verdict) -> str:
         ),
         pytest.param(
             judged(preflight(URL, status=404, response=GOOD)),
-            "preflight answered 404 — CORS blocked",
-            id="a preflight that says so itself",
+            "server knows no OPTIONS (preflight) — CORS blocked",
+            id="a preflight's status",
         ),
         pytest.param(judged(exchange(f"GET {URL}", response=ANY)), "CORS allowed without credentials", id="allowed"),
         pytest.param(
@@ -102,15 +102,23 @@ FETCH = "Access to fetch at 'https://b.test/x' from origin 'https://a.test' has 
 def test_a_blocked_exchange_says_why_and_what_to_send() -> None:
     verdict = judged(exchange(f"GET {URL}", headers={"Cookie": "sid=1"}, response={ALLOW_ORIGIN: PAGE}))
     assert comment(verdict).splitlines() == [
-        "no Allow-Credentials: true — CORS blocked",
+        "no Allow-Credentials — CORS blocked",
         "",
         FETCH + NOT_TRUE,
         "",
         (
-            "Error: The request carries credentials (mode include), and Access-Control-Allow-Credentials is missing "
-            "where only the four letters `true` will do, once and in lower case."
+            "Error: The request carries credentials (mode include), and the response does not say that they are "
+            "welcome: Access-Control-Allow-Credentials is missing."
         ),
-        "Fix: Send: Access-Control-Allow-Credentials: true",
+        (
+            "Fix: Send: Access-Control-Allow-Credentials: true. Or leave credentials out in the client, if the API "
+            "does not need them."
+        ),
+        "See docs/findings.md#allow-credentials-missing",
+        "",
+        "Smallest change, actual answer:",
+        "  + Access-Control-Allow-Credentials: true",
+        "  + Vary: Origin",
         "",
         "Origin: https://a.test · mode: cors · credentials: include",
         "  because: cookie header: sid",
@@ -139,12 +147,17 @@ def test_a_comment_names_the_flows_that_belong_to_it() -> None:
     assert "Preflight: request headers that a form could not send: x-t" in comment(talk[asked])
 
 
+def change(header: str, before: list[str], after: str) -> dict[str, Any]:
+    return {"operation": "set", "header": header, "before": before, "after": [after], "cures": None}
+
+
 def test_json_has_every_key_and_plain_values() -> None:
     verdict = judged(exchange(f"GET {URL}?q=1", headers={"Cookie": "sid=1"}, response=ANY, at=5.0, flow="f-1"))
     data = as_json(verdict)
     assert json.loads(json.dumps(data)) == data
     assert [finding.pop("id") for finding in data["findings"]] == ids(verdict)
-    assert all(finding.keys() == {"severity", "title", "message", "fix"} for finding in data.pop("findings"))
+    keys = {"severity", "title", "message", "fix", "fault", "docs"}
+    assert all(finding.keys() == keys for finding in data.pop("findings"))
     assert data == {
         "flow_id": "f-1",
         "timestamp": 5.0,
@@ -163,6 +176,25 @@ def test_json_has_every_key_and_plain_values() -> None:
         "console": "Access to fetch at 'https://b.test/x?q=1' from origin 'https://a.test' has been blocked by CORS "
         "policy: The value of the 'Access-Control-Allow-Origin' header in the response must not be the wildcard '*' "
         "when the request's credentials mode is 'include'.",
+        "story": [],
+        "fix": {
+            "policy": {
+                "origins": ["https://a.test"],
+                "credentials": True,
+                "methods": ["GET"],
+                "request_headers": [],
+                "exposed_headers": [],
+                "max_age": 600,
+                "path": "/x",
+            },
+            "preflight": [],
+            "actual": [
+                change("Access-Control-Allow-Origin", ["*"], "https://a.test"),
+                change("Access-Control-Allow-Credentials", [], "true"),
+                change("Vary", [], "Origin"),
+            ],
+            "actual_seen": True,
+        },
         "note": None,
         "preflight": None,
         "preflight_reason": None,
@@ -175,7 +207,7 @@ def test_json_has_every_key_and_plain_values() -> None:
     ("one", "expected"),
     [
         pytest.param(
-            exchange(f"GET {URL}", response=GOOD),
+            exchange(f"GET {URL}", response=GOOD, headers={"Cookie": "sid=1"}),
             {"verdict": "allowed", "devtools_error": None, "failed_parameter": None, "console": None, "findings": []},
             id="allowed",
         ),
@@ -234,10 +266,13 @@ def test_an_explanation_goes_from_the_verdict_to_the_evidence() -> None:
     )
     assert lines[0] == "blocked: GET https://b.test/x (200, actual)"
     assert lines[1].startswith("Access to fetch at")
-    assert lines[-3:] == [
-        "  fix: Send: Access-Control-Allow-Credentials: true",
+    assert lines[-6:] == [
         "mode cors, origin https://a.test, credentials include",
         "  because: cookie header: sid",
+        "",
+        "Smallest change, actual answer:",
+        "  + Access-Control-Allow-Credentials: true",
+        "  + Vary: Origin",
     ]
 
 

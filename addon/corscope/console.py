@@ -32,7 +32,8 @@ _BARE = frozenset(("allow-methods-unparsable", "allow-headers-unparsable", "meth
 
 def reason(finding_id: str, values: Mapping[str, str], *, kind: str, preflight: bool) -> str:
     """Return Chromium's sentence after `blocked by CORS policy: `; empty where it prints none."""
-    template = CATALOGUE[finding_id].console
+    entry = CATALOGUE[finding_id]
+    template, finding_id = entry.console, entry.of or entry.id
     if template is None:
         return ""
     sentence = fill(template, values)
@@ -51,7 +52,9 @@ def console_message(verdict: Verdict) -> str | None:
     if verdict.outcome is not Outcome.BLOCKED:
         return None
     kind = initiator(verdict.dest, verdict.accept)
-    finding = verdict.findings[0]
+    finding = verdict.reason
+    if finding is None:
+        return None
     why = reason(finding.id, finding.values, kind=kind, preflight=verdict.kind is Kind.PREFLIGHT)
     if not why:
         return None

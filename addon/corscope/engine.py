@@ -12,33 +12,6 @@ from corscope.headers import Fields, Headers, Names, extract_tokens, get_all, is
 from corscope.model import BrowserFamily
 from corscope.origins import OPAQUE, Target, is_valid_url
 
-RESPONSE_HEADERS = Names(
-    (
-        b"access-control-allow-origin",
-        b"access-control-allow-credentials",
-        b"access-control-allow-methods",
-        b"access-control-allow-headers",
-        b"access-control-max-age",
-        b"location",
-        b"set-cookie",
-        b"etag",
-        b"last-modified",
-    )
-)
-"""The response headers that a judgement reads, in lower case: what `headers.pick` is asked for."""
-
-OK_STATUS = range(200, 300)
-"""https://fetch.spec.whatwg.org/#ok-status"""
-
-REDIRECT_STATUS = frozenset((301, 302, 303, 307, 308))
-"""https://fetch.spec.whatwg.org/#redirect-status"""
-
-REDIRECT_LIMIT = 20
-"""Redirects that a fetch follows before it fails, HTTP-redirect fetch step 6; the browsers' limit too."""
-
-CORS_SAFELISTED_METHODS = frozenset((b"GET", b"HEAD", b"POST"))
-"""https://fetch.spec.whatwg.org/#cors-safelisted-method"""
-
 CORS_SAFELISTED_RESPONSE_HEADERS = frozenset(
     (
         b"cache-control",
@@ -51,6 +24,68 @@ CORS_SAFELISTED_RESPONSE_HEADERS = frozenset(
     )
 )
 """https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name"""
+
+
+class _ResponseNames(Names):
+    """Besides the names that a judgement reads, all those that a page may want to read and can't."""
+
+    def is_wanted(self, lower: bytes) -> bool:
+        return lower in self.wanted or is_of_interest(lower)
+
+
+_OF_NO_INTEREST = (
+    CORS_SAFELISTED_RESPONSE_HEADERS
+    | frozenset((b"set-cookie", b"set-cookie2"))
+    | frozenset(
+        b"""accept-ch accept-ranges age allow alt-svc clear-site-data connection content-encoding
+        content-security-policy content-security-policy-report-only critical-ch date etag expect-ct feature-policy
+        keep-alive last-modified link-template location nel no-vary-search origin-agent-cluster origin-trial p3p
+        permissions-policy priority proxy-authenticate proxy-connection public-key-pins referrer-policy refresh
+        report-to reporting-endpoints server server-timing sourcemap speculation-rules strict-transport-security
+        supports-loading-mode te timing-allow-origin trailer transfer-encoding upgrade vary via warning
+        www-authenticate x-accel-buffering x-aspnet-version x-aspnetmvc-version x-cache x-cache-hits x-cache-status
+        x-cloud-trace-context x-content-security-policy x-content-type-options x-dns-prefetch-control
+        x-download-options x-drupal-cache x-envoy-upstream-service-time x-frame-options x-generator
+        x-permitted-cross-domain-policies x-powered-by x-robots-tag x-runtime x-served-by x-sourcemap x-timer
+        x-ua-compatible x-varnish x-webkit-csp x-xss-protection""".split()
+    )
+)
+_OF_NO_INTEREST_BEGINNINGS = (b":", b"access-control-", b"cf-", b"cross-origin-", b"sec-", b"x-amz-cf-", b"x-fastly-")
+
+
+def is_of_interest(name: bytes) -> bool:
+    """Tell a response header (in lower case) that an application's script may want to read, from the web's plumbing."""
+    return name not in _OF_NO_INTEREST and not name.startswith(_OF_NO_INTEREST_BEGINNINGS)
+
+
+RESPONSE_HEADERS = _ResponseNames(
+    (
+        b"access-control-allow-origin",
+        b"access-control-allow-credentials",
+        b"access-control-allow-methods",
+        b"access-control-allow-headers",
+        b"access-control-expose-headers",
+        b"access-control-max-age",
+        b"location",
+        b"set-cookie",
+        b"etag",
+        b"last-modified",
+        b"vary",
+    )
+)
+"""The response headers that a judgement reads, in lower case, and those of interest, for `headers.pick`."""
+
+OK_STATUS = range(200, 300)
+"""https://fetch.spec.whatwg.org/#ok-status"""
+
+REDIRECT_STATUS = frozenset((301, 302, 303, 307, 308))
+"""https://fetch.spec.whatwg.org/#redirect-status"""
+
+REDIRECT_LIMIT = 20
+"""Redirects that a fetch follows before it fails, HTTP-redirect fetch step 6; the browsers' limit too."""
+
+CORS_SAFELISTED_METHODS = frozenset((b"GET", b"HEAD", b"POST"))
+"""https://fetch.spec.whatwg.org/#cors-safelisted-method"""
 
 _NORMALIZED_METHODS = frozenset((b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"POST", b"PUT"))
 

@@ -1,11 +1,19 @@
 """Findings from faults: which entries of the catalogue a judgement names, with their values."""
 
+from collections.abc import Mapping
+
 from corscope.catalogue import CATALOGUE
-from corscope.engine import Fault, Faults
+from corscope.causes import Answer, cause_of
+from corscope.engine import MAX_AGE_CAP, Fault, Faults
 from corscope.headers import Headers, extract_tokens, text
-from corscope.model import Finding, Severity
+from corscope.model import BrowserFamily, Finding, Severity
 
 SEVERITIES = {entry.id: Severity(entry.severity) for entry in CATALOGUE.values()}
+
+
+def finding(id_: str, severity: Severity | None = None, /, **values: str) -> Finding:
+    """Return a finding, of the catalogue's severity unless another is given."""
+    return Finding(id_, severity or SEVERITIES[id_], values)
 
 
 def devtools_error(fault: Fault, *, preflight: bool) -> str | None:
@@ -14,34 +22,42 @@ def devtools_error(fault: Fault, *, preflight: bool) -> str | None:
     return entry.preflight_error if preflight else entry.devtools_error
 
 
-def fault_findings(faults: Faults, *, proxy_made: bool = False, proxy_error: str = "") -> tuple[Finding, ...]:
+def fault_findings(
+    faults: Faults, answer: Answer, *, proxy_made: bool = False, proxy_error: str = ""
+) -> tuple[Finding, ...]:
     """Return a finding for each fault, in the browser's order, then what the faults are only a symptom of."""
-    found = tuple([Finding(fault.id, SEVERITIES[fault.id], fault.values) for fault in faults])
+    found = tuple([_named(*cause_of(fault, answer)) for fault in faults])
     if proxy_made:
-        found += (Finding("proxy-error", Severity.INFO, {"error": f": {proxy_error}" if proxy_error else ""}),)
+        found += (finding("proxy-error", error=f": {proxy_error}" if proxy_error else ""),)
     return found
 
 
-def conditional_finding(id_: str, fault: Fault | None, origin: str) -> Finding:
+def _named(id_: str, values: Mapping[str, str]) -> Finding:
+    return Finding(id_, SEVERITIES[id_], values)
+
+
+def conditional_finding(id_: str, fault: Fault | None, origin: str, answer: Answer) -> Finding:
     """Return what is to be said of an exchange that `fault` may block, for all the wire tells."""
     if fault is None:
-        return Finding(id_, SEVERITIES[id_], {"origin": origin})
-    return Finding(id_, SEVERITIES[id_], {**fault.values, "fault": fault.id})
+        return finding(id_, origin=origin)
+    cause, values = cause_of(fault, answer)
+    return Finding(id_, SEVERITIES[id_], {**values, "fault": cause})
 
 
-def preflight_findings(unsafe_names: tuple[bytes, ...], response: Headers) -> tuple[Finding, ...]:
+def preflight_findings(
+    unsafe_names: tuple[bytes, ...], response: Headers, family: BrowserFamily
+) -> tuple[Finding, ...]:
     """Return what is worth saying about a preflight that passes."""
     found: tuple[Finding, ...] = ()
     if b"authorization" in unsafe_names:
         allowed = extract_tokens(response.get(b"access-control-allow-headers")) or ()
         if b"authorization" not in {name.lower() for name in allowed}:
-            values = {"headers": ", ".join(map(text, unsafe_names))}
-            found += (Finding("authorization-under-wildcard", Severity.WARNING, values),)
+            found += (finding("authorization-under-wildcard", headers=", ".join(map(text, unsafe_names))),)
     age = response.get(b"access-control-max-age")
     if age:
         digits = age.lstrip(b"+-")
         if not digits.isdigit():
-            found += (Finding("max-age-unparsable", Severity.WARNING, {"value": text(age)}),)
-        elif int(digits[:12]) > 86400:
-            found += (Finding("max-age-above-cap", Severity.INFO, {"value": text(age)}),)
+            found += (finding("max-age-unparsable", value=text(age)),)
+        elif int(digits[:12]) > MAX_AGE_CAP[family]:
+            found += (finding("max-age-above-cap", value=text(age)),)
     return found

@@ -155,6 +155,19 @@ class Finding:
     """What the catalogue's sentences name: `value`, `origin`, `method`, `header` …"""
 
 
+class Hints(NamedTuple):
+    """What is worth saying of an exchange beside its faults, some of it by its credentials mode."""
+
+    always: tuple[Finding, ...] = ()
+    include: tuple[Finding, ...] = ()
+    """Besides, if it was sent with credentials."""
+    omit: tuple[Finding, ...] = ()
+    """Besides, if it was sent without."""
+
+
+NO_HINTS = Hints()
+
+
 @dataclass(slots=True, kw_only=True)
 class Verdict:
     """What is known of one exchange. A later verdict on the same `flow_id` replaces this one."""
@@ -190,6 +203,12 @@ class Verdict:
     browser: str = "spec"
     settled: bool = True
     """False while what follows on the wire may still change the verdict."""
+    reason: Finding | None = None
+    """What decides a verdict that is not `allowed`: it may be silenced, and then is not among the findings."""
+    story: "tuple[Verdict, ...]" = ()
+    """What led to an exchange that is not allowed: its preflight and the hops before it, first things first."""
+    exchange: Exchange | None = None
+    """The exchange itself."""
 
 
 class Operation(StrEnum):

@@ -165,6 +165,25 @@ def site(origin: bytes) -> str:
     return f"{scheme.decode('latin-1')}://{'.'.join(host.rsplit('.', 2)[-2:])}"
 
 
+LOOPBACK_HOSTS = frozenset(("localhost", "127.0.0.1", "[::1]", "0.0.0.0"))
+"""Names under which a developer's own machine is reached, as an origin serializes them."""
+
+_PRIVATE_ADDRESS = re.compile(
+    r"10\..*|127\..*|0\.0\.0\.0|169\.254\..*|192\.168\..*|172\.(?:1[6-9]|2\d|3[01])\..*|::1|f[cd][0-9a-f]{2}:.*|fe80:.*"
+)
+_PRIVATE_NAMES = (".localhost", ".local", ".internal", ".lan", ".intranet", ".test", ".home.arpa")
+
+
+def is_private(host: str) -> bool:
+    """Tell a host of this machine or of a private network, by its address or by a name that the web does not know.
+
+    https://wicg.github.io/local-network-access/#ip-address-space, RFC 6761, RFC 6762, RFC 8375
+    """
+    if ":" in host or host.replace(".", "").isdigit():
+        return _PRIVATE_ADDRESS.fullmatch(host) is not None
+    return "." not in host or host.endswith(_PRIVATE_NAMES)
+
+
 def is_potentially_trustworthy(scheme: str, host: str) -> bool:
     """Tell whether a URL is potentially trustworthy: only those get Sec-Fetch headers.
 

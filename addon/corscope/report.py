@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from corscope.catalogue import CATALOGUE, FIREFOX_REASONS, fill
 from corscope.console import console_message, reason
+from corscope.fixes import Fix, fix_of
 from corscope.headers import text
 from corscope.model import Credentials, Edit, Finding, Kind, Operation, Outcome, Rewrite, Verdict
 from corscope.privacy import HIDDEN, shown_url
@@ -64,7 +65,7 @@ def headline(verdict: Verdict) -> str:
     if verdict.outcome is Outcome.ALLOWED:
         return _ALLOWED[verdict.kind, verdict.credentials]
     word = f"CORS {verdict.outcome}"
-    if not verdict.findings:
+    if verdict.reason is None:
         return _shortened(f"{word}: {verdict.note}", HEADLINE_LENGTH)
     cause = _cause(verdict)
     if verdict.kind is Kind.PREFLIGHT and not cause.startswith(("preflight", "blocked")):
@@ -74,8 +75,8 @@ def headline(verdict: Verdict) -> str:
 
 def _cause(verdict: Verdict) -> str:
     """Return the title of the finding that matters; a CORS failure may be a mere symptom."""
-    first = next((finding for finding in verdict.findings if finding.id == "proxy-error"), verdict.findings[0])
-    return texts(first).title
+    first = next((finding for finding in verdict.findings if finding.id == "proxy-error"), verdict.reason)
+    return texts(first).title if first is not None else ""
 
 
 _ALLOWED_HOW = {
@@ -94,33 +95,36 @@ def _shortened(line: str, length: int) -> str:
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
-def comment(verdict: Verdict, rewrite: Rewrite | None = None) -> str:
+def comment(verdict: Verdict, rewrite: Rewrite | None = None, stack: str = "") -> str:
     """Return the flow's comment: the headline, then why, the evidence, and the exact header to send.
 
-    `rewrite` is what was done, or could be done, to the response.
+    `rewrite` is what was done, or could be done, to the response; `stack` names the server software for which there is
+    a configuration.
     """
     if rewrite is not None and rewrite.applied:
         lines = [_rewritten_headline(verdict, rewrite), "", *changes(rewrite)]
         if rewrite.was.outcome is not Outcome.ALLOWED:
-            lines += ["", f"Before: {comment(rewrite.was)}"]
+            lines += ["", f"Before: {comment(rewrite.was, stack=stack)}"]
         return "\n".join(lines)
     if rewrite is not None:
-        return "\n".join([comment(verdict), "", *changes(rewrite)])
+        return "\n".join([comment(verdict, stack=stack), "", *changes(rewrite)])
     if verdict.outcome is Outcome.ALLOWED and not verdict.findings:
         lines = []
     elif verdict.outcome is Outcome.EXEMPT:
         lines = [headline(verdict), "", f"Not subject to CORS: {verdict.note}."]
         for finding in verdict.findings:
-            said = texts(finding)
-            lines += ["", said.message, f"Fix: {said.fix}"]
+            lines += _finding_lines(finding)
         return "\n".join(lines)
     else:
         console = console_message(verdict)
         lines = ["", console] if console else []
         for finding in verdict.findings:
-            said = texts(finding)
-            lines += ["", f"{finding.severity.capitalize()}: {said.message}", f"Fix: {said.fix}"]
-    lines = [headline(verdict), *lines, _circumstances(verdict)]
+            lines += _finding_lines(finding)
+    fix = fix_of(verdict)
+    lines = [headline(verdict), *lines, *story_lines(verdict), *(fix_lines(fix_json(fix)) if fix is not None else ())]
+    if stack and fix is not None:
+        lines.append(f"Configuration for {stack}: in this flow's CORS view, or with the command cors.fix.")
+    lines.append(_circumstances(verdict))
     if verdict.preflight:
         lines.append(f"Preflight flow: {verdict.preflight}")
     if verdict.redirected_from:
@@ -128,9 +132,67 @@ def comment(verdict: Verdict, rewrite: Rewrite | None = None) -> str:
     return "\n".join(lines)
 
 
+@lru_cache(maxsize=128)
+def _said_finding(id_: str, severity: str, values: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    said = _texts(id_, values)
+    return "", f"{severity.capitalize()}: {said.message}", f"Fix: {said.fix}", f"See {docs(id_)}"
+
+
+def _finding_lines(finding: Finding) -> tuple[str, ...]:
+    return _said_finding(finding.id, finding.severity, tuple(finding.values.items()))
+
+
+def docs(id_: str) -> str:
+    """Return where a finding is documented, from the repository's top."""
+    return f"docs/findings.md#{id_}"
+
+
+def story_lines(verdict: Verdict) -> list[str]:
+    """Return what else is wrong in the story of an exchange, a line for each finding of what came before."""
+    lines = [
+        f"  {part.kind}, flow {part.flow_id}: {finding.severity}: {texts(finding).title} ({finding.id})"
+        for part in verdict.story
+        for finding in part.findings
+    ]
+    return ["", "Before it, in the same story:", *lines] if lines else []
+
+
+def fix_lines(fix: dict[str, Any]) -> list[str]:
+    """Return the smallest set of headers with which a story passes, as changes to what was sent; from its JSON form."""
+    lines: list[str] = []
+    for part in ("preflight", "actual"):
+        if fix[part]:
+            seen = "" if part == "preflight" or fix["actual_seen"] else ", which was never asked for"
+            lines += ["", f"Smallest change, {part} answer{seen}:"]
+            for change in fix[part]:
+                name = change["header"] or change["operation"].capitalize()
+                lines += [f"  - {name}: {value}" for value in change["before"]]
+                lines += [f"  + {name}: {value}" for value in change["after"]]
+    return lines
+
+
+def fix_json(fix: Fix) -> dict[str, Any]:
+    """Return a fix as plain JSON values: `policy` is what `corscope.policy.Policy` takes."""
+    policy = fix.policy
+    return {
+        "policy": {
+            "origins": list(policy.origins),
+            "credentials": policy.credentials,
+            "methods": list(policy.methods),
+            "request_headers": list(policy.request_headers),
+            "exposed_headers": list(policy.exposed_headers),
+            "max_age": policy.max_age,
+            "path": shown_url(policy.path),
+        },
+        "preflight": [edit_json(edit) for edit in fix.preflight],
+        "actual": [edit_json(edit) for edit in fix.actual],
+        "actual_seen": fix.actual_seen,
+    }
+
+
 def _rewritten_headline(verdict: Verdict, rewrite: Rewrite) -> str:
     word = f"rewritten, CORS {verdict.outcome}"
-    if not rewrite.was.findings:
+    if rewrite.was.reason is None:
         return word
     return f"{_shortened(_cause(rewrite.was), HEADLINE_LENGTH - len(word) - 3)} — {word}"
 
@@ -254,8 +316,23 @@ def as_json(verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
         "failed_parameter": verdict.failed_parameter,
         "console": console_message(verdict),
         "findings": [
-            {"id": finding.id, "severity": str(finding.severity), **texts(finding)._asdict()}
+            {
+                "id": finding.id,
+                "severity": str(finding.severity),
+                **texts(finding)._asdict(),
+                "fault": CATALOGUE[finding.id].of,
+                "docs": docs(finding.id),
+            }
             for finding in verdict.findings
+        ],
+        "story": [
+            {
+                "flow_id": part.flow_id,
+                "kind": str(part.kind),
+                "verdict": str(part.outcome),
+                "findings": [finding.id for finding in part.findings],
+            }
+            for part in verdict.story
         ],
         "note": verdict.note or None,
         "preflight": verdict.preflight,
@@ -263,6 +340,9 @@ def as_json(verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
         "redirected_from": verdict.redirected_from,
         "browser": verdict.browser,
     }
+    fix = fix_of(verdict)
+    if fix is not None:
+        data["fix"] = fix_json(fix)
     if rewrite is not None:
         data["rewrite"] = rewrite_json(rewrite)
     return data
@@ -275,8 +355,15 @@ def explanation(data: dict[str, Any]) -> list[str]:
         lines.append(data["console"])
     for finding in data["findings"]:
         lines += [f"{finding['severity']}: {finding['message']}", f"  fix: {finding['fix']}"]
+        if "docs" in finding:
+            lines.append(f"  see {finding['docs']}")
     lines.append(f"mode {data['mode']}, origin {data['origin']}, credentials {data['credentials']}")
     lines += [f"  because: {evidence}" for evidence in data["credentials_evidence"]]
+    for part in data.get("story", ()):
+        if part["findings"]:
+            lines.append(f"before it, {part['kind']} {part['flow_id']}: {', '.join(part['findings'])}")
+    if "fix" in data:
+        lines += fix_lines(data["fix"])
     rewrite = data.get("rewrite")
     if rewrite is not None:
         lines.append(

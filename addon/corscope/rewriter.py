@@ -6,6 +6,7 @@ An edit is what the server should have sent. A second plan on an edited response
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from corscope.causes import Answer, cause_of
 from corscope.engine import (
     CORS_SAFELISTED_RESPONSE_HEADERS,
     OK_STATUS,
@@ -16,7 +17,7 @@ from corscope.engine import (
 )
 from corscope.headers import Fields, Headers, extract_tokens, get_all, is_token, normalize, pick
 from corscope.model import BrowserFamily, Edit, Exchange, Operation, Outcome, Verdict
-from corscope.modes import Head, is_cors_preflight
+from corscope.modes import Head, is_cors_preflight, url_of
 from corscope.origins import is_potentially_trustworthy
 from corscope.scope import AllowedOrigins
 
@@ -32,11 +33,11 @@ EXPOSE_HEADERS = b"access-control-expose-headers"
 _VARIES_ENOUGH = (b"origin", b"*")
 _OF_A_BODY = (b"content-type", b"content-length", b"content-encoding", b"transfer-encoding", b"content-language")
 _CURES: dict[bytes, tuple[str, ...]] = {
-    ALLOW_ORIGIN: ("allow-origin-",),
+    ALLOW_ORIGIN: ("allow-origin-", "origin-"),
     ALLOW_CREDENTIALS: ("allow-credentials-",),
     ALLOW_METHODS: ("method-", "allow-methods-"),
-    ALLOW_HEADERS: ("header-", "allow-headers-"),
-    b"status": ("preflight-status", "preflight-redirected"),
+    ALLOW_HEADERS: ("header-", "allow-headers-", "authorization-"),
+    b"status": ("preflight-", "options-"),
 }
 """How the ids begin of the findings that each header, or the status, mends."""
 
@@ -63,7 +64,7 @@ class Settings:
 
 def is_subject(verdict: Verdict) -> bool:
     """Tell whether a verdict is on what is, or may be, a CORS exchange; everything else is never touched."""
-    return verdict.outcome is not Outcome.EXEMPT or any(finding.id == "mode-unknown" for finding in verdict.findings)
+    return verdict.outcome is not Outcome.EXEMPT or (verdict.reason is not None and verdict.reason.id == "mode-unknown")
 
 
 def needs(verdict: Verdict, settings: Settings) -> bool:
@@ -80,10 +81,9 @@ def mends(verdict: Verdict, settings: Settings) -> bool:
 
 def beyond_headers(verdict: Verdict) -> str | None:
     """Return the finding that no header of this response can mend, None where there is none."""
-    for finding in verdict.findings:
-        if finding.id.startswith("redirect-"):
-            return finding.id
-    return None
+    # What decides may be silenced, and then is not among the findings.
+    found = (verdict.reason, *verdict.findings)
+    return next((one.id for one in found if one is not None and one.id.startswith("redirect-")), None)
 
 
 def notes(exchange: Exchange, settings: Settings) -> tuple[str, ...]:
@@ -113,7 +113,8 @@ def plan(exchange: Exchange, head: Head, settings: Settings, *, mend: bool = Tru
             for name in (ALLOW_ORIGIN, ALLOW_CREDENTIALS)
             if name in edits.lines
         }
-        faults = [fault.id for fault in cors_check(origin, checked, include=True)]
+        answer = Answer(url_of(exchange), fields, True)
+        faults = [cause_of(fault, answer)[0] for fault in cors_check(origin, checked, include=True)]
         edits.set(ALLOW_ORIGIN, (origin,), faults)
         edits.set(ALLOW_CREDENTIALS, (b"true",), faults)
         vary = tuple([normalize(value) for value in edits.lines.get(b"vary", ())])
@@ -139,7 +140,8 @@ def _plan_preflight(
     asked = head.get(b"access-control-request-headers", b"")
     names, status = requested_names(asked), exchange.status or 0
     found = cors_preflight_fetch(origin, method, names, status, response, include=True, family=BrowserFamily.SPEC)
-    faults = [fault.id for fault in found]
+    answer = Answer(url_of(exchange), exchange.response_headers, True)
+    faults = [cause_of(fault, answer)[0] for fault in found]
     if status not in OK_STATUS:
         edits.status(204, status, faults)
         edits.remove((b"location", *_OF_A_BODY))

@@ -6,8 +6,10 @@ alike. State is kept per client and bounded everywhere; nothing here knows mitmp
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from corscope.causes import Answer
 from corscope.cookies import Route, TravelLog
 from corscope.credentials import (
     Evidence,
@@ -19,6 +21,7 @@ from corscope.credentials import (
     recognise,
     request_evidence,
 )
+from corscope.diagnosis import Diagnosis
 from corscope.engine import (
     CORS_SAFELISTED_METHODS,
     REDIRECT_STATUS,
@@ -37,7 +40,20 @@ from corscope.engine import (
 from corscope.findings import conditional_finding, devtools_error, fault_findings, preflight_findings
 from corscope.follow_ups import NO_LINK, UPGRADABLE, FollowUps, Link, Step, Unfollowed, claim
 from corscope.headers import Fields, Headers, pick, text
-from corscope.model import Browser, BrowserFamily, Credentials, Exchange, Kind, Outcome, RequestMode, Verdict
+from corscope.memory import bound
+from corscope.model import (
+    NO_HINTS,
+    Browser,
+    BrowserFamily,
+    Credentials,
+    Exchange,
+    Finding,
+    Kind,
+    Outcome,
+    RequestMode,
+    Severity,
+    Verdict,
+)
 from corscope.modes import BEACON, UNDECIDED, Request, Subject, post_mode, request_mode, url_of
 from corscope.origins import Target, host_of, is_potentially_trustworthy, parse_location, site
 from corscope.preflights import Permission, permission
@@ -81,6 +97,7 @@ class _Client:
     """CORS headers of responses that the browser may revalidate, by URL."""
     top_level_sites: set[str] = field(default_factory=set)
     cookies: TravelLog = field(default_factory=TravelLog)
+    diagnosis: Diagnosis = field(default_factory=Diagnosis)
     begun: OrderedDict[str, tuple[Link, Request]] = field(default_factory=OrderedDict)
     """Requests that have begun, but not been answered, with what they follow; by exchange id."""
     judged: OrderedDict[str, tuple[Link, Record]] = field(default_factory=OrderedDict)
@@ -90,7 +107,7 @@ class _Client:
         connection = self.connections.get(connection_id)
         if connection is None:
             connection = self.connections[connection_id] = Connection()
-            _bound(self.connections, CONNECTIONS)
+            bound(self.connections, CONNECTIONS)
         else:
             self.connections.move_to_end(connection_id)
         return connection
@@ -119,7 +136,7 @@ class _Client:
             beside = self.hosts.setdefault(request.target, [])
             beside.append(connection)
             del beside[:-CONNECTIONS_PER_HOST]
-            _bound(self.hosts, CONNECTIONS)
+            bound(self.hosts, CONNECTIONS)
         connection.requests += 1
         connection.latest = max(connection.latest, started)
 
@@ -142,18 +159,37 @@ class _Client:
         ]
 
 
-def _bound[K, V](cache: OrderedDict[K, V], capacity: int) -> None:
-    while len(cache) > capacity:
-        cache.popitem(last=False)
+_TELLING = frozenset(
+    spelled
+    for name in (b"Set-Cookie", b"Cross-Origin-Resource-Policy", b"X-Content-Type-Options")
+    for spelled in (name, name.lower(), name.upper())
+)
+"""Response headers for which an ordinary exchange is looked at, in the spellings that servers use."""
+
+
+_DECIDE = frozenset(("mode-unknown", "cross-origin-resource-policy"))
+"""What decides of an exchange that is none of CORS's business."""
 
 
 class Session:
     """Judges the exchanges of a proxy's life, or of a capture, in the order in which their responses came."""
 
-    def __init__(self, *, browser: str = "auto", grace: float = DEFAULT_GRACE) -> None:
-        """`browser` is `auto`, `chromium`, `firefox` or `spec`; `grace` in seconds."""
+    def __init__(
+        self,
+        *,
+        browser: str = "auto",
+        grace: float = DEFAULT_GRACE,
+        is_public_suffix: Callable[[str], bool] | None = None,
+    ) -> None:
+        """`browser` is `auto`, `chromium`, `firefox` or `spec`; `grace` in seconds.
+
+        `is_public_suffix` tells whether anybody can have a name below a domain, for what is said of cookies and risks.
+        """
         self.browser = browser
         self.grace = grace
+        self.is_public_suffix = is_public_suffix
+        self.silence: frozenset[str] = frozenset()
+        """Findings that are not told; what decides a verdict stays its reason."""
         self._clients: OrderedDict[str, _Client] = OrderedDict()
         self._unfollowed: Unfollowed[_Client] = Unfollowed()
         self._evidences = Evidences()
@@ -173,7 +209,9 @@ class Session:
         response: Fields,
         status: int,
     ) -> bool:
-        """Take note of an ordinary exchange; False when it needs `judge` (it has an Origin, is a navigation or 3xx).
+        """Take note of an ordinary exchange; False when it needs `judge`.
+
+        That is when it has an Origin, is a navigation or a redirect, sets a cookie or has a policy of its own.
 
         `headers` are what `modes.read_head` reads of the request. This is the path of most traffic: it builds
         nothing.
@@ -183,6 +221,8 @@ class Session:
         known = self._clients.get(client)
         if known is None or headers.get(b"sec-fetch-mode") == b"navigate":
             return False
+        if not _TELLING.isdisjoint(dict(response)):
+            return False
         credentialed = ""
         if b"cookie" in headers:
             credentialed = _WITH_COOKIES
@@ -190,11 +230,6 @@ class Session:
             credentialed = _WITH_STORAGE_ACCESS
         if started > known.last_started:
             known.last_started = started
-        if known.cookies:
-            for name, _ in response:
-                if len(name) == 10 and name.lower() == b"set-cookie":
-                    known.cookies.set_cookie(host, response)
-                    break
         if credentialed and connection is not None:
             link = known.connections.get(connection)
             if link is None or (link.credentials is not Credentials.INCLUDE and not link.mixed):
@@ -220,7 +255,7 @@ class Session:
         # One that dies comes a second time, and must not take a second step for its own.
         if exchange.id not in client.begun and request_mode(request, client.browser).exempt is None:
             client.begun[exchange.id] = (self._link(client, request), request)
-            _bound(client.begun, BEGUN)
+            bound(client.begun, BEGUN)
         return self._drain()
 
     def judge(self, exchange: Exchange) -> list[Verdict]:
@@ -249,7 +284,7 @@ class Session:
             self._judge_again(client, request, response, *before)
             client.judged[exchange.id] = before
             self._pass_time(exchange.answered)
-            return [verdict_of(before[1]), *self._drain(besides=before[1])]
+            return [self._told(before[1]), *self._drain(besides=before[1])]
         subject = request_mode(request, client.browser)
         if subject.exempt is None:
             if before is not None:
@@ -266,14 +301,14 @@ class Session:
         if subject.exempt is not None:
             first = self._judge_exempt(client, request, response, subject)
             self._pass_time(exchange.answered)
-            return [first, *self._drain()]
+            return [self._hushed(first), *self._drain()]
         link = link or NO_LINK
         record = self._judge_cors(client, request, response, subject.mode, link)
         client.judged[exchange.id] = (link, record)
         if len(client.judged) > JUDGED:
             client.judged.popitem(last=False)
         self._pass_time(exchange.answered)
-        return [verdict_of(record), *self._drain(besides=record)]
+        return [self._told(record), *self._drain(besides=record)]
 
     def settle(self, now: float) -> list[Verdict]:
         """Return the verdicts that the passing of time settles; `now` in seconds since the epoch."""
@@ -334,10 +369,14 @@ class Session:
                     client, request, origin, to, record=None, first_url=first_url, redirects=redirects + 1
                 )
         fault = faults[0] if faults else None
-        findings = fault_findings(faults)
+        answer = Answer(request.url, exchange.response_headers, False)
+        findings = fault_findings(faults, answer)
         if subject is BEACON and origin is not None:
             missing = cors_check(origin, response, include=False)[0]
-            findings = (conditional_finding("mode-unknown", missing, text(origin)),)
+            findings = (conditional_finding("mode-unknown", missing, text(origin), answer),)
+        findings += client.diagnosis.exempt(request, mode)
+        if b"set-cookie" in response and not exchange.sanitized:
+            findings += self._set_cookies(client, request, navigation=mode is RequestMode.NAVIGATE)
         return Verdict(
             flow_id=exchange.id,
             timestamp=exchange.started,
@@ -356,6 +395,8 @@ class Session:
             note=subject.exempt or "",
             page=text(origin if origin is not None else request.target),
             browser=str(client.browser.family),
+            reason=next((one for one in findings if one.severity is Severity.ERROR or one.id in _DECIDE), None),
+            exchange=exchange,
         )
 
     def _judge_cors(
@@ -384,6 +425,8 @@ class Session:
             record.page = step.page
             if step.redirects > story.redirects:
                 story.redirects = step.redirects
+            if link.certain:
+                record.before = step.record
         if request.is_preflight:
             self._judge_preflight(client, request, response, record)
         else:
@@ -394,6 +437,8 @@ class Session:
             self._evidences.learn(story, Evidence(Credentials.OMIT, Strength.CERTAIN, words))
         self._learn_from_request(client, request, record, step)
         self._await_credentials(record)
+        if b"set-cookie" in response and not request.is_preflight and story.credentials is Credentials.INCLUDE:
+            record.findings += self._set_cookies(client, request)
         if exchange.connection is not None:
             self._learn_from_connection(client, request, story, client.connection(exchange.connection))
         return record
@@ -431,7 +476,8 @@ class Session:
             self._learn_from_cache(client, request, record, method, unsafe)
             if record.if_omit:
                 return
-        record.findings = preflight_findings(unsafe, response)
+        record.findings = preflight_findings(unsafe, response, family)
+        record.findings += client.diagnosis.preflight(request, record, response)
         step = Step(
             flow_id=exchange.id,
             record=record,
@@ -461,7 +507,7 @@ class Session:
             entries[:] = [entry for entry in entries if entry.expires > exchange.answered][1 - PERMISSIONS_PER_URL :]
             entries.append(kept)
             client.permissions.move_to_end(key)
-            _bound(client.permissions, PERMISSIONS)
+            bound(client.permissions, PERMISSIONS)
 
     def _judge_actual(
         self, client: _Client, request: Request, response: Headers, record: Record, preflight: Step | None
@@ -484,7 +530,7 @@ class Session:
         elif b"etag" in response or b"last-modified" in response:
             client.stored[record.url] = response
             client.stored.move_to_end(record.url)
-            _bound(client.stored, STORED)
+            bound(client.stored, STORED)
         include = cors_check(origin, checked, include=True)
         omit = cors_check(origin, checked, include=False) if include else ()
         if exchange.status in REDIRECT_STATUS and b"location" in response:
@@ -496,12 +542,19 @@ class Session:
                 then: Faults = (Fault("redirect-location", "", {"location": location}),)
             else:
                 then = _redirect_faults(request, origin, to, redirects=story.redirects)
+            if to is not None and not omit and not then:
+                record.findings += client.diagnosis.redirected(record, to)
             if to is not None and not omit and (not then or then[0].id == UPGRADABLE):
                 first_url = record.first_url or record.url
                 count = story.redirects + 1
                 self._expect_redirect(client, request, origin, to, record=record, first_url=first_url, redirects=count)
             omit, include = omit + then, include + then
         record.if_omit, record.if_include = omit, include
+        if record.stored_unknown:
+            # What the browser checks is not in sight.
+            record.hints = NO_HINTS
+        else:
+            record.hints = client.diagnosis.actual(request, record, checked, preflight)
         if preflight is None and (exchange.method not in CORS_SAFELISTED_METHODS or request.headers.script_set):
             # How it could go without a preflight of its own is told, never accused of: caches are unseen.
             covering = client.covering(request)
@@ -533,7 +586,7 @@ class Session:
         self._take_back(client, record)
         record.exchange = request.exchange
         record.if_include = record.if_omit = ()
-        record.findings, record.stored_unknown = (), False
+        record.findings, record.hints, record.stored_unknown = (), NO_HINTS, False
         if request.is_preflight:
             self._judge_preflight(client, request, response, record)
         else:
@@ -566,6 +619,13 @@ class Session:
         entries = client.permissions.get((record.origin, record.url))
         if entries:
             entries[:] = [entry for entry in entries if entry.flow_id != flow_id]
+
+    @staticmethod
+    def _set_cookies(client: _Client, request: Request, *, navigation: bool = False) -> tuple[Finding, ...]:
+        top_level_site = site(request.target) if navigation else None
+        return client.diagnosis.set_cookie(
+            request, client.browser.family, navigation=navigation, top_level_site=top_level_site
+        )
 
     # ------------------------------------------------------------------ follow-ups
 
@@ -685,6 +745,7 @@ class Session:
             if direct and b"cookie" in headers:
                 names = cookie_names(headers[b"cookie"])
                 client.cookies.travelled(_route(request, record), names, exchange.path, exchange.started, exchange.id)
+                client.diagnosis.travelled(request, client.browser.family, names)
             return
         if preflight or exchange.sanitized:
             return
@@ -721,8 +782,10 @@ class Session:
             browser = recognise(request.headers.get(b"user-agent", b""))
             if self.browser != "auto" and browser.family != self.browser:
                 browser = Browser(family=BrowserFamily(self.browser))
-            client = self._latest = self._clients[exchange.client] = _Client(browser)
-            _bound(self._clients, CLIENTS)
+            client = self._latest = self._clients[exchange.client] = _Client(
+                browser, diagnosis=Diagnosis(self.is_public_suffix)
+            )
+            bound(self._clients, CLIENTS)
         else:
             self._clients.move_to_end(exchange.client)
             self._latest = client
@@ -736,7 +799,17 @@ class Session:
             return []
         settled = dict.fromkeys(self._evidences.settled)
         self._evidences.settled = []
-        return [verdict_of(record) for record in settled if record is not besides]
+        return [self._told(record) for record in settled if record is not besides]
+
+    def _told(self, record: Record) -> Verdict:
+        """Say what is known of an exchange now, but for what the user does not want to hear."""
+        return self._hushed(verdict_of(record))
+
+    def _hushed(self, verdict: Verdict) -> Verdict:
+        if self.silence:
+            for one in (*verdict.story, verdict):
+                one.findings = tuple([finding for finding in one.findings if finding.id not in self.silence])
+        return verdict
 
 
 def _bypasses_cache(request: Request) -> bool:

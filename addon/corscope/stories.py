@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from corscope.credentials import Evidence, Strength
 from corscope.engine import Faults
-from corscope.model import Browser, Credentials, Exchange, Finding, Kind, RequestMode
+from corscope.model import NO_HINTS, Browser, Credentials, Exchange, Finding, Hints, Kind, RequestMode
 
 WAITING = 4096
 """Undecided stories that a connection remembers; the oldest go first."""
@@ -76,6 +76,9 @@ class Record:
     """The page's own origin, which redirects hide from `origin`; empty where they do not."""
     first_url: str | None = None
     """Where the redirect chain began, None outside one."""
+    before: "Record | None" = None
+    """The exchange of the same story that it certainly follows."""
+    hints: Hints = NO_HINTS
     stored_unknown: bool = False
     """A 304 that leaves CORS headers to the stored response, which is not in the traffic."""
 

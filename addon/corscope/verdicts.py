@@ -1,9 +1,10 @@
 """What is said of an exchange: the verdict of a record as things stand. Reads records and changes none."""
 
+from corscope.causes import Answer
 from corscope.engine import Fault
-from corscope.findings import conditional_finding, devtools_error, fault_findings
+from corscope.findings import conditional_finding, devtools_error, fault_findings, finding
 from corscope.headers import text
-from corscope.model import Credentials, Kind, Outcome, RequestMode, Verdict
+from corscope.model import NO_HINTS, Credentials, Kind, Outcome, RequestMode, Verdict
 from corscope.stories import Record
 
 
@@ -14,27 +15,39 @@ def verdict_of(record: Record) -> Verdict:
     include, omit = record.if_include, record.if_omit
     # Where both would fail for different reasons and the mode is unknown, the fault that needs mending either way.
     faults = include if credentials is Credentials.INCLUDE else omit
-    findings = record.findings
+    findings, hints = record.findings, record.hints
+    if hints is not NO_HINTS:
+        findings += hints.always
+        if credentials is Credentials.INCLUDE:
+            findings += hints.include
+        elif credentials is Credentials.OMIT:
+            findings += hints.omit
     fault: Fault | None = None
+    answer = Answer(record.url, exchange.response_headers, credentials is Credentials.INCLUDE)
     settled = True
     if record.stored_unknown and faults and faults[0].id in ("allow-origin-missing", "allow-credentials-not-true"):
         outcome = Outcome.CONDITIONAL
-        findings = (conditional_finding("stored-response-unknown", None, origin), *findings)
+        findings = (conditional_finding("stored-response-unknown", None, origin, answer), *findings)
     elif include and not omit and credentials is Credentials.UNKNOWN:
         outcome = Outcome.CONDITIONAL
         settled = False
-        findings = (conditional_finding("credentials-unknown", include[0], origin), *findings)
+        answer = answer._replace(include=True)
+        findings = (conditional_finding("credentials-unknown", include[0], origin, answer), *findings)
+        if exchange.sanitized:
+            findings += (finding("capture-sanitized"),)
     elif not faults:
         outcome = Outcome.ALLOWED
     elif mode is RequestMode.UNKNOWN:
         outcome = Outcome.CONDITIONAL
-        findings = (conditional_finding("mode-unknown", faults[0], origin), *findings)
+        findings = (conditional_finding("mode-unknown", faults[0], origin, answer), *findings)
     else:
         outcome = Outcome.BLOCKED
         fault = faults[0]
-        findings = fault_findings(faults, proxy_made=exchange.proxy_made, proxy_error=exchange.proxy_error) + findings
+        named = fault_findings(faults, answer, proxy_made=exchange.proxy_made, proxy_error=exchange.proxy_error)
+        findings = named + findings
         if credentials is Credentials.UNKNOWN and include[0].id != fault.id:
-            findings += (conditional_finding("other-fault-with-credentials", include[0], origin),)
+            answer = answer._replace(include=True)
+            findings += (conditional_finding("other-fault-with-credentials", include[0], origin, answer),)
     error = devtools_error(fault, preflight=record.kind is Kind.PREFLIGHT) if fault is not None else None
     return Verdict(
         flow_id=exchange.id,
@@ -60,4 +73,13 @@ def verdict_of(record: Record) -> Verdict:
         preflight_reason=record.preflight_reason,
         browser=str(record.browser.family),
         settled=settled,
+        reason=findings[0] if outcome is not Outcome.ALLOWED else None,
+        story=story_before(record) if outcome is not Outcome.ALLOWED else (),
+        exchange=exchange,
     )
+
+
+def story_before(record: Record) -> tuple[Verdict, ...]:
+    """Say what is known of the exchanges that led to one, first things first."""
+    before = record.before
+    return (*story_before(before), verdict_of(before)) if before is not None else ()

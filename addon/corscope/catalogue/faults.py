@@ -1,41 +1,8 @@
-"""The catalogue of findings: all wording lives here, each entry under a permanent id. Rules say only an id and values.
+"""The findings that block, one for each way in which a check of the Fetch standard fails."""
 
-Adding a finding is adding an entry here and a case in tests/cases: see "Adding a finding" in the README.
-Braces in a text are filled from the finding's values. Sentences of browsers are quoted verbatim, from Chromium's
-third_party/blink/renderer/platform/loader/cors/cors_error_string.cc and Firefox's
-dom/locales/en-US/chrome/security/security.properties.
-"""
+from corscope.catalogue.entry import FETCH, SEE_PREFLIGHT, Entry
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-FETCH = "https://fetch.spec.whatwg.org/#"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One kind of finding."""
-
-    id: str
-    severity: str
-    title: str
-    """What happens, from the browser's point of view: at most 32 characters; mitmweb's column shows about 20."""
-    why: str
-    fix: str
-    """What to change; ends in the exact header to send where there is one."""
-    section: str
-    """The standard's anchor."""
-    devtools_error: str | None = None
-    """Chromium's name, CDP Network.CorsError; None where Chromium has none."""
-    preflight_error: str | None = None
-    """Chromium's name when a preflight response fails in this way."""
-    console: str | None = None
-    """Chromium's sentence after `… has been blocked by CORS policy: `."""
-    firefox: str | None = None
-    """Firefox's reason, a key of its security.properties."""
-
-
-_ENTRIES = (
+FAULTS = (
     Entry(
         id="allow-origin-missing",
         severity="error",
@@ -47,6 +14,7 @@ _ENTRIES = (
         preflight_error="PreflightMissingAllowOriginHeader",
         console="No 'Access-Control-Allow-Origin' header is present on the requested resource.",
         firefox="CORSMissingAllowOrigin2",
+        safari="Origin {origin} is not allowed by Access-Control-Allow-Origin. Status code: …",
     ),
     Entry(
         id="allow-origin-wildcard-with-credentials",
@@ -62,6 +30,7 @@ _ENTRIES = (
         console="The value of the 'Access-Control-Allow-Origin' header in the response must not be the wildcard '*' "
         "when the request's credentials mode is 'include'.",
         firefox="CORSNotSupportingCredentials",
+        safari="Cannot use wildcard in Access-Control-Allow-Origin when credentials flag is true.",
     ),
     Entry(
         id="allow-origin-multiple",
@@ -75,6 +44,7 @@ _ENTRIES = (
         preflight_error="PreflightMultipleAllowOriginValues",
         console="The 'Access-Control-Allow-Origin' header contains multiple values '{value}', but only one is allowed.",
         firefox="CORSMultipleAllowOriginNotAllowed",
+        safari="Access-Control-Allow-Origin cannot contain more than one origin.",
     ),
     Entry(
         id="allow-origin-invalid",
@@ -87,6 +57,7 @@ _ENTRIES = (
         preflight_error="PreflightInvalidAllowOriginValue",
         console="The 'Access-Control-Allow-Origin' header contains the invalid value '{value}'.",
         firefox="CORSAllowOriginNotMatchingOrigin",
+        safari="Origin {origin} is not allowed by Access-Control-Allow-Origin. Status code: …",
     ),
     Entry(
         id="allow-origin-mismatch",
@@ -100,6 +71,7 @@ _ENTRIES = (
         console="The 'Access-Control-Allow-Origin' header has a value '{value}' that is not equal to the supplied "
         "origin.",
         firefox="CORSAllowOriginNotMatchingOrigin",
+        safari="Origin {origin} is not allowed by Access-Control-Allow-Origin. Status code: …",
     ),
     Entry(
         id="allow-credentials-not-true",
@@ -114,6 +86,7 @@ _ENTRIES = (
         console="The value of the 'Access-Control-Allow-Credentials' header in the response is '{value}' which must "
         "be 'true' when the request's credentials mode is 'include'.",
         firefox="CORSMissingAllowCredentials",
+        safari='Credentials flag is true, but Access-Control-Allow-Credentials is not "true".',
     ),
     Entry(
         id="preflight-redirected",
@@ -127,6 +100,8 @@ _ENTRIES = (
         preflight_error="PreflightDisallowedRedirect",
         console="Redirect is not allowed for a preflight request.",
         firefox="CORSExternalRedirectNotAllowed",
+        safari="Preflight response is not successful. Status code: {status}",
+        see=SEE_PREFLIGHT,
     ),
     Entry(
         id="preflight-status",
@@ -139,6 +114,8 @@ _ENTRIES = (
         preflight_error="PreflightInvalidStatus",
         console="It does not have HTTP ok status.",
         firefox="CORSPreflightDidNotSucceed3",
+        safari="Preflight response is not successful. Status code: {status}",
+        see=SEE_PREFLIGHT,
     ),
     Entry(
         id="allow-methods-unparsable",
@@ -152,6 +129,7 @@ _ENTRIES = (
         preflight_error="InvalidAllowMethodsPreflightResponse",
         console="Cannot parse Access-Control-Allow-Methods response header field in preflight response.",
         firefox="CORSInvalidAllowMethod",
+        see=SEE_PREFLIGHT,
     ),
     Entry(
         id="allow-headers-unparsable",
@@ -165,6 +143,7 @@ _ENTRIES = (
         preflight_error="InvalidAllowHeadersPreflightResponse",
         console="Cannot parse Access-Control-Allow-Headers response header field in preflight response.",
         firefox="CORSInvalidAllowHeader",
+        see=SEE_PREFLIGHT,
     ),
     Entry(
         id="method-not-allowed",
@@ -178,6 +157,8 @@ _ENTRIES = (
         preflight_error="MethodDisallowedByPreflightResponse",
         console="Method {method} is not allowed by Access-Control-Allow-Methods in preflight response.",
         firefox="CORSMethodNotFound",
+        safari="Method {method} is not allowed by Access-Control-Allow-Methods.",
+        see=SEE_PREFLIGHT,
     ),
     Entry(
         id="header-not-allowed",
@@ -191,6 +172,8 @@ _ENTRIES = (
         preflight_error="HeaderDisallowedByPreflightResponse",
         console="Request header field {header} is not allowed by Access-Control-Allow-Headers in preflight response.",
         firefox="CORSMissingAllowHeaderFromPreflight2",
+        safari="Request header field {header} is not allowed by Access-Control-Allow-Headers.",
+        see=SEE_PREFLIGHT,
     ),
     Entry(
         id="redirect-with-user-info",
@@ -236,101 +219,5 @@ _ENTRIES = (
         fix="Look for a loop in the redirects: often a cookie or a trailing slash that is never accepted.",
         section=FETCH + "http-redirect-fetch",
     ),
-    Entry(
-        id="credentials-unknown",
-        severity="warning",
-        title="blocked if with credentials",
-        why="Without credentials the page gets this response; with credentials it would be blocked: {console} "
-        "Nothing on the wire tells which it was: {missing}",
-        fix="{fix}",
-        section=FETCH + "concept-cors-check",
-    ),
-    Entry(
-        id="other-fault-with-credentials",
-        severity="info",
-        title="another fault with credentials",
-        why="It is blocked either way. If it was sent with credentials, which nothing on the wire tells, the browser "
-        "names this fault first: {console}",
-        fix="{fix}",
-        section=FETCH + "concept-cors-check",
-    ),
-    Entry(
-        id="mode-unknown",
-        severity="warning",
-        title="blocked if in mode cors",
-        why="This POST could come from a form, a beacon or a no-cors fetch, whose answers no page reads, or from a "
-        "script that wants the answer: then it would be blocked: {console} Over plain http browsers do not say which.",
-        fix="{fix}",
-        section=FETCH + "concept-request-mode",
-    ),
-    Entry(
-        id="stored-response-unknown",
-        severity="warning",
-        title="depends on stored response",
-        why="The answer is 304 Not Modified and does not repeat all CORS headers, so the browser checks those of the "
-        "response it stored, which is not in this traffic.",
-        fix="Send the CORS headers on 304 answers too: Access-Control-Allow-Origin: {origin}",
-        section=FETCH + "http-network-or-cache-fetch",
-    ),
-    Entry(
-        id="proxy-error",
-        severity="info",
-        title="the server was not reached",
-        why="This answer comes from the proxy itself, because the server gave none{error}. The browser's CORS message "
-        "is only a symptom.",
-        fix="Look at the connection to the server first.",
-        section="https://fetch.spec.whatwg.org/#concept-network-error",
-    ),
-    Entry(
-        id="authorization-under-wildcard",
-        severity="warning",
-        title="Authorization allowed by * alone",
-        why="Chromium and Firefox let `*` in Access-Control-Allow-Headers cover Authorization, the standard does not; "
-        "they have announced to follow it.",
-        fix="Send: Access-Control-Allow-Headers: {headers}",
-        section=FETCH + "cors-preflight-fetch",
-    ),
-    Entry(
-        id="max-age-above-cap",
-        severity="info",
-        title="Max-Age above the limit",
-        why="Access-Control-Max-Age is {value} s; Chromium keeps a preflight for 7200 s at most, Firefox for 86400 s.",
-        fix="Nothing needs to change; do not count on more than the limit.",
-        section=FETCH + "cors-preflight-fetch",
-    ),
-    Entry(
-        id="max-age-unparsable",
-        severity="warning",
-        title="Max-Age is not a number",
-        why="Access-Control-Max-Age is “{value}”: Chromium falls back to 5 seconds, Firefox does not keep the "
-        "preflight at all.",
-        fix="Send a whole number of seconds: Access-Control-Max-Age: 600",
-        section=FETCH + "cors-preflight-fetch",
-    ),
 )
-
-CATALOGUE: Mapping[str, Entry] = {entry.id: entry for entry in _ENTRIES}
-"""Every entry by its id."""
-
-FIREFOX_REASONS: Mapping[str, str] = {
-    "CORSDidNotSucceed2": "CORS request did not succeed",
-    "CORSExternalRedirectNotAllowed": "CORS request external redirect not allowed",
-    "CORSMissingAllowOrigin2": "CORS header ‘Access-Control-Allow-Origin’ missing",
-    "CORSMultipleAllowOriginNotAllowed": "Multiple CORS header ‘Access-Control-Allow-Origin’ not allowed",
-    "CORSAllowOriginNotMatchingOrigin": "CORS header ‘Access-Control-Allow-Origin’ does not match ‘{value}’",
-    "CORSNotSupportingCredentials": "Credential is not supported if the CORS header ‘Access-Control-Allow-Origin’ is "
-    "‘*’",
-    "CORSMissingAllowCredentials": "expected ‘true’ in CORS header ‘Access-Control-Allow-Credentials’",
-    "CORSPreflightDidNotSucceed3": "CORS preflight response did not succeed",
-    "CORSMethodNotFound": "Did not find method in CORS header ‘Access-Control-Allow-Methods’",
-    "CORSInvalidAllowMethod": "invalid token ‘{token}’ in CORS header ‘Access-Control-Allow-Methods’",
-    "CORSInvalidAllowHeader": "invalid token ‘{token}’ in CORS header ‘Access-Control-Allow-Headers’",
-    "CORSMissingAllowHeaderFromPreflight2": "header ‘{header}’ is not allowed according to header "
-    "‘Access-Control-Allow-Headers’ from CORS preflight response",
-}
-"""Firefox's reason texts by their key."""
-
-
-def fill(template: str, values: Mapping[str, str]) -> str:
-    """Fill a text of the catalogue; a KeyError names the value that a rule forgot."""
-    return template.format_map(values)
+"""In the browsers' own order where several can be met."""

@@ -1,0 +1,185 @@
+"""What caused a fault, as far as the exchange itself tells: an entry of the catalogue that names it more closely.
+
+The browser's reason stays that of the fault. Nothing is remembered here.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from corscope.engine import Fault
+from corscope.headers import Fields, extract_tokens, get, get_all, text
+from corscope.origins import DEFAULT_PORTS, LOOPBACK_HOSTS
+from corscope.privacy import shown_url
+
+type Cause = tuple[str, Mapping[str, str]]
+"""An entry's id, and what its sentences name."""
+
+
+class Answer(NamedTuple):
+    """The answer in which a fault was found."""
+
+    url: str
+    """The request's."""
+    response: Fields
+    include: bool
+    """Whether the fault is that of a request with credentials."""
+
+
+def cause_of(fault: Fault, answer: Answer) -> Cause:
+    """Return what caused a fault: the fault itself, where nothing more is known."""
+    rule = _RULES.get(fault.id)
+    return rule(fault, answer) if rule is not None else (fault.id, fault.values)
+
+
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[^\]]*\]|[^:/?#]*)(?::(\d*))?", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"[${}<>%]|\[object|^(?:undefined|none|nil|false|true|self|all|any|origin)$", re.IGNORECASE)
+_HOST = re.compile(r"[a-z0-9._-]+(?::\d+)?", re.IGNORECASE)
+
+
+def _mismatch(fault: Fault, _: Answer) -> Cause:
+    value, origin = fault.values["value"], fault.values["origin"]
+    return _kind_of_mismatch(value, origin) or fault.id, fault.values
+
+
+def _kind_of_mismatch(value: str, origin: str) -> str | None:
+    """Tell how a value that parses as a URL, or is `null`, misses an origin; None where it is simply another one."""
+    if value == "null":
+        return "allow-origin-null-sent"
+    if "*" in value or value.startswith("^") or "\\" in value:
+        return "allow-origin-pattern"
+    if origin == "null":
+        return "origin-is-null"
+    if value == f"{origin}/":
+        return "allow-origin-trailing-slash"
+    if value.startswith(f"{origin}/"):
+        return "allow-origin-path"
+    if value.lower().rstrip("/") == origin:
+        return "allow-origin-case"
+    allowed, asked = _ORIGIN.fullmatch(value.rstrip("/")), _ORIGIN.fullmatch(origin)
+    if allowed is None or asked is None:
+        return "allow-origin-without-scheme" if "://" not in value and _HOST.fullmatch(value) else None
+    scheme, host, port = allowed[1].lower(), allowed[2].lower(), allowed[3]
+    own_scheme, own_host, own_port = asked[1], asked[2], asked[3]
+    if host == own_host:
+        if scheme != own_scheme:
+            return "allow-origin-scheme"
+        default = own_port is None and port == str(DEFAULT_PORTS.get(scheme, ""))
+        return "allow-origin-default-port" if default else "allow-origin-port"
+    if {host, own_host} <= LOOPBACK_HOSTS:
+        return "allow-origin-loopback-name"
+    if host.removeprefix("www.") == own_host.removeprefix("www."):
+        return "allow-origin-www"
+    return "allow-origin-subdomain" if host.endswith(f".{own_host}") or own_host.endswith(f".{host}") else None
+
+
+def _invalid(fault: Fault, _: Answer) -> Cause:
+    value = fault.values["value"]
+    if not value:
+        found = "allow-origin-empty"
+    elif value[0] in "\"'" or value[-1] in "\"'":
+        found = "allow-origin-quoted"
+    elif _PLACEHOLDER.search(value):
+        found = "allow-origin-placeholder"
+    elif "*" in value or "\\" in value:
+        found = "allow-origin-pattern"
+    elif _HOST.fullmatch(value):
+        found = "allow-origin-without-scheme"
+    else:
+        found = fault.id
+    return found, fault.values
+
+
+def _multiple(fault: Fault, answer: Answer) -> Cause:
+    members = [member for member in re.split(r"[,\s]+", fault.values["value"]) if member]
+    # A proxy that speaks HTTP/2 may have joined the lines, so that equal values tell as much.
+    twice = len(get_all(answer.response, b"access-control-allow-origin")) > 1 or len(set(members)) < len(members)
+    return ("allow-origin-twice" if twice else "allow-origin-list"), fault.values
+
+
+def _credentials(fault: Fault, _: Answer) -> Cause:
+    value = fault.values["value"]
+    if fault.values["said"] == "missing":
+        found = "allow-credentials-missing"
+    elif "," in value:
+        found = "allow-credentials-twice"
+    elif value.lower() == "false":
+        found = "allow-credentials-false"
+    elif value.lower() == "true":
+        found = "allow-credentials-case"
+    else:
+        found = fault.id
+    return found, fault.values
+
+
+def _method(fault: Fault, answer: Answer) -> Cause:
+    method = fault.values["method"]
+    listed = [text(one) for one in extract_tokens(get(answer.response, b"access-control-allow-methods")) or ()]
+    if method.upper() in [one.upper() for one in listed] and method != method.upper():
+        return "method-case", fault.values
+    return ("allow-methods-wildcard-with-credentials" if answer.include and "*" in listed else fault.id), fault.values
+
+
+def _header(fault: Fault, answer: Answer) -> Cause:
+    listed = extract_tokens(get(answer.response, b"access-control-allow-headers")) or ()
+    if answer.include and b"*" in listed:
+        return "allow-headers-wildcard-with-credentials", fault.values
+    return ("authorization-not-allowed" if fault.values["header"] == "authorization" else fault.id), fault.values
+
+
+_STATUSES = {
+    "401": "preflight-needs-authentication",
+    "407": "preflight-needs-authentication",
+    "403": "preflight-forbidden",
+    "404": "options-not-routed",
+    "405": "options-not-routed",
+    "501": "options-not-routed",
+}
+
+
+def _status(fault: Fault, _: Answer) -> Cause:
+    return _STATUSES.get(fault.values["status"], fault.id), fault.values
+
+
+_LOGIN = re.compile(
+    r"(?:^|[/.?&=_-])(?:log-?in|log-?on|sign-?in|sso|saml2?|oauth2?|oidc|openid|authorize|authenticate|adfs|cas)"
+    r"(?:$|[/.?&=_:-])",
+    re.IGNORECASE,
+)
+
+
+def looks_like_login(location: str) -> bool:
+    """Tell a Location that leads to a login, by the names in its host, path and query."""
+    return _LOGIN.search(location.partition("://")[2] or location) is not None
+
+
+def _redirected(fault: Fault, answer: Answer) -> Cause:
+    location = text(get(answer.response, b"location") or b"")
+    url = answer.url
+    found = fault.id
+    if looks_like_login(location):
+        found = "preflight-redirected-to-login"
+    elif url.startswith("http://") and location == f"https{url[4:]}":
+        found = "preflight-redirected-to-https"
+    else:
+        here, there = (_path(one) for one in (url, location))
+        if here != there and here.rstrip("/") == there.rstrip("/"):
+            found = "preflight-redirected-to-slash"
+    return found, {**fault.values, "location": shown_url(location)}
+
+
+def _path(url: str) -> str:
+    rest = url.partition("://")[2]
+    return (f"/{rest.partition('/')[2]}" if rest else url).partition("?")[0]
+
+
+_RULES: dict[str, Callable[[Fault, Answer], Cause]] = {
+    "allow-origin-mismatch": _mismatch,
+    "allow-origin-invalid": _invalid,
+    "allow-origin-multiple": _multiple,
+    "allow-credentials-not-true": _credentials,
+    "method-not-allowed": _method,
+    "header-not-allowed": _header,
+    "preflight-status": _status,
+    "preflight-redirected": _redirected,
+}

@@ -1,0 +1,490 @@
+"""What is behind a verdict, and what will hurt later: hints from an exchange and from what one client saw before.
+
+Hints never change a verdict. What is told of an exchange may depend on its credentials mode, which may become known
+later, so that both are worked out at once. State is bounded everywhere; cookies are known by name only.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from corscope.causes import looks_like_login
+from corscope.content_security_policy import allows, connect_sources
+from corscope.cookie_jar import Context, CookieJar, Reason
+from corscope.credentials import cookie_names
+from corscope.engine import Fault, is_of_interest
+from corscope.findings import finding
+from corscope.follow_ups import Step
+from corscope.headers import Headers, extract_tokens, get, get_all, text
+from corscope.memory import bound, entry
+from corscope.model import NO_HINTS, BrowserFamily, Finding, Hints, RequestMode, Severity
+from corscope.modes import Request
+from corscope.origins import OPAQUE, Target, host_of, is_private, site
+from corscope.privacy import shown_url
+from corscope.stories import Record
+
+ENDPOINTS, ORIGINS, PREFLIGHTS, PAGES = 1024, 8, 1024, 128
+"""How much is remembered of a client: endpoints, of each the origins that asked, preflights, pages with a policy."""
+
+REPEATED = 3
+"""Preflights without Access-Control-Max-Age after which they are worth a word."""
+
+
+@dataclass(slots=True)
+class _Endpoint:
+    """What was seen of a URL without its query."""
+
+    answers: dict[bytes, tuple[bytes | None, str]] = field(default_factory=dict)
+    """The Allow-Origin that each origin got last, with the flow."""
+    wildcard: str = ""
+    """A flow without credentials that was answered `*`."""
+    named: str = ""
+    """A flow with credentials that was answered its origin."""
+
+
+class Diagnosis:
+    """What one client saw, and what that explains."""
+
+    __slots__ = ("_echoes", "_endpoints", "_is_public_suffix", "_policies", "_preflights", "jar")
+
+    def __init__(self, is_public_suffix: Callable[[str], bool] | None = None) -> None:
+        self.jar = CookieJar(is_public_suffix) if is_public_suffix is not None else CookieJar()
+        self._is_public_suffix = is_public_suffix or (lambda _: False)
+        self._endpoints: OrderedDict[tuple[bytes, str], _Endpoint] = OrderedDict()
+        self._echoes: OrderedDict[bytes, dict[bytes, str]] = OrderedDict()
+        """By target: origins that were let in by name and with credentials, with the flow."""
+        self._preflights: OrderedDict[tuple[bytes, str], dict[str, float]] = OrderedDict()
+        """By origin and URL: preflights without Access-Control-Max-Age, with what each took, in seconds."""
+        self._policies: OrderedDict[bytes, tuple[bytes, ...]] = OrderedDict()
+        """Content-Security-Policy of pages, by origin."""
+
+    # ------------------------------------------------------------------ what comes in
+
+    def preflight(self, request: Request, record: Record, response: Headers) -> tuple[Finding, ...]:
+        """Diagnose a preflight that passes, at least without credentials."""
+        if b"access-control-max-age" in response:
+            return ()
+        exchange = record.exchange
+        asked = entry(self._preflights, (record.origin, record.url), PREFLIGHTS, dict[str, float])
+        asked[exchange.id] = exchange.answered - exchange.started
+        if len(asked) > 64:
+            del asked[next(iter(asked))]
+        if len(asked) < REPEATED:
+            return ()
+        spent = f"{sum(asked.values()) * 1000:.0f}"
+        return (finding("preflights-repeated", count=str(len(asked)), spent=spent),)
+
+    def actual(self, request: Request, record: Record, response: Headers, step: Step | None) -> Hints:
+        """Diagnose an actual request or a hop of a redirect chain; `step` is what it follows."""
+        origin, exchange = record.origin, record.exchange
+        allowed = response.get(b"access-control-allow-origin")
+        blocked = bool(record.if_omit)
+        hints = _answer_hints(
+            origin,
+            allowed,
+            response.get(b"access-control-allow-credentials"),
+            response.get(b"access-control-expose-headers"),
+            tuple([name for name in response if is_of_interest(name)]),
+            client_line(record.dest, record.accept),
+            blocked,
+        )
+        always: tuple[Finding, ...] = ()
+        if record.if_include:
+            always += self._behind(request, record, response, step)
+        always += self._endpoint(request, record, response, allowed)
+        if allowed == origin and response.get(b"access-control-allow-credentials") == b"true":
+            always += self._risks(request, record)
+        elif allowed == b"*":
+            always += _private_network(request, origin, _answered(exchange.status), "any page: `*`")
+        if exchange.status is not None and 300 <= exchange.status < 400 and b"location" in response:
+            location = text(response[b"location"])
+            if looks_like_login(location):
+                values = {"status": str(exchange.status), "location": shown_url(location)}
+                always += (finding("login-redirect", **values),)
+        include, omit = self._cookies(request, record, response, hints)
+        if not always and include is hints.include and omit is hints.omit:
+            return hints
+        return Hints(always + hints.always, include, omit)
+
+    def redirected(self, record: Record, to: Target) -> tuple[Finding, ...]:
+        """Diagnose a redirect that passes: whether the page's own policy lets it go on."""
+        page = record.page or record.origin
+        policies = self._policies.get(page)
+        if policies is None or record.dest not in (b"", b"empty"):
+            return ()
+        for sources in connect_sources(policies):
+            if not allows(sources, text(to.origin), text(page)):
+                values = {"value": f"connect-src {' '.join(sources)}", "location": to.url}
+                return (finding("csp-connect-src", **values),)
+        return ()
+
+    def exempt(self, request: Request, mode: RequestMode) -> tuple[Finding, ...]:
+        """Diagnose what is none of CORS's business, and may look as if it were."""
+        exchange, headers = request.exchange, request.headers
+        fields = exchange.response_headers
+        if mode is RequestMode.NAVIGATE:
+            if headers.get(b"sec-fetch-dest") in (b"document", b"iframe", b"frame"):
+                policies = tuple(get_all(fields, b"content-security-policy"))
+                if policies:
+                    self._policies[request.target] = policies
+                    bound(self._policies, PAGES)
+                else:
+                    self._policies.pop(request.target, None)
+            return ()
+        if mode is not RequestMode.NO_CORS:
+            return ()
+        where = headers.get(b"sec-fetch-site")
+        policy = get(fields, b"cross-origin-resource-policy")
+        if (policy == b"same-origin" and where in (b"cross-site", b"same-site")) or (
+            policy == b"same-site" and where == b"cross-site"
+        ):
+            said = "origin" if policy == b"same-origin" else "site"
+            return (finding("cross-origin-resource-policy", value=text(policy), said=said),)
+        dest, kind = headers.get(b"sec-fetch-dest", b""), get(fields, b"content-type")
+        if where == b"cross-site" and dest in _ELEMENTS and kind is not None and _is_data(kind):
+            return (finding("opaque-response-blocking", dest=text(dest), value=text(kind)),)
+        return ()
+
+    def travelled(self, request: Request, family: BrowserFamily, names: Iterable[str]) -> None:
+        """Note that cookies went with a request."""
+        self.jar.travelled(names, self._context(request, family), request.exchange.id)
+
+    def set_cookie(
+        self, request: Request, family: BrowserFamily, *, navigation: bool = False, top_level_site: str | None = None
+    ) -> tuple[Finding, ...]:
+        """Take the cookies that a response sets into the jar; return why some are refused."""
+        exchange = request.exchange
+        lines = get_all(exchange.response_headers, b"set-cookie")
+        context = self._context(request, family, navigation=navigation, top_level_site=top_level_site)
+        refused: dict[Reason, list[str]] = {}
+        for refusal in self.jar.set_cookie(lines, context, exchange.id):
+            for reason in refusal.reasons:
+                refused.setdefault(reason, []).append(refusal.cookie.name)
+        return tuple([finding(str(reason), cookies=", ".join(names)) for reason, names in refused.items()])
+
+    # ------------------------------------------------------------------ what is behind it
+
+    @staticmethod
+    def _context(
+        request: Request, family: BrowserFamily, *, navigation: bool = False, top_level_site: str | None = None
+    ) -> Context:
+        exchange, headers = request.exchange, request.headers
+        return Context(
+            scheme=exchange.scheme,
+            host=exchange.host,
+            path=exchange.path,
+            now=exchange.started,
+            family=family,
+            site=headers.get(b"sec-fetch-site", b""),
+            origin=headers.get(b"origin", b""),
+            navigation=navigation,
+            top_level_site=top_level_site,
+            storage_access=headers.get(b"sec-fetch-storage-access", b""),
+        )
+
+    def _cookies(
+        self, request: Request, record: Record, response: Headers, hints: Hints
+    ) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+        """Add to hints what the jar tells: which cookies did not travel, and why; which would have."""
+        include, omit = hints.include, hints.omit
+        exchange, headers = record.exchange, request.headers
+        client = client_line(record.dest, record.accept)
+        if b"set-cookie" in response:
+            names = [line.partition(b"=")[0].strip() for line in get_all(exchange.response_headers, b"set-cookie")]
+            cookies = ", ".join(text(name) for name in names)
+            omit = (*omit, finding("set-cookie-ignored", cookies=cookies, client=client))
+        if len(self.jar) == 0 or exchange.sanitized:
+            return include, omit
+        context = self._context(request, record.browser.family)
+        fates = self.jar.travel(context)
+        if not fates:
+            return include, omit
+        sent = set(cookie_names(headers[b"cookie"])) if b"cookie" in headers else set[str]()
+        held = [fate for fate in fates if fate.travels and fate.name not in sent]
+        if held and response.get(b"access-control-allow-credentials") == b"true":
+            shown = ", ".join(f"{fate.name}, set in flow {fate.flow_id}" for fate in held[:4])
+            wanted = exchange.status in (401, 403)
+            severity = Severity.WARNING if wanted or b"set-cookie" in response else Severity.INFO
+            opt_in = finding("client-did-not-opt-in", severity, cookies=shown, client=client)
+            omit = (*(one for one in omit if one.id != "allow-credentials-unused"), opt_in)
+        withheld: dict[Reason, list[str]] = {}
+        for fate in fates:
+            if fate.travels is False and fate.name not in sent:
+                for reason in fate.reasons:
+                    how = "refused" if fate.refused else "set"
+                    withheld.setdefault(reason, []).append(f"{fate.name} ({how} in flow {fate.flow_id})")
+        include += tuple([finding(str(reason), cookies=", ".join(names[:4])) for reason, names in withheld.items()])
+        return include, omit
+
+    def _behind(self, request: Request, record: Record, response: Headers, step: Step | None) -> tuple[Finding, ...]:
+        """Tell what an exchange that is, or may be, blocked failed for besides the header that is missing."""
+        exchange, status = record.exchange, record.exchange.status or 0
+        found = _authorization(request, step, text(record.origin))
+        missing = record.if_omit and record.if_omit[0].id == "allow-origin-missing"
+        if missing and status >= 400 and not exchange.proxy_made:
+            said = _STATUS_SAYS.get(status, "")
+            found += (finding("error-page-without-cors", status=str(status), said=f": {said}" if said else ""),)
+            layer = _intermediary(exchange.response_headers, status)
+            if layer:
+                found += (finding("answered-by-intermediary", evidence=layer),)
+        if record.if_omit and record.if_omit[0].id == "allow-origin-mismatch":
+            found += self._cached(request, record, record.if_omit[0])
+        return found
+
+    def _cached(self, request: Request, record: Record, fault: Fault) -> tuple[Finding, ...]:
+        value, exchange = fault.values["value"], record.exchange
+        endpoint = self._endpoints.get((request.target, _path(exchange.path)))
+        before = endpoint.answers.get(value.encode("latin-1")) if endpoint is not None else None
+        if "://" not in value:
+            return ()
+        evidence = ""
+        if before is not None and before[0] == value.encode("latin-1"):
+            evidence = f"{value} itself asked before, and got this answer (flow {before[1]})"
+        copy = _cache_says(exchange.response_headers)
+        if copy:
+            evidence += f"{' and ' if evidence else ''}the answer says of itself that it is a copy ({copy})"
+        return (finding("cached-for-another-origin", value=value, evidence=evidence),) if evidence else ()
+
+    def _endpoint(
+        self, request: Request, record: Record, response: Headers, allowed: bytes | None
+    ) -> tuple[Finding, ...]:
+        """Compare an answer with what the same endpoint answered to others."""
+        exchange, origin = record.exchange, record.origin
+        key = (request.target, _path(exchange.path))
+        endpoint = entry(self._endpoints, key, ENDPOINTS, _Endpoint)
+        found: tuple[Finding, ...] = ()
+        answers = endpoint.answers
+        if answers.get(origin, (b"", ""))[0] != allowed or len(answers) > 1:
+            answers[origin] = (allowed, exchange.id)
+            if len(answers) > ORIGINS:
+                del answers[next(iter(answers))]
+            varies = response.get(b"vary", b"").lower()
+            if b"origin" not in varies and b"*" not in varies:
+                found += _vary_origin_missing(answers, origin, allowed)
+        credentialed = b"cookie" in request.headers or b"sec-fetch-storage-access" in request.headers
+        if allowed == b"*" and not credentialed:
+            endpoint.wildcard = exchange.id
+        elif allowed == origin and credentialed:
+            endpoint.named = exchange.id
+        if endpoint.wildcard and endpoint.named and exchange.id in (endpoint.wildcard, endpoint.named):
+            evidence = f"flow {endpoint.wildcard} without and flow {endpoint.named} with credentials"
+            found += (finding("wildcard-until-login", evidence=evidence, origin=text(origin)),)
+        return found
+
+    def _risks(self, request: Request, record: Record) -> tuple[Finding, ...]:
+        """Tell who is let in with credentials that perhaps should not be."""
+        origin, exchange = record.origin, record.exchange
+        severity, said = _answered(exchange.status)
+        if origin == OPAQUE:
+            return (finding("null-origin-trusted", severity, said=said),)
+        found = _private_network(request, origin, (severity, said), text(origin))
+        if exchange.scheme == "https" and origin.startswith(b"http://") and not is_private(host_of(origin)):
+            found += (finding("http-origin-trusted", severity, origin=text(origin), said=said),)
+        echoes = entry(self._echoes, request.target, ENDPOINTS, dict[bytes, str])
+        if origin not in echoes:
+            echoes[origin] = exchange.id
+            if len(echoes) > ORIGINS:
+                del echoes[next(iter(echoes))]
+        if len(echoes) < 2:
+            return found
+        own = site(request.target)
+        others = [other for other in echoes if site(other) != site(origin) and site(other) != own]
+        if others and site(origin) != own:
+            evidence = f"{text(others[0])} in flow {echoes[others[0]]}, {text(origin)} in this one"
+            found += (finding("origin-reflected-with-credentials", severity, evidence=evidence, said=said),)
+        suffix = host_of(origin).partition(".")[2]
+        if "." in suffix and self._is_public_suffix(suffix):
+            siblings = [other for other in echoes if other != origin and host_of(other).partition(".")[2] == suffix]
+            if siblings:
+                evidence = f"{text(siblings[0])} in flow {echoes[siblings[0]]}, {text(origin)} in this one"
+                values = {"suffix": suffix, "evidence": evidence, "said": said}
+                found += (finding("platform-origins-trusted", severity, **values),)
+        return found
+
+
+# ---------------------------------------------------------------------- rules without memory
+
+
+def client_line(dest: bytes, accept: bytes) -> str:
+    """Return what to write in the client so that a request of this kind is sent with credentials."""
+    if accept == b"text/event-stream":
+        return "In the client write: new EventSource(url, { withCredentials: true })"
+    if dest == b"font":
+        return "Fonts are always asked for without credentials; there is nothing to opt in with."
+    if dest in _ELEMENTS:
+        return 'In the page write crossorigin="use-credentials" on the element.'
+    return (
+        'In the client write: fetch(url, { credentials: "include" }), with XMLHttpRequest xhr.withCredentials = true, '
+        "with axios { withCredentials: true }."
+    )
+
+
+_ELEMENTS = frozenset((b"audio", b"image", b"manifest", b"script", b"style", b"track", b"video"))
+
+
+@lru_cache(maxsize=256)
+def _answer_hints(
+    origin: bytes,
+    allowed: bytes | None,
+    credentials: bytes | None,
+    exposed: bytes | None,
+    names: tuple[bytes, ...],
+    client: str,
+    blocked: bool,
+) -> Hints:
+    """Return what an answer's own headers tell; the same ones come with every response of a server."""
+    if blocked:
+        return NO_HINTS
+    listed = [name.lower() for name in extract_tokens(exposed) or ()]
+    hidden = [name for name in names if name not in listed]
+    include: tuple[Finding, ...] = ()
+    omit: tuple[Finding, ...] = ()
+    if b"*" in listed:
+        shown = ", ".join(text(name) for name in (*hidden, *(one for one in listed if one != b"*")))
+        include += (finding("expose-headers-wildcard-with-credentials", headers=shown or "the names one by one"),)
+    elif hidden:
+        values = {
+            "headers": ", ".join(map(text, hidden)),
+            "exposed": ", ".join(map(text, dict.fromkeys((*listed, *hidden)))),
+        }
+        include += (finding("response-headers-not-exposed", **values),)
+        omit += (finding("response-headers-not-exposed", **values),)
+    if credentials == b"true":
+        if allowed == b"*":
+            omit += (finding("allow-credentials-beside-wildcard", origin=text(origin)),)
+        else:
+            omit += (finding("allow-credentials-unused", client=client),)
+    elif credentials is not None:
+        omit += (finding("allow-credentials-meaningless", value=text(credentials)),)
+    return Hints((), include, omit)
+
+
+def _vary_origin_missing(
+    answers: dict[bytes, tuple[bytes | None, str]], origin: bytes, allowed: bytes | None
+) -> tuple[Finding, ...]:
+    for other, (got, flow) in answers.items():
+        if other == origin or got == allowed or (got in (None, b"*") and allowed in (None, b"*")):
+            continue
+        evidence = f"{text(other)} got {_quoted(got)} (flow {flow}), {text(origin)} got {_quoted(allowed)} (this flow)"
+        if allowed == other:
+            evidence += ": the answer of the other"
+        return (finding("vary-origin-missing", evidence=evidence),)
+    return ()
+
+
+def _quoted(value: bytes | None) -> str:
+    return "no Allow-Origin" if value is None else f"“{text(value)}”"
+
+
+_STATUS_SAYS = {
+    401: "nobody is logged in, or the session's cookie or token did not come",
+    403: "the server refuses this user or this origin",
+    404: "there is nothing at this URL",
+    405: "the server does not take this method here",
+    413: "the request was too large",
+    429: "too many requests",
+    500: "the application failed",
+    502: "the application could not be reached",
+    503: "the application is overloaded or being restarted",
+    504: "the application took too long",
+}
+
+_LAYERS = (
+    (b"cf-ray", b"", "Cloudflare"),
+    (b"x-amz-cf-id", b"", "CloudFront"),
+    (b"x-akamai", b"", "Akamai"),
+    (b"x-azure-ref", b"", "Azure Front Door"),
+    (b"x-vercel-error", b"", "Vercel"),
+    (b"x-amzn-errortype", b"", "AWS API Gateway"),
+    (b"server", b"cloudflare", "Cloudflare"),
+    (b"server", b"cloudfront", "CloudFront"),
+    (b"server", b"awselb", "AWS load balancer"),
+    (b"server", b"amazons3", "Amazon S3"),
+    (b"server", b"akamai", "Akamai"),
+    (b"server", b"varnish", "Varnish"),
+    (b"server", b"envoy", "Envoy"),
+    (b"server", b"fastly", "Fastly"),
+    (b"server", b"google frontend", "Google load balancer"),
+    (b"server", b"gws", "Google"),
+    (b"via", b"varnish", "Varnish"),
+    (b"via", b"cloudfront", "CloudFront"),
+    (b"via", b"google", "Google load balancer"),
+)
+"""Header, how its value begins (or what it holds, of Via), and whose it is."""
+
+_GATEWAY_SERVERS = (b"nginx", b"openresty", b"apache", b"caddy", b"haproxy", b"traefik")
+
+
+def _intermediary(fields: Iterable[tuple[bytes, bytes]], status: int) -> str:
+    """Return whose answer an error seems to be, and by what it is told; empty where nothing tells."""
+    lines = [(name.lower(), value.lower()) for name, value in fields]
+    for name, marker, whose in _LAYERS:
+        for key, value in lines:
+            if key == name and (value.startswith(marker) or (name == b"via" and marker in value)):
+                return f"{whose}, by its {text(name)} header"
+    if status in (502, 503, 504):
+        for key, value in lines:
+            if key == b"server" and value.startswith(_GATEWAY_SERVERS):
+                return f"a gateway, by its status {status} and Server: {text(value)}"
+    return ""
+
+
+def _cache_says(fields: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return by what an answer shows that it comes from a cache on the way; empty where nothing does."""
+    for name, value in fields:
+        lower = name.lower()
+        if lower == b"age" and value.strip().isdigit() and int(value.strip()[:9]) > 0:
+            return f"Age: {text(value)}"
+        if lower in (b"x-cache", b"cf-cache-status", b"x-cache-status", b"x-vercel-cache") and b"hit" in value.lower():
+            return f"{text(name)}: {text(value)}"
+    return ""
+
+
+def _authorization(request: Request, step: Step | None, origin: str) -> tuple[Finding, ...]:
+    """Say who set Authorization, and how we know; nothing where we do not."""
+    value = request.headers.get(b"authorization")
+    if value is None:
+        return ()
+    scheme = text(value.partition(b" ")[0]) if b" " in value.strip() else "of no known scheme"
+    asked = step.asked if step is not None and step.is_preflight else None
+    if asked is not None and step is not None:
+        if b"authorization" in asked:
+            return (finding("authorization-by-script", evidence=f"its preflight asked for it (flow {step.flow_id})"),)
+        evidence = f"its preflight (flow {step.flow_id}) did not ask for it"
+        return (finding("authorization-by-browser", scheme=scheme, evidence=evidence, origin=origin),)
+    if scheme.lower() not in ("basic", "digest", "negotiate", "ntlm"):
+        return (finding("authorization-by-script", evidence=f"browsers never send {scheme!r} by themselves"),)
+    return ()
+
+
+def _answered(status: int | None) -> tuple[Severity, str]:
+    """Return how much a risk weighs: by what was really answered."""
+    if status is not None and 200 <= status < 300:
+        return Severity.WARNING, ""
+    return Severity.INFO, f" (this answer has status {status}, and may hold nothing worth reading)"
+
+
+def _private_network(request: Request, origin: bytes, answered: tuple[Severity, str], who: str) -> tuple[Finding, ...]:
+    host = request.exchange.host
+    if origin == OPAQUE or not is_private(host) or is_private(host_of(origin)):
+        return ()
+    severity, said = answered
+    return (
+        finding("private-network-exposed", severity, host=host, who=who, said=said),
+        finding("local-network-access", host=host),
+    )
+
+
+_DATA = re.compile(rb"(?:application|text)/(?:[a-z0-9.+-]*\+)?(?:json|xml)|text/html", re.IGNORECASE)
+
+
+def _is_data(content_type: bytes) -> bool:
+    """Tell a type that opaque response blocking never lets an element have: JSON, XML (but SVG) and HTML."""
+    essence = content_type.partition(b";")[0].strip().lower()
+    return _DATA.fullmatch(essence) is not None and not essence.startswith(b"image/")
+
+
+def _path(path: str) -> str:
+    return path.partition("?")[0]
