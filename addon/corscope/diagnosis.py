@@ -9,12 +9,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from corscope.causes import looks_like_login
 from corscope.content_security_policy import allows, connect_sources
-from corscope.cookie_jar import Context, CookieJar, Reason
+from corscope.cookie_jar import Context, CookieJar, Fate, Reason
 from corscope.credentials import cookie_names
-from corscope.engine import Fault, is_of_interest
+from corscope.engine import RESPONSE_HEADERS, Fault
 from corscope.findings import finding
 from corscope.follow_ups import Step
 from corscope.headers import Headers, extract_tokens, get, get_all, text
@@ -27,6 +28,9 @@ from corscope.stories import Record
 
 ENDPOINTS, ORIGINS, PREFLIGHTS, PAGES = 1024, 8, 1024, 128
 """How much is remembered of a client: endpoints, of each the origins that asked, preflights, pages with a policy."""
+
+OUTLOOKS, OUTLOOK_SECONDS = 512, 30.0
+"""How many answers of the cookie jar are kept, and for how long: cookies expire."""
 
 REPEATED = 3
 """Preflights without Access-Control-Max-Age after which they are worth a word."""
@@ -44,14 +48,40 @@ class _Endpoint:
     """A flow with credentials that was answered its origin."""
 
 
+class _Outlook(NamedTuple):
+    """What the cookie jar says of a request, which holds until the jar changes."""
+
+    changes: int
+    until: float
+    """Seconds since the epoch."""
+    withheld: tuple[Finding, ...]
+    held: tuple[Fate, ...]
+    """Cookies that would have travelled with credentials, and did not."""
+
+
 class Diagnosis:
     """What one client saw, and what that explains."""
 
-    __slots__ = ("_echoes", "_endpoints", "_is_public_suffix", "_policies", "_preflights", "jar")
+    __slots__ = (
+        "_changes",
+        "_echoes",
+        "_endpoints",
+        "_is_public_suffix",
+        "_noted",
+        "_outlooks",
+        "_policies",
+        "_preflights",
+        "jar",
+    )
 
     def __init__(self, is_public_suffix: Callable[[str], bool] | None = None) -> None:
         self.jar = CookieJar(is_public_suffix) if is_public_suffix is not None else CookieJar()
         self._is_public_suffix = is_public_suffix or (lambda _: False)
+        self._changes = 0
+        """How often the jar has changed."""
+        self._outlooks: OrderedDict[_Key, _Outlook] = OrderedDict()
+        self._noted: OrderedDict[_Key, float] = OrderedDict()
+        """Until when it need not be noted again that cookies went with a request, seconds since the epoch."""
         self._endpoints: OrderedDict[tuple[bytes, str], _Endpoint] = OrderedDict()
         self._echoes: OrderedDict[bytes, dict[bytes, str]] = OrderedDict()
         """By target: origins that were let in by name and with credentials, with the flow."""
@@ -86,7 +116,7 @@ class Diagnosis:
             allowed,
             response.get(b"access-control-allow-credentials"),
             response.get(b"access-control-expose-headers"),
-            tuple([name for name in response if is_of_interest(name)]),
+            tuple([name for name in response if name not in RESPONSE_HEADERS.wanted]),
             client_line(record.dest, record.accept),
             blocked,
         )
@@ -147,8 +177,14 @@ class Diagnosis:
             return (finding("opaque-response-blocking", dest=text(dest), value=text(kind)),)
         return ()
 
-    def travelled(self, request: Request, family: BrowserFamily, names: Iterable[str]) -> None:
+    def travelled(self, request: Request, family: BrowserFamily, names: tuple[str, ...]) -> None:
         """Note that cookies went with a request."""
+        key, now = _key(request, names), request.exchange.started
+        if self._noted.get(key, 0.0) > now:
+            return
+        self._noted[key] = now + OUTLOOK_SECONDS
+        bound(self._noted, OUTLOOKS)
+        self._changes += 1
         self.jar.travelled(names, self._context(request, family), request.exchange.id)
 
     def set_cookie(
@@ -158,6 +194,7 @@ class Diagnosis:
         exchange = request.exchange
         lines = get_all(exchange.response_headers, b"set-cookie")
         context = self._context(request, family, navigation=navigation, top_level_site=top_level_site)
+        self._changes += 1
         refused: dict[Reason, list[str]] = {}
         for refusal in self.jar.set_cookie(lines, context, exchange.id):
             for reason in refusal.reasons:
@@ -189,7 +226,7 @@ class Diagnosis:
     ) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
         """Add to hints what the jar tells: which cookies did not travel, and why; which would have."""
         include, omit = hints.include, hints.omit
-        exchange, headers = record.exchange, request.headers
+        exchange = record.exchange
         client = client_line(record.dest, record.accept)
         if b"set-cookie" in response:
             names = [line.partition(b"=")[0].strip() for line in get_all(exchange.response_headers, b"set-cookie")]
@@ -197,26 +234,35 @@ class Diagnosis:
             omit = (*omit, finding("set-cookie-ignored", cookies=cookies, client=client))
         if len(self.jar) == 0 or exchange.sanitized:
             return include, omit
-        context = self._context(request, record.browser.family)
-        fates = self.jar.travel(context)
-        if not fates:
-            return include, omit
-        sent = set(cookie_names(headers[b"cookie"])) if b"cookie" in headers else set[str]()
-        held = [fate for fate in fates if fate.travels and fate.name not in sent]
-        if held and response.get(b"access-control-allow-credentials") == b"true":
-            shown = ", ".join(f"{fate.name}, set in flow {fate.flow_id}" for fate in held[:4])
+        outlook = self._outlook(request, record.browser.family)
+        if outlook.held and response.get(b"access-control-allow-credentials") == b"true":
+            shown = ", ".join(f"{fate.name}, set in flow {fate.flow_id}" for fate in outlook.held[:4])
             wanted = exchange.status in (401, 403)
             severity = Severity.WARNING if wanted or b"set-cookie" in response else Severity.INFO
             opt_in = finding("client-did-not-opt-in", severity, cookies=shown, client=client)
             omit = (*(one for one in omit if one.id != "allow-credentials-unused"), opt_in)
+        return (include + outlook.withheld if outlook.withheld else include), omit
+
+    def _outlook(self, request: Request, family: BrowserFamily) -> _Outlook:
+        """Return what the jar says of a request."""
+        headers, now = request.headers, request.exchange.started
+        sent = cookie_names(headers[b"cookie"]) if b"cookie" in headers else ()
+        key = _key(request, sent)
+        known = self._outlooks.get(key)
+        if known is not None and known.changes == self._changes and known.until > now:
+            return known
+        fates = [fate for fate in self.jar.travel(self._context(request, family)) if fate.name not in sent]
         withheld: dict[Reason, list[str]] = {}
         for fate in fates:
-            if fate.travels is False and fate.name not in sent:
+            if fate.travels is False:
                 for reason in fate.reasons:
                     how = "refused" if fate.refused else "set"
                     withheld.setdefault(reason, []).append(f"{fate.name} ({how} in flow {fate.flow_id})")
-        include += tuple([finding(str(reason), cookies=", ".join(names[:4])) for reason, names in withheld.items()])
-        return include, omit
+        found = tuple([finding(str(reason), cookies=", ".join(names[:4])) for reason, names in withheld.items()])
+        held = tuple([fate for fate in fates if fate.travels])
+        outlook = self._outlooks[key] = _Outlook(self._changes, now + OUTLOOK_SECONDS, found, held)
+        bound(self._outlooks, OUTLOOKS)
+        return outlook
 
     def _behind(self, request: Request, record: Record, response: Headers, step: Step | None) -> tuple[Finding, ...]:
         """Tell what an exchange that is, or may be, blocked failed for besides the header that is missing."""
@@ -305,6 +351,18 @@ class Diagnosis:
 
 
 # ---------------------------------------------------------------------- rules without memory
+
+type _Key = tuple[bytes, str, bytes | None, bytes | None, bytes | None, tuple[str, ...]]
+
+
+def _key(request: Request, names: tuple[str, ...]) -> _Key:
+    """Return what decides which cookies travel with a request, and the names of those that did.
+
+    Of the path the folder: a cookie whose Path is a single file is not worth a look for every URL.
+    """
+    headers, folder = request.headers, request.exchange.path.partition("?")[0].rpartition("/")[0]
+    where, access = headers.get(b"sec-fetch-site"), headers.get(b"sec-fetch-storage-access")
+    return request.target, folder, headers.get(b"origin"), where, access, names
 
 
 def client_line(dest: bytes, accept: bytes) -> str:
