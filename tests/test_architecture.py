@@ -22,11 +22,11 @@ LAYERS = (
     {"preflights", "follow_ups", "verdicts", "rewriter", "fixes"},
     {"diagnosis"},
     {"session", "report"},
-    {"adapter", "view", "public_suffixes"},
-    {"rewriting"},
+    {"adapter", "public_suffixes", "stacks"},
+    {"rewriting", "view"},
     {"addon"},
 )
-"""A module imports only from layers before its own."""
+"""A module imports only from layers before its own; a folder's modules also from one another."""
 CORE = set[str]().union(*LAYERS[:8])
 LEAVES = {"browsers": {"run", "lab"}, "run": set[str](), "lab": set[str]()}
 """What nothing imports but the entry points named, so that it could be deleted."""
@@ -68,9 +68,16 @@ def test_imports_go_only_downwards(path: Path) -> None:
         if module.partition(".")[0] != "corscope":
             continue
         other = module.split(".")[1]
-        together = other == name and path.parent != PACKAGE
-        allowed = other in below or together or (layer is None and name in LEAVES.get(other, ()))
+        within = other == name and (PACKAGE / name).is_dir()
+        allowed = other in below or within or (layer is None and name in LEAVES.get(other, ()))
         assert allowed, f"{name} must not import {module}"
+
+
+def test_the_stacks_know_policies_and_headers_only() -> None:
+    known = {"corscope.policy", "corscope.headers"}
+    for path in (PACKAGE / "stacks").glob("*.py"):
+        others = {module for module in imported(parse(path)) if module.startswith(("corscope", "mitmproxy"))}
+        assert {other for other in others if not other.startswith("corscope.stacks.")} <= known
 
 
 @pytest.mark.parametrize("name", sorted(CORE))
