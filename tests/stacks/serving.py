@@ -169,9 +169,8 @@ def apache(place: Place) -> Plan:
 def caddy(place: Place) -> Plan:
     executable = program("Caddy", "caddy")
     text = put(place.text, r"^api\.example \{$", f"http://127.0.0.1:{place.port} {{")
-    own = (
-        f"redir /old /item\nerror /private 401\nreverse_proxy 127.0.0.1:{place.backend} {{\nimport cors_upstream\n}}\n"
-    )
+    own = "redir /old /item\nerror /private 401\nreverse_proxy /down 127.0.0.1:1\n"
+    own += f"reverse_proxy 127.0.0.1:{place.backend} {{\nimport cors_upstream\n}}\n"
     text = put(text, r"^\t\t\t# What the site has so far goes here.*$", own)
     file = place.folder / "Caddyfile"
     file.write_text("{\n\tadmin off\n\tauto_https off\n}\n" + text)
@@ -185,6 +184,7 @@ def haproxy(place: Place) -> Plan:
     file = place.folder / "haproxy.cfg"
     file.write_text(
         "defaults\n    mode http\n    timeout connect 5s\n    timeout client 30s\n    timeout server 30s\n"
+        "    retries 0\n"
         + put(place.text, "^frontend web$", head)
         + "    http-request deny if { path /private }\n    http-request redirect location /item if { path /old }\n"
         + "    use_backend down if { path /down }\nbackend down\n    server none 127.0.0.1:1\n"

@@ -10,6 +10,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
@@ -174,6 +175,13 @@ class Wire:
 
 @pytest.fixture(scope="module")
 def wire(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
+    with wired(served, tmp_path_factory) as wire:
+        yield wire
+
+
+@contextmanager
+def wired(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
+    """A mitmdump of its own: what it learned of a server's cookies is not to matter to others."""
     report = tmp_path_factory.mktemp("wire") / "report.jsonl"
     with Mitmdump(flow_detail=0, cors_report=report, cors_grace=1) as proxy:
         yield Wire(proxy, report, served.ports)
@@ -275,6 +283,47 @@ def test_a_page_can_read_that_the_application_is_down(proxy: str, wire: Wire, li
     assert answer.status in (502, 503)
     must_let_in(answer, listed)
     assert wire.ask(proxy, "/down", origin=unlisted, Cookie="sid=1").cors == []
+
+
+# -- a policy that allows as little as possible ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def plain(listed: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Wire]]:
+    """Every server that is installed, for one origin without credentials, and no header."""
+    with (
+        serve(Policy(origins=(listed,), credentials=False), tmp_path_factory.mktemp("plain")) as running,
+        wired(running, tmp_path_factory) as wire,
+    ):
+        yield running, wire
+
+
+@pytest.mark.parametrize("id_", list(SERVERS))
+def test_a_policy_that_allows_little_allows_no_more(
+    id_: str, plain: tuple[Served, Wire], listed: str, unlisted: str
+) -> None:
+    served, wire = plain
+    stack = installed(id_, served)
+    credentialed = wire.ask(stack, "/item", origin=listed, Cookie="sid=1")
+    assert credentialed.verdict == "blocked"
+    # That the cookie is missed here tells that no credentials were sent.
+    get = wire.ask(stack, "/item", origin=listed)
+    assert get.all("Access-Control-Allow-Origin") == [listed]
+    assert get.all("Access-Control-Allow-Credentials") == []
+    assert get.members("Access-Control-Expose-Headers") == []
+    assert get.verdict == "allowed"
+    for headers in ({}, {"Access_Control_Request_Headers": "x-tag"}):
+        preflight = wire.ask(
+            stack, "/item", origin=listed, method="OPTIONS", Access_Control_Request_Method="PUT", **headers
+        )
+        assert set(preflight.members("Access-Control-Allow-Methods")) <= {"get"}
+        assert not {"x-tag", "*"} & set(preflight.members("Access-Control-Allow-Headers"))
+        assert preflight.verdict == "blocked"
+    # The only origin goes to nobody else, and caches are told.
+    for origin in (unlisted, None):
+        other = wire.ask(stack, "/item", origin=origin)
+        assert other.all("Access-Control-Allow-Origin") == []
+        assert "origin" in other.members("Vary")
 
 
 # -- real browsers -----------------------------------------------------------------------------------------------------
