@@ -281,6 +281,11 @@ SERVERS: Mapping[str, Callable[[Place], Plan]] = {
 PROXIES = ("nginx", "apache", "caddy", "haproxy", "cloudflare-workers")
 
 
+def put_together(id_: str, policy: Policy, folder: Path) -> Plan:
+    """What would be started for a policy, with its files written. Raises Missing."""
+    return SERVERS[id_](Place(folder=folder, port=free_port(), backend=1, text=configuration(id_, policy)))
+
+
 # -- starting ----------------------------------------------------------------------------------------------------------
 
 
