@@ -15,6 +15,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
+
+import pytest
 
 from _environment import take
 from corscope.policy import Policy
@@ -27,6 +30,13 @@ START_SECONDS = 30
 
 class Missing(Exception):
     """A server is not installed; the message says which and why."""
+
+
+def do_without(why: str) -> NoReturn:
+    """Skips the test that needs a server or, where servers are required, fails it."""
+    if os.environ.get("CORSCOPE_REQUIRE_SERVERS") == "1":
+        pytest.fail(f"{why}, and CORSCOPE_REQUIRE_SERVERS=1 requires it", pytrace=False)
+    pytest.skip(f"{why}: this test is skipped (CORSCOPE_REQUIRE_SERVERS=1 makes that a failure)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,25 +211,40 @@ PACKAGES = ("express", "cors", "fastify", "@fastify/cors", "koa", "@koa/cors")
 def node_modules() -> Path:
     """The packages from npm, which are installed into this environment once. Raises Missing."""
     folder = Path(sys.prefix) / "corscope-node"
-    folder.mkdir(exist_ok=True)
     modules = folder / "node_modules"
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+    if complete(modules):
+        return modules
+    try:
+        folder.mkdir(exist_ok=True)
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as fault:
+        raise Missing(f"{folder} can't be written to ({fault.strerror})") from None
     try:
         while not take(descriptor):
             time.sleep(0.1)
-        if not all((modules / name / "package.json").exists() for name in PACKAGES):
-            command = [program("npm", "npm"), "install", "--no-package-lock", "--no-audit", "--no-fund", *PACKAGES]
-            done = subprocess.run(
-                command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90, check=False
-            )
-            if done.returncode:
-                last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-                raise Missing(f"npm could not install {', '.join(PACKAGES)}: {last}")
-    except subprocess.TimeoutExpired:
-        raise Missing("npm install took too long") from None
+        if not complete(modules):
+            npm_install(folder)
     finally:
         os.close(descriptor)
     return modules
+
+
+def complete(modules: Path) -> bool:
+    return all((modules / name / "package.json").exists() for name in PACKAGES)
+
+
+def npm_install(folder: Path) -> None:
+    """Installs the packages, in the versions of the day. Raises Missing."""
+    command = [program("npm", "npm"), "install", "--no-package-lock", "--no-audit", "--no-fund", *PACKAGES]
+    try:
+        done = subprocess.run(
+            command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise Missing(f"npm could not install {', '.join(PACKAGES)} within a minute") from None
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise Missing(f"npm could not install {', '.join(PACKAGES)}: {last}")
 
 
 def node() -> str:

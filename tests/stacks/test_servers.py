@@ -6,7 +6,6 @@ import base64
 import http.client
 import itertools
 import json
-import os
 import subprocess
 import threading
 from collections import Counter
@@ -24,7 +23,7 @@ from corscope.policy import Policy
 from corscope.stacks import STACKS
 from proxies import CHROME, Mitmdump, confdir, eventually, final, read_report
 from servers import Asked, RawServer, respond
-from serving import PROXIES, SERVERS, Missing, Served, put_together, serve
+from serving import PROXIES, SERVERS, Missing, Served, do_without, put_together, serve
 
 PAGE = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
 METHODS = ("GET", "PUT")
@@ -106,12 +105,21 @@ def stack(request: pytest.FixtureRequest, served: Served) -> str:
 
 
 def installed(id_: str, served: Served) -> str:
-    """The stack, if it is served; otherwise the test is skipped or, where servers are required, fails."""
+    """The stack, if it is served."""
     if why := served.missing.get(id_):
-        if os.environ.get("CORSCOPE_REQUIRE_SERVERS") == "1":
-            pytest.fail(f"{why}, and CORSCOPE_REQUIRE_SERVERS=1 requires it", pytrace=False)
-        pytest.skip(f"{why}: this test is skipped (CORSCOPE_REQUIRE_SERVERS=1 makes that a failure)")
+        do_without(why)
     return id_
+
+
+def test_a_server_that_is_not_installed_skips_its_tests_unless_it_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
+    without = Served(ports={}, missing={"nginx": "nginx is not installed"})
+    monkeypatch.delenv("CORSCOPE_REQUIRE_SERVERS", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="nginx is not installed: this test is skipped"):
+        installed("nginx", without)
+    monkeypatch.setenv("CORSCOPE_REQUIRE_SERVERS", "1")
+    with pytest.raises(pytest.fail.Exception, match="nginx is not installed, and"):
+        installed("nginx", without)
+    assert installed("nginx", Served(ports={"nginx": 1}, missing={})) == "nginx"
 
 
 # -- stories through mitmdump ------------------------------------------------------------------------------------------
@@ -364,7 +372,7 @@ def test_browsers_let_the_listed_page_read_everything_and_the_other_nothing(
     kind: Kind, pages: Pages, served: Served, tmp_path: Path
 ) -> None:
     if not served.ports:
-        pytest.skip(f"no server is installed: {'; '.join(served.missing.values())}")
+        do_without("no server is installed")
     report = tmp_path / "report.jsonl"
     pages.seen = {}
     with (
@@ -408,7 +416,7 @@ def test_nginx_takes_a_long_origin(tmp_path: Path) -> None:
     try:
         plan = put_together("nginx", Policy(origins=(origin,), credentials=True), tmp_path)
     except Missing as why:
-        pytest.skip(f"{why}: this test is skipped")
+        do_without(str(why))
     done = subprocess.run([*plan.command, "-t"], capture_output=True, text=True, check=False, timeout=20)
     assert done.returncode == 0, done.stderr
 
