@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corscope.public_suffixes import is_public_suffix
+from corscope.public_suffixes import spans_public_suffix
 from corscope.scope import AllowedOrigins, OriginPatternError, parse_allowed_origins, parse_origin
 
 
 def allowed(*entries: str) -> AllowedOrigins:
-    return parse_allowed_origins(entries, is_public_suffix)
+    return parse_allowed_origins(entries, spans_public_suffix)
 
 
 @pytest.mark.parametrize(
@@ -142,4 +142,4 @@ def test_every_entry_is_parsed_or_refused(entry: str) -> None:
     ],
 )
 def test_public_suffixes(domain: str, public: bool) -> None:
-    assert is_public_suffix(domain) is public
+    assert spans_public_suffix(domain) is public

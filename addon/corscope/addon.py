@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import difflib
 import json
 import logging
 import time
 import weakref
 import zlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,12 +18,15 @@ from mitmproxy.proxy import server_hooks
 from mitmproxy.utils import asyncio_utils
 
 from corscope import adapter, report, rewriter, rewriting
+from corscope.catalogue import CATALOGUE
 from corscope.headers import Fields
 from corscope.model import Exchange, Outcome, Rewrite, Verdict
 from corscope.modes import Head
 from corscope.privacy import shown_url
+from corscope.public_suffixes import is_public_suffix
 from corscope.session import DEFAULT_GRACE, Session
-from corscope.view import METADATA_KEY, CORSContentview
+from corscope.stacks import STACKS, guess
+from corscope.view import METADATA_KEY, CORSContentview, configuration_lines
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +54,7 @@ class CorsAddon:
     """Judges every exchange as the browser will: options and commands begin with `cors_` and `cors.`"""
 
     def __init__(self) -> None:
-        self.session = Session()
+        self.session = self.new_session()
         self.report: IO[str] | None = None
         self.report_path = ""
         self.last_live = 0.0
@@ -73,6 +77,11 @@ class CorsAddon:
         """A hook that is only there when it is needed: mitmproxy passes by what is None."""
         self.view = CORSContentview()
         self.ticker: asyncio.Task[None] | None = None
+
+    @staticmethod
+    def new_session(browser: str = "auto", grace: float = DEFAULT_GRACE) -> Session:
+        """Return a session that knows the Public Suffix List."""
+        return Session(browser=browser, grace=grace, is_public_suffix=is_public_suffix)
 
     # ------------------------------------------------------------------ lifecycle
 
@@ -98,6 +107,19 @@ class CorsAddon:
             "Write verdicts as JSON Lines to this path as they come; +PATH appends. A later line on the same flow_id "
             "replaces an earlier one.",
         )
+        loader.add_option(
+            "cors_silence",
+            Sequence[str],
+            [],
+            "Findings that are not told, by their ids (docs/findings.md); verdicts stay what they are.",
+        )
+        loader.add_option(
+            "cors_stack",
+            str,
+            "",
+            f"The server software that configurations are shown for: {', '.join(STACKS)}. Empty: guessed from the "
+            "responses.",
+        )
         rewriting.add_options(loader)
         contentviews.registry.register(self.view)
 
@@ -121,7 +143,13 @@ class CorsAddon:
                 raise exceptions.OptionsError(
                     f"cors_browser takes {', '.join(BROWSERS)}, not {ctx.options.cors_browser!r}."
                 )
-            self.session = Session(browser=ctx.options.cors_browser, grace=self.session.grace)
+            fresh = self.new_session(ctx.options.cors_browser, self.session.grace)
+            fresh.silence = self.session.silence
+            self.session = fresh
+        if "cors_silence" in updated:
+            self.session.silence = parse_silence(ctx.options.cors_silence)
+        if "cors_stack" in updated and ctx.options.cors_stack:
+            check_stack("cors_stack", ctx.options.cors_stack)
         if rewriting.OPTIONS & updated:
             warned = self.rewriting.on and self.rewriting.settings.allowed.any
             self.rewriting = rewriting.parse(ctx.options)
@@ -280,7 +308,7 @@ class CorsAddon:
                 if len(self.plans) >= PLANS:
                     self.plans.clear()
                 self.plans[flow.id] = rewrite
-        subject = own.origin is not None or own.outcome is not Outcome.EXEMPT
+        subject = own.origin is not None or own.outcome is not Outcome.EXEMPT or bool(own.findings)
         data = self.say(flow, own, rewrite) if subject else None
         self.write(own, data)
         # Only now, so that a fault while saying it leaves the response as it is.
@@ -367,7 +395,8 @@ class CorsAddon:
         """Write a verdict onto its flow and into the log; returns it as JSON values."""
         before = flow.metadata.get(METADATA_KEY)
         data = self.inscribe(flow, verdict, rewrite)
-        if verdict.outcome is Outcome.BLOCKED and (before is None or before.get("verdict") != "blocked"):
+        told = verdict.reason is None or verdict.reason.id not in self.session.silence
+        if told and verdict.outcome is Outcome.BLOCKED and (before is None or before.get("verdict") != "blocked"):
             logger.warning(report.log_line(verdict))
         return data
 
@@ -375,22 +404,41 @@ class CorsAddon:
         """Write a verdict onto its flow, sparing what the user wrote there."""
         before = flow.metadata.get(METADATA_KEY)
         data = report.as_json(verdict, rewrite)
+        stack = ""
+        if "fix" in data:
+            data["fix"]["stack"] = self.stack(flow)
+            if data["fix"]["stack"] is not None:
+                stack = "{title} ({evidence})".format(**data["fix"]["stack"])
         if rewrite is None and before is not None and not flow.live and (before.get("rewrite") or {}).get("applied"):
             # Of a saved flow that was rewritten, what was said then still holds.
             flow.metadata[METADATA_KEY] = {**before, **data}
             return {**data, "rewrite": before["rewrite"]}
         said = dict(data)
         if flow.comment == "" or (before is not None and before.get("comment") == zlib.crc32(flow.comment.encode())):
-            flow.comment = report.comment(verdict, rewrite)
+            flow.comment = report.comment(verdict, rewrite, stack)
             said["comment"] = zlib.crc32(flow.comment.encode())
         if flow.marked == "" or (before is not None and before.get("mark") == flow.marked):
-            unsure = verdict.outcome is Outcome.EXEMPT and verdict.findings
+            unsure = verdict.outcome is Outcome.EXEMPT and verdict.reason is not None
             flow.marked = MARKS[Outcome.CONDITIONAL if unsure else verdict.outcome]
             if rewrite is not None and rewrite.applied:
                 flow.marked = REWRITTEN_MARK
             said["mark"] = flow.marked
         flow.metadata[METADATA_KEY] = said
         return data
+
+    def stack(self, flow: http.HTTPFlow) -> dict[str, str] | None:
+        """Return the server software to show a configuration for, and how it is known; None where nothing tells."""
+        chosen = ctx.options.cors_stack
+        if chosen:
+            return {"id": chosen, "title": STACKS[chosen].title, "evidence": "chosen with cors_stack"}
+        guessed = guess(flow.response.headers.fields) if flow.response is not None else None
+        if guessed is None:
+            return None
+        return {
+            "id": guessed.stack,
+            "title": STACKS[guessed.stack].title,
+            "evidence": f"guessed from {guessed.evidence}",
+        }
 
     def tell(self, verdicts: Sequence[Verdict]) -> None:
         """Pass on the verdicts of earlier exchanges that have been settled."""
@@ -492,6 +540,26 @@ class CorsAddon:
             raise exceptions.CommandError(str(error).replace("cors_report", "cors.report")) from error
         logger.info(f"Wrote {len(lines)} CORS verdicts to {path}.")
 
+    @command.command("cors.fix")
+    def fix(self, flows: Sequence[flow.Flow], stack: str = "") -> types.Data:
+        """Show the smallest change that mends flows, and the configuration of a server software for it."""
+        if stack:
+            try:
+                check_stack("cors.fix", stack)
+            except exceptions.OptionsError as error:
+                raise exceptions.CommandError(str(error)) from error
+        lines: list[list[str]] = []
+        for one in flows:
+            data = one.metadata.get(METADATA_KEY) or {}
+            if "fix" not in data:
+                lines.append(["nothing to mend, or no header mends it", getattr(one, "id", "")])
+                continue
+            shown = [*report.fix_lines(data["fix"]), *configuration_lines(data, stack)]
+            if not stack and data["fix"].get("stack") is None:
+                shown += ["", f"For a configuration name the server software: {', '.join(STACKS)}"]
+            lines += [[line] for line in shown[1:]]
+        return lines  # type: ignore[return-value]
+
     def planned(self, one: flow.Flow) -> tuple[Exchange | None, Rewrite | None]:
         """Plan the rewriting of a selected flow by itself; None and None where there is nothing to judge."""
         if not isinstance(one, http.HTTPFlow) or one.response is None:
@@ -569,6 +637,29 @@ def parse_grace(value: str) -> float:
     if not 0 <= seconds < 3600:
         raise exceptions.OptionsError(f"cors_grace takes seconds from 0 to 3599, such as 3 or 0.5, not {value!r}.")
     return seconds
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that was perhaps meant, as the end of a sentence."""
+    found = difflib.get_close_matches(word, known, 1)
+    return f" (did you mean {found[0]}?)" if found else ""
+
+
+def check_stack(what: str, stack: str) -> None:
+    """Raise OptionsError for the id of a stack that is not known."""
+    if stack not in STACKS:
+        raise exceptions.OptionsError(f"{what} takes {', '.join(STACKS)}, not {stack!r}{nearest(stack, STACKS)}.")
+
+
+def parse_silence(values: Sequence[str]) -> frozenset[str]:
+    """Parse `cors_silence`: ids of findings, apart or with commas between. Raises OptionsError."""
+    ids = frozenset(id_ for value in values for id_ in value.replace(",", " ").split())
+    for id_ in sorted(ids):
+        if id_ not in CATALOGUE:
+            raise exceptions.OptionsError(
+                f"cors_silence: there is no finding {id_!r}{nearest(id_, CATALOGUE)}; docs/findings.md lists them."
+            )
+    return ids
 
 
 def open_report(path: str) -> IO[str]:

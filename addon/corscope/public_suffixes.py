@@ -3,7 +3,7 @@
 mitmproxy's standalone binary has no library for it, so the list's rules lie beside this file.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 RESERVED = frozenset(("localhost", "test", "example", "invalid", "local", "internal", "lan", "home.arpa"))
@@ -17,23 +17,33 @@ def rules() -> frozenset[str]:
     return frozenset(line for line in text.splitlines() if line and not line.startswith("//"))
 
 
+@lru_cache(maxsize=1024)
 def is_public_suffix(domain: str) -> bool:
-    """Tell whether a host name (lower case, in punycode) is a public suffix, or has one below it.
+    """Tell whether a host name (lower case, in punycode) is a public suffix, https://publicsuffix.org/list/.
 
-    https://publicsuffix.org/list/. A name of one label that no rule knows is one too, by the list's own default rule
-    `*`.
+    A name of one label that no rule knows is one too, by the list's own default rule `*`.
     """
     domain = domain.removesuffix(".")
     if domain in RESERVED:
         return False
-    try:
-        name = domain.encode("ascii").decode("idna")
-    except UnicodeError:
-        name = domain
-    known = rules()
+    name, known = _in_unicode(domain), rules()
     if f"!{name}" in known:
         return False
-    if name in known or f"*.{name.partition('.')[2]}" in known or "." not in name:
+    return name in known or f"*.{name.partition('.')[2]}" in known or "." not in name
+
+
+@lru_cache(maxsize=64)
+def spans_public_suffix(domain: str) -> bool:
+    """Tell whether a host name is a public suffix, or has one below it."""
+    if is_public_suffix(domain):
         return True
-    below = f".{name}"
-    return any(rule.endswith(below) and not rule.startswith("!") for rule in known)
+    domain = domain.removesuffix(".")
+    below = f".{_in_unicode(domain)}"
+    return domain not in RESERVED and any(rule.endswith(below) and not rule.startswith("!") for rule in rules())
+
+
+def _in_unicode(domain: str) -> str:
+    try:
+        return domain.encode("ascii").decode("idna")
+    except UnicodeError:
+        return domain

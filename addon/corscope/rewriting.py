@@ -15,7 +15,7 @@ from corscope.credentials import recognise
 from corscope.headers import Fields, is_token
 from corscope.model import Edit, Exchange, RequestMode, Rewrite, Verdict
 from corscope.modes import Head, Request, is_cors_preflight, request_mode
-from corscope.public_suffixes import is_public_suffix
+from corscope.public_suffixes import spans_public_suffix
 from corscope.rewriter import COOKIES_CROSS_SITE, COOKIES_OFF, COOKIES_PARTITIONED, Settings
 from corscope.scope import OriginPatternError, parse_allowed_origins, parse_origin
 
@@ -258,7 +258,7 @@ def parse(options: optmanager.OptManager) -> Rewriting:
     """Parse the options about rewriting. Raises OptionsError."""
     mode = _choice(options.cors_rewrite, "cors_rewrite", MODES)
     try:
-        allowed = parse_allowed_origins(options.cors_allow_origins, is_public_suffix)
+        allowed = parse_allowed_origins(options.cors_allow_origins, spans_public_suffix)
     except OriginPatternError as error:
         raise exceptions.OptionsError(f"cors_allow_origins: {error}.") from error
     if mode != OFF and not allowed:
