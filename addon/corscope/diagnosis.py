@@ -110,7 +110,6 @@ class Diagnosis:
         """Diagnose an actual request or a hop of a redirect chain; `step` is what it follows."""
         origin, exchange = record.origin, record.exchange
         allowed = response.get(b"access-control-allow-origin")
-        blocked = bool(record.if_omit)
         hints = _answer_hints(
             origin,
             allowed,
@@ -118,7 +117,8 @@ class Diagnosis:
             response.get(b"access-control-expose-headers"),
             tuple([name for name in response if name not in RESPONSE_HEADERS.wanted]),
             client_line(record.dest, record.accept),
-            blocked,
+            bool(record.if_include),
+            bool(record.if_omit),
         )
         always: tuple[Finding, ...] = ()
         if record.if_include:
@@ -390,10 +390,11 @@ def _answer_hints(
     exposed: bytes | None,
     names: tuple[bytes, ...],
     client: str,
-    blocked: bool,
+    include_blocked: bool,
+    omit_blocked: bool,
 ) -> Hints:
     """Return what an answer's own headers tell; the same ones come with every response of a server."""
-    if blocked:
+    if omit_blocked:
         return NO_HINTS
     listed = [name.lower() for name in extract_tokens(exposed) or ()]
     hidden = [name for name in names if name not in listed]
@@ -416,7 +417,7 @@ def _answer_hints(
             omit += (finding("allow-credentials-unused", client=client),)
     elif credentials is not None:
         omit += (finding("allow-credentials-meaningless", value=text(credentials)),)
-    return Hints((), include, omit)
+    return Hints((), () if include_blocked else include, omit)
 
 
 def _vary_origin_missing(

@@ -57,7 +57,9 @@ def _preflight_before(verdict: Verdict) -> Exchange | None:
 def _needed(exchange: Exchange, asked: Exchange | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the methods and request headers to allow: what was asked for, and what the server allowed already."""
     if asked is None:
-        return (text(exchange.method),), ()
+        # Its preflight is not in sight, but what it must have asked for is.
+        own = read_head(exchange.request_headers)
+        return (text(exchange.method),), tuple(text(name) for name in sorted(own.script_set))
     head = read_head(asked.request_headers)
     method = head.get(b"access-control-request-method", exchange.method)
     names = requested_names(head.get(b"access-control-request-headers", b""))

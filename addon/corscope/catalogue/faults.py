@@ -185,6 +185,7 @@ FAULTS = (
         devtools_error="RedirectContainsCredentials",
         console="Redirect location '' contains a username and password, which is disallowed for cross-origin requests.",
         firefox="CORSDidNotSucceed2",
+        safari="… redirection URL … has credentials",
     ),
     Entry(
         id="redirect-scheme",
