@@ -176,6 +176,7 @@ def test_json_has_every_key_and_plain_values() -> None:
         "console": "Access to fetch at 'https://b.test/x?q=1' from origin 'https://a.test' has been blocked by CORS "
         "policy: The value of the 'Access-Control-Allow-Origin' header in the response must not be the wildcard '*' "
         "when the request's credentials mode is 'include'.",
+        "cookies_withheld": [],
         "story": [],
         "fix": {
             "policy": {

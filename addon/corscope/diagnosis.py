@@ -55,6 +55,7 @@ class _Outlook(NamedTuple):
     until: float
     """Seconds since the epoch."""
     withheld: tuple[Finding, ...]
+    """Why cookies did not travel: warnings, as if they had been missed."""
     held: tuple[Fate, ...]
     """Cookies that would have travelled with credentials, and did not."""
 
@@ -133,10 +134,10 @@ class Diagnosis:
             if looks_like_login(location):
                 values = {"status": str(exchange.status), "location": shown_url(location)}
                 always += (finding("login-redirect", **values),)
-        include, omit = self._cookies(request, record, response, hints)
-        if not always and include is hints.include and omit is hints.omit:
+        include, omit, withheld = self._cookies(request, record, response, hints)
+        if not always and not withheld and include is hints.include and omit is hints.omit:
             return hints
-        return Hints(always + hints.always, include, omit)
+        return Hints(always, include, omit, withheld)
 
     def redirected(self, record: Record, to: Target) -> tuple[Finding, ...]:
         """Diagnose a redirect that passes: whether the page's own policy lets it go on."""
@@ -223,8 +224,12 @@ class Diagnosis:
 
     def _cookies(
         self, request: Request, record: Record, response: Headers, hints: Hints
-    ) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
-        """Add to hints what the jar tells: which cookies did not travel, and why; which would have."""
+    ) -> tuple[tuple[Finding, ...], tuple[Finding, ...], tuple[Finding, ...]]:
+        """Add to hints what the jar tells: which cookies did not travel, and why; which would have.
+
+        Returns the hints for a request with credentials, for one without, and why cookies that nobody seems to miss did
+        not travel: others did, and the server was content with them.
+        """
         include, omit = hints.include, hints.omit
         exchange = record.exchange
         client = client_line(record.dest, record.accept)
@@ -233,7 +238,7 @@ class Diagnosis:
             cookies = ", ".join(text(name) for name in names)
             omit = (*omit, finding("set-cookie-ignored", cookies=cookies, client=client))
         if len(self.jar) == 0 or exchange.sanitized:
-            return include, omit
+            return include, omit, ()
         outlook = self._outlook(request, record.browser.family)
         if outlook.held and response.get(b"access-control-allow-credentials") == b"true":
             shown = ", ".join(f"{fate.name}, set in flow {fate.flow_id}" for fate in outlook.held[:4])
@@ -241,7 +246,11 @@ class Diagnosis:
             severity = Severity.WARNING if wanted or b"set-cookie" in response else Severity.INFO
             opt_in = finding("client-did-not-opt-in", severity, cookies=shown, client=client)
             omit = (*(one for one in omit if one.id != "allow-credentials-unused"), opt_in)
-        return (include + outlook.withheld if outlook.withheld else include), omit
+        if not outlook.withheld:
+            return include, omit, ()
+        if exchange.status in (401, 403) or b"cookie" not in request.headers:
+            return include + outlook.withheld, omit, ()
+        return include, omit, outlook.withheld
 
     def _outlook(self, request: Request, family: BrowserFamily) -> _Outlook:
         """Return what the jar says of a request."""

@@ -163,6 +163,8 @@ class Hints(NamedTuple):
     """Besides, if it was sent with credentials."""
     omit: tuple[Finding, ...] = ()
     """Besides, if it was sent without."""
+    withheld: tuple[Finding, ...] = ()
+    """Why cookies did not travel although the request had credentials, where nobody seems to miss them."""
 
 
 NO_HINTS = Hints()
@@ -203,6 +205,8 @@ class Verdict:
     browser: str = "spec"
     settled: bool = True
     """False while what follows on the wire may still change the verdict."""
+    withheld: tuple[Finding, ...] = ()
+    """Why cookies did not travel, where others did and nobody seems to miss them: no findings, but told on demand."""
     reason: Finding | None = None
     """What decides a verdict that is not `allowed`: it may be silenced, and then is not among the findings."""
     story: "tuple[Verdict, ...]" = ()

@@ -325,6 +325,9 @@ def as_json(verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
             }
             for finding in verdict.findings
         ],
+        "cookies_withheld": [
+            {"cookies": finding.values["cookies"], "reason": finding.id} for finding in verdict.withheld
+        ],
         "story": [
             {
                 "flow_id": part.flow_id,
@@ -359,6 +362,7 @@ def explanation(data: dict[str, Any]) -> list[str]:
             lines.append(f"  see {finding['docs']}")
     lines.append(f"mode {data['mode']}, origin {data['origin']}, credentials {data['credentials']}")
     lines += [f"  because: {evidence}" for evidence in data["credentials_evidence"]]
+    lines += [f"not sent ({one['reason']}): {one['cookies']}" for one in data.get("cookies_withheld", ())]
     for part in data.get("story", ()):
         if part["findings"]:
             lines.append(f"before it, {part['kind']} {part['flow_id']}: {', '.join(part['findings'])}")

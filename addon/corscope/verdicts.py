@@ -73,6 +73,7 @@ def verdict_of(record: Record) -> Verdict:
         preflight_reason=record.preflight_reason,
         browser=str(record.browser.family),
         settled=settled,
+        withheld=hints.withheld if credentials is Credentials.INCLUDE else (),
         reason=findings[0] if outcome is not Outcome.ALLOWED else None,
         story=story_before(record) if outcome is not Outcome.ALLOWED else (),
         exchange=exchange,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import io
 import json
 import lzma
 import os
@@ -20,6 +21,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from mitmproxy import http
+from mitmproxy.io import FlowReader
 
 ADDON_ROOT = Path(__file__).parent.parent.parent
 MITMDUMP = (sys.executable, "-c", "from mitmproxy.tools.main import mitmdump; mitmdump()")
@@ -48,6 +52,22 @@ class Judged:
     grade: Grade
     truth: Mapping[str, Any]
     verdict: Mapping[str, Any] | None
+    clean: bool = False
+    """Whether there was nothing to be said: the browser allowed it, and its answer is as good as can be."""
+
+    @property
+    def alarms(self) -> list[str]:
+        """The findings, but for mere information, on an exchange that is clean: false alarms."""
+        if not self.clean or self.verdict is None:
+            return []
+        return [one["id"] for one in self.verdict["findings"] if one["severity"] != "info"]
+
+    @property
+    def false_errors(self) -> list[str]:
+        """The findings of severity `error` on an exchange that the browser allowed; there must be none."""
+        if self.verdict is None or not self.truth["cors"] or self.truth["verdict"] != "allowed":
+            return []
+        return [one["id"] for one in self.verdict["findings"] if one["severity"] == "error"]
 
     @property
     def reason_due(self) -> bool:
@@ -109,6 +129,32 @@ def truth_of(recording: Path) -> Path:
     return recording.with_name(recording.name.removesuffix(".mitm.xz") + ".truth.jsonl.gz")
 
 
+def clean(flow: http.HTTPFlow, truth: Mapping[str, Any]) -> bool:
+    """Tell whether nothing is to be said of an exchange: the browser allowed it, and so would a careful reviewer.
+
+    That is, its answer names the one origin that asked, or lets in everybody where there are no credentials; speaks of
+    credentials only where there are some; tells caches that it varies; and sets no cookie.
+    """
+    response, origin = flow.response, flow.request.headers.get("origin")
+    if not truth["cors"] or truth["verdict"] != "allowed" or response is None or origin in (None, "null"):
+        return False
+    headers, include = response.headers, truth["credentials"] == "include"
+    allowed = headers.get_all("access-control-allow-origin")
+    good = 200 <= response.status_code < 300 and "set-cookie" not in headers
+    good = good and headers.get("access-control-max-age", "0").isdigit()
+    if headers.get_all("access-control-allow-credentials") != (["true"] if include else []):
+        return False
+    if allowed == ["*"]:
+        return good and not include
+    return good and allowed == [origin] and (truth["preflight"] or "origin" in headers.get("vary", "").lower())
+
+
+def flows_in(recording: Path) -> dict[str, http.HTTPFlow]:
+    """Return a recording's flows by their ids."""
+    flows = FlowReader(io.BytesIO(lzma.decompress(recording.read_bytes()))).stream()
+    return {flow.id: flow for flow in flows if isinstance(flow, http.HTTPFlow)}
+
+
 def verdicts(recording: Path, options: Iterable[str] = ()) -> dict[str, Mapping[str, Any]]:
     """Replays a recording through mitmdump with the addon; returns the verdicts by flow id."""
     with tempfile.TemporaryDirectory(prefix="corscope-score-") as folder:
@@ -156,13 +202,15 @@ def is_undecided_mode(verdict: Mapping[str, Any]) -> bool:
 
 def score(recording: Path, options: Iterable[str] = ()) -> Score:
     """Replays a recording and grades every exchange that has a truth."""
-    said = verdicts(recording, options)
+    said, flows = verdicts(recording, options), flows_in(recording)
     judged = []
     for truth in truths_in(truth_of(recording)):
         verdict = said.get(truth["flow_id"])
         found = grade(truth, verdict)
         if found is not None:
-            judged.append(Judged(grade=found, truth=truth, verdict=verdict))
+            judged.append(
+                Judged(grade=found, truth=truth, verdict=verdict, clean=clean(flows[truth["flow_id"]], truth))
+            )
     return Score(name=recording.name.removesuffix(".mitm.xz"), judged=tuple(judged))
 
 
@@ -193,6 +241,19 @@ def table(scores: Iterable[Score], markdown: bool) -> str:
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in rows
+    )
+
+
+def alarms(scores: Iterable[Score]) -> str:
+    """What was said of exchanges of which there was nothing to say."""
+    judged = [one for score in scores for one in score.judged]
+    raised = [one for one in judged if one.alarms]
+    kinds = Counter(id_ for one in raised for id_ in one.alarms)
+    errors = sum(bool(one.false_errors) for one in judged)
+    listed = f": {', '.join(f'{id_} {count:,}' for id_, count in kinds.most_common())}" if kinds else ""
+    return (
+        f"false alarms: {len(raised):,} of {sum(one.clean for one in judged):,} clean exchanges{listed}; errors on "
+        f"exchanges that the browser allowed: {errors:,}"
     )
 
 
@@ -228,6 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             kinds = Counter("/".join(judged.truth["tag"].split("/")[:2]) for judged in needless)
             print(f"{one.name}: open: {dict(kinds.most_common(12))}")
     print(table(scores, said.markdown))
+    print(alarms(scores))
     return 1 if any(one.count(Grade.WRONG) + one.count(Grade.MISSING) for one in scores) else 0
 
 
