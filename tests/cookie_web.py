@@ -185,7 +185,7 @@ class CookieWeb:
             headers.append(("Content-Type", "text/html"))
             body = page(int(rest), framed=what == "frame")
             label = PAGES[int(rest)].sets
-        elif flow.request.path in BACK and BACK[flow.request.path]:
+        elif BACK.get(flow.request.path):
             status = 307
             headers.append(("Location", BACK[flow.request.path]))
         elif what == "done":

@@ -317,10 +317,34 @@ HOME = at(VISIT, host="b.test")
             id="partitioned below another page",
         ),
         pytest.param(NONE + b"; Partitioned", FAR, at(FAR, top_level_site=None), None, (), id="a page unknown"),
-        pytest.param(NONE + b"; Partitioned", FAR, at(FAR, origin=b"https://c.test"), None, (), id="from a frame"),
+        pytest.param(NONE + b"; Partitioned", FAR, at(FAR, origin=b"https://c.test"), True, (), id="from a frame"),
+        pytest.param(
+            b"a=1; SameSite=None; Secure; Partitioned",
+            NEAR,
+            at(NEAR, site=b"cross-site", origin=b"https://c.test", storage_access=b"active"),
+            False,
+            (Reason.PARTITIONED_ELSEWHERE,),
+            id="partitioned, from a frame between",
+        ),
         pytest.param(b"a=1", VISIT, at(NEAR, site=b"", origin=b""), None, (), id="who asks is not known"),
         pytest.param(
-            b"a=1", VISIT, at(NEAR, site=b"cross-site", origin=b"null"), None, (), id="a redirect that returns"
+            b"a=1", VISIT, at(NEAR, site=b"cross-site", origin=b"null"), True, (), id="a redirect that returns"
+        ),
+        pytest.param(
+            b"a=1",
+            HOME,
+            at(ALLOWED, path="/v1", origin=b"null", storage_access=b""),
+            False,
+            (Reason.SAMESITE_DEFAULT,),
+            id="a redirect that does not",
+        ),
+        pytest.param(
+            b"a=1; SameSite=Lax",
+            VISIT,
+            at(NEAR, site=b"cross-site", origin=b"null", storage_access=b"active"),
+            False,
+            (Reason.SAMESITE_LAX,),
+            id="a sandboxed frame",
         ),
         pytest.param(
             b"a=1", VISIT, at(NEAR, top_level_site="https://c.test"), False, (Reason.SAMESITE_DEFAULT,), id="in a frame"

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import pytest
 from mitmproxy import http
 
+from cookie_web import PAGES
 from corscope.browsers import Kind, find_browsers, launch
 from corscope.cookie_jar import Context, CookieJar, Fate
 from corscope.credentials import cookie_names, recognise
 from corscope.lab.record import PREFERENCES
-from cookie_web import PAGES
 from proxies import Mitmdump, confdir, read_recording
 
 WEB = Path(__file__).parent / "cookie_web.py"

@@ -207,14 +207,14 @@ PREFIXES = (
 """Cookie name prefixes, section 5.4 and the newer `Http` ones: whether they tie to a host, and want HttpOnly."""
 
 
-def _breaks_prefix(cookie: SetCookie, *, host_only: bool) -> bool:
+def _breaks_prefix(cookie: SetCookie, *, of_host: bool) -> bool:
     name = cookie.name.lower()
-    for prefix, of_host, of_http in PREFIXES:
+    for prefix, ties, wants_http_only in PREFIXES:
         if name.startswith(prefix):
             return (
                 not cookie.secure
-                or (of_host and not (host_only and cookie.path == "/"))
-                or (of_http and not cookie.http_only)
+                or (ties and not (of_host and cookie.path == "/"))
+                or (wants_http_only and not cookie.http_only)
             )
     return False
 
@@ -304,6 +304,10 @@ class Context:
     def trustworthy(self) -> bool:
         """Whether Secure cookies may come and go: over https, and to loopback hosts."""
         return is_potentially_trustworthy(self.scheme, self.host)
+
+
+FRAMED = " in a frame of another site"
+"""Marks the partition of a page's own site where a frame of another site is between them."""
 
 
 class _Surroundings(NamedTuple):
@@ -513,9 +517,6 @@ class CookieJar:
         # 11. and 12. Secure.
         if cookie.secure and not context.trustworthy:
             reasons.add(Reason.SECURE_OVER_HTTP)
-        # 14. Plain http leaves secure cookies alone.
-        if not cookie.secure and not context.trustworthy and self._has_secure(cookie.name, domain, path, host):
-            reasons.add(Reason.OVERWRITES_SECURE)
         # 17. and 18. SameSite.
         same_site = cookie.same_site
         if same_site is SameSite.DEFAULT and not rules.default_is_lax:
@@ -529,7 +530,7 @@ class CookieJar:
         if cookie.same_site is SameSite.NONE and not cookie.secure and rules.none_requires_secure:
             reasons.add(Reason.SAMESITE_NONE_WITHOUT_SECURE)
         # 20. to 22. The prefixes.
-        if _breaks_prefix(cookie, host_only=cookie.domain is None):
+        if _breaks_prefix(cookie, of_host=cookie.domain is None or (cookie.domain == host and self._is_host(context))):
             reasons.add(Reason.PREFIX_VIOLATED)
         # https://www.ietf.org/archive/id/draft-cutler-httpbis-partitioned-cookies-01.html
         partitioned = cookie.partitioned and rules.partitioned
@@ -548,6 +549,9 @@ class CookieJar:
                 reasons.add(Reason.THIRD_PARTY_BLOCKED)
             else:
                 certain = False
+        # 14. Plain http leaves secure cookies alone.
+        if not cookie.secure and not context.trustworthy and self._has_secure(cookie.name, domain, path, partition):
+            reasons.add(Reason.OVERWRITES_SECURE)
         known = _Known(cookie, domain, host_only, path, partition, self.registrable(host), flow_id, certain=certain)
         key: _Key = (cookie.name, domain, host_only, path, partition)
         if not reasons and cookie.expires is not None and cookie.expires <= context.now:
@@ -617,13 +621,16 @@ class CookieJar:
             # It is there in third-party contexts only.
             third_party = True
         elif context.top_level_site is not None:
-            third_party = not self._is_here(context.top_level_site, context, rules, area)
+            third_party = not self._is_here(context.top_level_site, context, area, schemeful=rules.schemeful)
         elif same_site:
             third_party = False
-        partition = context.top_level_site if third_party is not False or context.top_level_site else own
-        if partition is not None and third_party and not self._asks_itself(context, partition):
-            # A partition also tells whether a frame of another site is between; that is not on the wire.
-            partition = None
+        partition = context.top_level_site
+        if partition is None:
+            partition = own if third_party is False else None
+        elif third_party and self._is_here(partition, context, area, schemeful=False):
+            # A frame of another site asks for the page's own site. Browsers keep that apart from the page itself; of
+            # any other site, page and frames have the same partition (measured).
+            partition += FRAMED
         if not third_party:
             return _Surroundings(same_site, third_party, None if third_party is None else True, partition)
         return _Surroundings(same_site, True, self._has_access(context), partition)
@@ -634,33 +641,25 @@ class CookieJar:
             return False
         if context.site == b"none":
             return True
+        top = context.top_level_site
+        framed = top is not None and not self._is_here(top, context, area, schemeful=rules.schemeful)
         if context.origin == b"null" and not context.navigation:
-            # A redirect may have come back to the page's own site, which Sec-Fetch-Site calls cross-site.
-            return None
+            # Either a redirect, which no browser counts for cookies (measured), so that it may come back to the page's
+            # own site; or a sandboxed frame, which is of no site, but shows by Sec-Fetch-Storage-Access.
+            return False if framed else (True if top is not None and context.trustworthy else None)
         if context.site in (b"same-origin", b"same-site"):
-            framed = context.top_level_site is not None and not self._is_here(
-                context.top_level_site, context, rules, area
-            )
             return not framed or context.navigation
         if not context.origin:
             return False if context.site == b"cross-site" else None
         if context.site == b"cross-site" and rules.schemeful:
             return False
-        return self._is_here(text(context.origin), context, rules, area)
+        return self._is_here(text(context.origin), context, area, schemeful=rules.schemeful) and not framed
 
-    def _is_here(self, origin: str, context: Context, rules: _Rules, area: str) -> bool:
-        """Tell whether an origin, or a site, is of the site that a request goes to, in this browser's cookie jar."""
+    def _is_here(self, origin: str, context: Context, area: str, *, schemeful: bool) -> bool:
+        """Tell whether an origin, or a site, is of the site that a request goes to."""
         same_scheme = origin.partition(":")[0] == context.scheme
-        return self.registrable(host_of(origin.encode("latin-1", "replace"))) == area and (
-            same_scheme or not rules.schemeful
-        )
-
-    def _asks_itself(self, context: Context, page: str) -> bool:
-        """Tell whether it is the page in the tab that asks, or one of its site."""
-        scheme, _, _ = page.partition(":")
-        area = self.registrable(host_of(page.encode("latin-1", "replace")))
-        origin = context.origin
-        return origin.startswith(scheme.encode() + b":") and self.registrable(host_of(origin)) == area
+        same_area = self.registrable(host_of(origin.encode("latin-1", "replace"))) == area
+        return same_area and (same_scheme or not schemeful)
 
     def _has_access(self, context: Context) -> bool | None:
         """Tell whether a third party has its unpartitioned cookies."""
@@ -680,7 +679,16 @@ class CookieJar:
     def _is_suffix(self, domain: str) -> bool:
         return _is_label(domain) or self._is_public_suffix(domain)
 
-    def _has_secure(self, name: str, domain: str, path: str, host: str) -> bool:
+    def _is_host(self, context: Context) -> bool:
+        """Tell whether a Domain that is the host itself is as good as none, to a name with the prefix `__Host-`.
+
+        Measured: in Chromium with an address, but not with `localhost`; in Firefox with either.
+        """
+        return _is_address(context.host) or (
+            context.family is not BrowserFamily.CHROMIUM and self._is_suffix(context.host)
+        )
+
+    def _has_secure(self, name: str, domain: str, path: str, partition: str | None) -> bool:
         """Tell whether there is a secure cookie that one from plain http would replace or hide, section 5.7 step 14."""
         return any(
             isinstance(known, _Known)
@@ -688,6 +696,7 @@ class CookieJar:
             and known.cookie.secure
             and known.certain
             and not known.refused
+            and known.partition == partition
             and (domain_matches(domain, known.domain) or domain_matches(known.domain, domain))
             and path_matches(path, known.path)
             for known in self._entries.values()
