@@ -87,6 +87,10 @@ class Page(NamedTuple):
     asks: tuple[str, ...] = ()
     frame: str = ""
     """The origin of a frame that makes the requests in its place."""
+    sandboxed: bool = False
+    """Whether that frame has no origin of its own."""
+    worker: bool = False
+    """Whether a worker makes the requests in its place."""
 
 
 def looks(*origins: str) -> tuple[str, ...]:
@@ -128,21 +132,35 @@ PAGES = (
     Page(origin="https://c.test", frame="https://b.test", asks=("https://b.test/set/framed", *SECURE)),
     Page(origin="https://a.test", frame="https://b.test", asks=SECURE),
     Page(origin="https://c.test", asks=SECURE),
+    Page(origin="https://c.test", frame="https://b.test", sandboxed=True, asks=("https://b.test/set/boxed", *SECURE)),
+    Page(origin="https://a.test", frame="https://api.a.test", sandboxed=True, asks=SECURE),
+    Page(origin="http://a.test", frame="http://api.a.test", sandboxed=True, asks=PLAIN),
+    Page(origin="http://b.test", frame="http://a.test", asks=PLAIN),
+    Page(origin="https://a.test", worker=True, asks=("https://b.test/set/b-worker", *SECURE)),
+    Page(origin="https://b.test", worker=True, asks=SECURE),
 )
-BACK = {"/back": "https://a.test/", "/on": "https://c.test/", "/": ""}
+BACK = {"/back": "https://a.test/", "/on": "https://c.test/"}
 """Where paths redirect to."""
 
 HTML = """<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>cookies</title><script>
-const {asks, frame, next} = TABLE;
+const {asks, frame, sandboxed, worker, next} = TABLE;
+const ask = async (urls) => {
+  for (const url of urls) await fetch(url, {credentials: "include", cache: "no-store"}).catch(() => 0);
+};
 (async () => {
   if (frame) {
     const element = document.createElement("iframe");
+    if (sandboxed) element.sandbox = "allow-scripts";
     element.src = frame;
     const done = new Promise((resolve) => addEventListener("message", resolve));
     document.documentElement.append(element);
     await done;
   }
-  for (const url of asks) await fetch(url, {credentials: "include", cache: "no-store"}).catch(() => 0);
+  if (worker) {
+    const source = `const ask = ${ask}; ask(${JSON.stringify(asks)}).then(() => postMessage("done"));`;
+    const one = new Worker(URL.createObjectURL(new Blob([source])));
+    await new Promise((resolve) => (one.onmessage = resolve));
+  } else await ask(asks);
   // What lives for a second is not to die between two requests of one page.
   await new Promise((resolve) => setTimeout(resolve, 150));
   if (parent !== window) parent.postMessage("done", "*");
@@ -157,6 +175,8 @@ def page(number: int, *, framed: bool = False) -> str:
     one = PAGES[number]
     table = {
         "asks": one.asks if framed or not one.frame else (),
+        "sandboxed": one.sandboxed,
+        "worker": one.worker,
         "frame": f"{one.frame}/frame/{number}" if one.frame and not framed else "",
         "next": f"{PAGES[number + 1].origin}/page/{number + 1}" if number + 1 < len(PAGES) else "",
     }

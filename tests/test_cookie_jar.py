@@ -327,6 +327,24 @@ HOME = at(VISIT, host="b.test")
             id="partitioned, from a frame between",
         ),
         pytest.param(b"a=1", VISIT, at(NEAR, site=b"", origin=b""), None, (), id="who asks is not known"),
+        pytest.param(b"a=1", VISIT, PLAIN, True, (), id="plain http, to a neighbour"),
+        pytest.param(b"a=1", VISIT, at(PLAIN, origin=b"null"), None, (), id="plain http, a redirect or a sandbox"),
+        pytest.param(
+            b"a=1",
+            VISIT,
+            at(PLAIN, origin=b"http://c.test"),
+            False,
+            (Reason.SAMESITE_DEFAULT,),
+            id="plain http, from a frame between",
+        ),
+        pytest.param(
+            b"a=1",
+            VISIT,
+            at(NEAR, site=b"cross-site", origin=b"http://a.test", top_level_site="http://a.test"),
+            False,
+            (Reason.SAMESITE_DEFAULT,),
+            id="from plain http",
+        ),
         pytest.param(
             b"a=1", VISIT, at(NEAR, site=b"cross-site", origin=b"null"), True, (), id="a redirect that returns"
         ),
@@ -381,6 +399,25 @@ def test_firefox_keeps_what_third_parties_set_apart() -> None:
     assert {one.name: (one.travels, one.reasons) for one in jar.travel(home)} == {
         "first": (True, ()),
         "third": (False, (Reason.PARTITIONED_ELSEWHERE,)),
+    }
+
+
+def test_firefox_takes_two_schemes_for_one_site() -> None:
+    jar = CookieJar()
+    upwards = at(NEAR, family=FIREFOX, site=b"cross-site", origin=b"http://a.test", top_level_site="http://a.test")
+    jar.set_cookie([b"a=1; SameSite=Strict"], at(VISIT, family=FIREFOX), "flow-1")
+    assert fate(jar, upwards).travels is True
+
+
+def test_firefox_keeps_a_frame_between_apart_from_its_page() -> None:
+    jar = CookieJar()
+    plain = at(PLAIN, family=FIREFOX)
+    between = at(plain, origin=b"http://c.test")
+    jar.set_cookie([b"page=1"], plain, "page")
+    jar.set_cookie([b"frame=1"], between, "frame")
+    assert {one.name: (one.travels, one.reasons) for one in jar.travel(between)} == {
+        "page": (False, (Reason.THIRD_PARTY_BLOCKED,)),
+        "frame": (True, ()),
     }
 
 

@@ -616,20 +616,21 @@ class CookieJar:
         same_site = self._is_same_site(context, rules, area)
         if context.navigation:
             return _Surroundings(same_site, False, True, own)
+        top = context.top_level_site
+        here = top is not None and self._is_here(top, context, area, schemeful=rules.schemeful)
         third_party: bool | None = None
-        if context.storage_access:
-            # It is there in third-party contexts only.
+        if context.storage_access or (top is not None and not (here and same_site is not False)):
+            # Sec-Fetch-Storage-Access is there in third-party contexts only. A frame of another site is one even if it
+            # asks for the page's own.
             third_party = True
-        elif context.top_level_site is not None:
-            third_party = not self._is_here(context.top_level_site, context, area, schemeful=rules.schemeful)
         elif same_site:
             third_party = False
         partition = context.top_level_site
         if partition is None:
             partition = own if third_party is False else None
         elif third_party and self._is_here(partition, context, area, schemeful=False):
-            # A frame of another site asks for the page's own site. Browsers keep that apart from the page itself; of
-            # any other site, page and frames have the same partition (measured).
+            # Browsers keep what such a frame gets apart from the page itself; of any other site, a page and its frames
+            # have the same partition (measured).
             partition += FRAMED
         if not third_party:
             return _Surroundings(same_site, third_party, None if third_party is None else True, partition)
@@ -650,7 +651,7 @@ class CookieJar:
         if context.site in (b"same-origin", b"same-site"):
             return not framed or context.navigation
         if not context.origin:
-            return False if context.site == b"cross-site" else None
+            return False if framed or (context.site == b"cross-site" and rules.schemeful) else None
         if context.site == b"cross-site" and rules.schemeful:
             return False
         return self._is_here(text(context.origin), context, area, schemeful=rules.schemeful) and not framed
