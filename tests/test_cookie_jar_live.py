@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -107,7 +107,7 @@ def compare(flows: Sequence[http.HTTPFlow], *, watching: bool = False) -> Score:
             jar.travelled(arrived, context, flow.id)
         assert flow.response
         lines = [line.encode() for line in flow.response.headers.get_all("set-cookie")]
-        jar.set_cookie(lines, context, flow.id)
+        jar.set_cookie(lines, replace(context, now=flow.response.timestamp_start), flow.id)
     return score
 
 

@@ -31,6 +31,9 @@ MAX_ATTRIBUTE_OCTETS = 1024
 MAX_AGE = 400 * 86_400
 """No cookie lives longer, in seconds: section 5.5."""
 
+EXPIRY_MARGIN = 2.0
+"""How far, in seconds, the browser's idea of when a cookie expires may be from what the proxy sees of it."""
+
 
 # -- Set-Cookie --------------------------------------------------------------------------------------------------------
 
@@ -286,7 +289,7 @@ class Context:
     path: str
     """Path and query as sent."""
     now: float
-    """Seconds since the epoch."""
+    """Seconds since the epoch: of the response where it sets cookies, of the request where it would carry them."""
     family: BrowserFamily
     site: bytes = b""
     """Sec-Fetch-Site, empty where there is none."""
@@ -585,8 +588,10 @@ class CookieJar:
             reasons.add(Reason.PATH_MISMATCH)
         if cookie.secure and not context.trustworthy:
             reasons.add(Reason.SECURE_OVER_HTTP)
-        if cookie.expires is not None and cookie.expires <= context.now:
-            reasons.add(Reason.EXPIRED)
+        if cookie.expires is not None and cookie.expires - EXPIRY_MARGIN <= context.now:
+            if cookie.expires + EXPIRY_MARGIN <= context.now:
+                reasons.add(Reason.EXPIRED)
+            certain = False
         is_none = cookie.same_site is SameSite.NONE or (
             cookie.same_site is SameSite.DEFAULT and not rules.default_is_lax
         )
