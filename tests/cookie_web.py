@@ -183,11 +183,13 @@ def page(number: int, *, framed: bool = False) -> str:
     return HTML.replace("TABLE", json.dumps(table))
 
 
-def set_cookie_lines(label: str, host: str) -> list[str]:
+def set_cookie_lines(label: str, scheme: str, host: str) -> list[str]:
     """The Set-Cookie lines of one place."""
     site = host if host.replace(".", "").isdigit() else ".".join(host.split(".")[-2:])
     made = [line.replace("$NAME", f"{label}-{number}") for number, line in enumerate(COOKIES)]
     made += [line.replace("$NAME", label) for line in REMOVED]
+    # What https sets with Secure, plain http tries to replace.
+    made.append("secured=1; Path=/; Secure" if scheme == "https" else "secured=2; Path=/")
     return [line.replace("$HOST", host).replace("$SITE", site) for line in made]
 
 
@@ -211,7 +213,9 @@ class CookieWeb:
         elif what == "done":
             logging.info("the last page is done")
         if label:
-            headers += [("Set-Cookie", line) for line in set_cookie_lines(label, flow.request.pretty_host)]
+            headers += [
+                ("Set-Cookie", line) for line in set_cookie_lines(label, flow.request.scheme, flow.request.pretty_host)
+            ]
         fields = http.Headers([(name.lower().encode(), value.encode()) for name, value in headers])
         flow.response = http.Response.make(status, body, fields)
 

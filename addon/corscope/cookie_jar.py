@@ -372,21 +372,17 @@ class _Known:
     """Whether it is known to have been stored."""
 
 
-class _Route(NamedTuple):
-    """From where to where a cookie was seen to travel that nobody was seen to set."""
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A cookie that was seen to travel, but not to be set: by a script, or before the capture."""
 
     name: str
     host: str
-    scheme: str
-    surroundings: _Surroundings
-
-
-@dataclass(slots=True)
-class _Seen:
     area: str
-    path: str
     flow_id: str
 
+
+SEEN = "seen"
 
 type _Key = tuple[str, str, bool, str, str | None]
 """What makes two cookies the same, section 5.7 step 23: name, domain, host-only-flag, path; and the partition."""
@@ -403,8 +399,8 @@ class CookieJar:
 
     def __init__(self, is_public_suffix: Callable[[str], bool] = _is_label) -> None:
         """`is_public_suffix` tells names under which anybody can register; those of one label always count."""
-        self._entries: OrderedDict[_Key | _Route | tuple[str, str], _Known | _Seen] = OrderedDict()
-        """Cookies by what makes them the same; refused ones by name and host; seen ones by route."""
+        self._entries: OrderedDict[_Key | tuple[str, str] | tuple[str, str, str], _Known | _Seen] = OrderedDict()
+        """Cookies by what makes them the same; refused ones by name and host, seen ones by that and a word."""
         self._is_public_suffix = is_public_suffix
         self._unpartitioned: bool | None = None
         """Whether third parties were last seen to have their unpartitioned cookies."""
@@ -428,7 +424,6 @@ class CookieJar:
     def travelled(self, names: Iterable[str], context: Context, flow_id: str) -> None:
         """Take note of the cookies that a request carried."""
         around = self._surroundings(context)
-        path = context.path.partition("?")[0]
         area = self.registrable(context.host)
         for name in names:
             matching = [
@@ -440,8 +435,7 @@ class CookieJar:
                 and self._withheld(known, context, around)[0] is not False
             ]
             if not matching:
-                # Set by a script, before the capture, or otherwise than was thought.
-                self._keep(_Route(name, context.host, context.scheme, around), _Seen(area, path, flow_id))
+                self._keep((name, context.host, SEEN), _Seen(name, context.host, area, flow_id))
             elif len(matching) == 1:
                 known = matching[0]
                 known.certain = True
@@ -449,20 +443,21 @@ class CookieJar:
                     self._unpartitioned = True
 
     def travel(self, context: Context) -> tuple[Fate, ...]:
-        """Tell which cookies travel with a credentialed request, and why others of its site do not; one fate a name."""
+        """Tell which cookies travel with a credentialed request, and why others of its site do not; one fate a name.
+
+        A cookie that is said not to travel and does was set by a script, or before the capture.
+        """
         around = self._surroundings(context)
-        area, path = self.registrable(context.host), context.path.partition("?")[0]
+        area = self.registrable(context.host)
         fates: dict[str, Fate] = {}
-        for key, known in self._entries.items():
+        for known in self._entries.values():
             if known.area != area:
                 continue
             if isinstance(known, _Seen):
-                assert isinstance(key, _Route)
-                if key.host != context.host:
+                if known.host != context.host:
                     continue
-                same = key.scheme == context.scheme and key.surroundings == around
-                travels = True if same and path_matches(path, known.path) else None
-                fate = Fate(name=key.name, travels=travels, flow_id=known.flow_id)
+                # Its attributes are not known, nor when it expires.
+                fate = Fate(name=known.name, travels=None, flow_id=known.flow_id)
             elif known.refused:
                 # Without a partition to speak of: whatever the request, there is no such cookie.
                 if known.domain != context.host:
@@ -572,6 +567,9 @@ class CookieJar:
             return known.refused
         if certain:
             self._entries.pop((cookie.name, host), None)
+        if certain and partition == "":
+            # What was seen is most likely what this replaces.
+            self._entries.pop((cookie.name, host, SEEN), None)
         self._keep(key, known)
         return ()
 
@@ -708,7 +706,7 @@ class CookieJar:
             for known in self._entries.values()
         )
 
-    def _keep(self, key: _Key | _Route | tuple[str, str], entry: _Known | _Seen) -> None:
+    def _keep(self, key: _Key | tuple[str, str] | tuple[str, str, str], entry: _Known | _Seen) -> None:
         # Out and in again: the oldest is the first.
         self._entries.pop(key, None)
         self._entries[key] = entry
