@@ -434,6 +434,15 @@ def test_a_removed_cookie_is_known_by_its_remover() -> None:
     assert fate(jar, NEAR).travels is True
 
 
+def test_a_removal_that_is_not_sure_leaves_doubt() -> None:
+    jar = CookieJar()
+    far = at(FAR, family=FIREFOX)
+    jar.set_cookie([b"a=1; Path=/"], far, "login")
+    assert fate(jar, far).travels is True
+    jar.set_cookie([b"a=; Path=/; Max-Age=0"], at(far, top_level_site=None), "logout")
+    assert fate(jar, far).travels is None
+
+
 def test_a_refused_cookie_leaves_the_stored_one_alone() -> None:
     jar = CookieJar()
     jar.set_cookie([b"a=1; Path=/"], VISIT, "stored")

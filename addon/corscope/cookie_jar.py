@@ -425,21 +425,21 @@ class CookieJar:
         """Take note of the cookies that a request carried."""
         around = self._surroundings(context)
         area = self.registrable(context.host)
-        for name in names:
-            matching = [
-                known
-                for known in self._entries.values()
-                if isinstance(known, _Known)
-                and known.cookie.name == name
+        matching: dict[str, list[_Known]] = {name: [] for name in names}
+        for known in self._entries.values():
+            if (
+                isinstance(known, _Known)
+                and known.cookie.name in matching
                 and not known.refused
                 and self._withheld(known, context, around)[0] is not False
-            ]
-            if not matching:
+            ):
+                matching[known.cookie.name].append(known)
+        for name, found in matching.items():
+            if not found:
                 self._keep((name, context.host, SEEN), _Seen(name, context.host, area, flow_id))
-            elif len(matching) == 1:
-                known = matching[0]
-                known.certain = True
-                if around.third_party and known.partition == "":
+            elif len(found) == 1:
+                found[0].certain = True
+                if around.third_party and found[0].partition == "":
                     self._unpartitioned = True
 
     def travel(self, context: Context) -> tuple[Fate, ...]:
@@ -558,8 +558,10 @@ class CookieJar:
                 self._entries.pop(key, None)
                 known.refused, known.domain = (Reason.EXPIRED,), host
                 self._keep((cookie.name, host), known)
-            elif isinstance(old := self._entries.get(key), _Known):
-                old.certain = False
+            if not certain or partition is None:
+                for old in self._entries.values():
+                    if isinstance(old, _Known) and old.cookie.name == cookie.name and old.domain == domain:
+                        old.certain = False
             return ()
         if reasons:
             known.refused, known.domain = _in_order(reasons), host
