@@ -16,8 +16,8 @@ PACKAGE = ADDON / "corscope"
 LAYERS = (
     {"headers", "origins", "privacy", "catalogue", "memory"},
     {"model", "policy"},
-    {"cookies", "cookie_jar", "engine", "scope"},
-    {"modes", "credentials"},
+    {"cookies", "cookie_jar", "engine", "scope", "content_security_policy"},
+    {"modes", "credentials", "causes"},
     {"console", "findings", "stories"},
     {"preflights", "follow_ups", "verdicts", "rewriter", "fixes"},
     {"diagnosis"},

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corscope.cookie_jar import (
+    AREAS,
     CAPACITY,
     NAMELESS,
     Context,
@@ -558,3 +559,6 @@ def test_memory_is_bounded() -> None:
     known = {one.name for one in jar.travel(NEAR)}
     assert f"seen{CAPACITY - 1}" in known
     assert "stored0" not in known, "the oldest goes first"
+    for number in range(AREAS):
+        jar.set_cookie([b"x=1"], replace(NEAR, host=f"h{number}.example"), "flow")
+    assert len(jar) == AREAS

@@ -13,11 +13,12 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from corscope.headers import text
+from corscope.memory import bound
 from corscope.model import BrowserFamily
 from corscope.origins import host_of, is_potentially_trustworthy
 
-CAPACITY = 1000
-"""Cookies remembered of one client, those included that were refused; the oldest go first."""
+AREAS, CAPACITY = 256, 180
+"""Registrable domains remembered, and cookies of each: as many as browsers keep. The oldest go first."""
 
 NAMELESS = "(without a name)"
 """What a cookie is called that has a value and no name, as in `Set-Cookie: abc`."""
@@ -392,21 +393,30 @@ def _is_label(domain: str) -> bool:
     return "." not in domain
 
 
+type _Area = OrderedDict[_Key | tuple[str, str] | tuple[str, str, str], _Known | _Seen]
+"""Cookies by what makes them the same; refused ones by name and host, seen ones by that and a word."""
+
+_EMPTY: _Area = OrderedDict()
+
+
 class CookieJar:
     """The cookies of one client, as its traffic shows them."""
 
-    __slots__ = ("_entries", "_is_public_suffix", "_unpartitioned")
+    __slots__ = ("_areas", "_is_public_suffix", "_unpartitioned")
 
     def __init__(self, is_public_suffix: Callable[[str], bool] = _is_label) -> None:
         """`is_public_suffix` tells names under which anybody can register; those of one label always count."""
-        self._entries: OrderedDict[_Key | tuple[str, str] | tuple[str, str, str], _Known | _Seen] = OrderedDict()
-        """Cookies by what makes them the same; refused ones by name and host, seen ones by that and a word."""
+        self._areas: OrderedDict[str, _Area] = OrderedDict()
+        """The cookies of each registrable domain."""
         self._is_public_suffix = is_public_suffix
         self._unpartitioned: bool | None = None
         """Whether third parties were last seen to have their unpartitioned cookies."""
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return sum(map(len, self._areas.values()))
+
+    def __bool__(self) -> bool:
+        return bool(self._areas)
 
     def set_cookie(self, lines: Iterable[bytes], context: Context, flow_id: str) -> tuple[Refusal, ...]:
         """Take the Set-Cookie lines of a response to a credentialed request; return those that are refused."""
@@ -426,7 +436,7 @@ class CookieJar:
         around = self._surroundings(context)
         area = self.registrable(context.host)
         matching: dict[str, list[_Known]] = {name: [] for name in names}
-        for known in self._entries.values():
+        for known in self._areas.get(area, _EMPTY).values():
             if (
                 isinstance(known, _Known)
                 and known.cookie.name in matching
@@ -450,9 +460,7 @@ class CookieJar:
         around = self._surroundings(context)
         area = self.registrable(context.host)
         fates: dict[str, Fate] = {}
-        for known in self._entries.values():
-            if known.area != area:
-                continue
+        for known in self._areas.get(area, _EMPTY).values():
             if isinstance(known, _Seen):
                 if known.host != context.host:
                     continue
@@ -550,16 +558,18 @@ class CookieJar:
         # 14. Plain http leaves secure cookies alone.
         if not cookie.secure and not context.trustworthy and self._has_secure(cookie.name, domain, path, partition):
             reasons.add(Reason.OVERWRITES_SECURE)
-        known = _Known(cookie, domain, host_only, path, partition, self.registrable(host), flow_id, certain=certain)
+        area = self.registrable(host)
+        cookies = self._areas.get(area, _EMPTY)
+        known = _Known(cookie, domain, host_only, path, partition, area, flow_id, certain=certain)
         key: _Key = (cookie.name, domain, host_only, path, partition)
         if not reasons and cookie.expires is not None and cookie.expires <= context.now:
             # 24. It removes an equal one. That is no refusal, but explains why it travels no more.
             if certain:
-                self._entries.pop(key, None)
+                cookies.pop(key, None)
                 known.refused, known.domain = (Reason.EXPIRED,), host
                 self._keep((cookie.name, host), known)
             if not certain or partition is None:
-                for old in self._entries.values():
+                for old in cookies.values():
                     if isinstance(old, _Known) and old.cookie.name == cookie.name and old.domain == domain:
                         old.certain = False
             return ()
@@ -568,10 +578,10 @@ class CookieJar:
             self._keep((cookie.name, host), known)
             return known.refused
         if certain:
-            self._entries.pop((cookie.name, host), None)
+            cookies.pop((cookie.name, host), None)
         if certain and partition == "":
             # What was seen is most likely what this replaces.
-            self._entries.pop((cookie.name, host, SEEN), None)
+            cookies.pop((cookie.name, host, SEEN), None)
         self._keep(key, known)
         return ()
 
@@ -705,15 +715,17 @@ class CookieJar:
             and known.partition == partition
             and (domain_matches(domain, known.domain) or domain_matches(known.domain, domain))
             and path_matches(path, known.path)
-            for known in self._entries.values()
+            for known in self._areas.get(self.registrable(domain), _EMPTY).values()
         )
 
     def _keep(self, key: _Key | tuple[str, str] | tuple[str, str, str], entry: _Known | _Seen) -> None:
+        cookies = self._areas.setdefault(entry.area, OrderedDict())
+        self._areas.move_to_end(entry.area)
         # Out and in again: the oldest is the first.
-        self._entries.pop(key, None)
-        self._entries[key] = entry
-        if len(self._entries) > CAPACITY:
-            self._entries.popitem(last=False)
+        cookies.pop(key, None)
+        cookies[key] = entry
+        bound(cookies, CAPACITY)
+        bound(self._areas, AREAS)
 
 
 _WEIGHT = {True: 2, None: 1, False: 0}

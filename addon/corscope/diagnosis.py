@@ -237,7 +237,7 @@ class Diagnosis:
             names = [line.partition(b"=")[0].strip() for line in get_all(exchange.response_headers, b"set-cookie")]
             cookies = ", ".join(text(name) for name in names)
             omit = (*omit, finding("set-cookie-ignored", cookies=cookies, client=client))
-        if len(self.jar) == 0 or exchange.sanitized:
+        if not self.jar or exchange.sanitized:
             return include, omit, ()
         outlook = self._outlook(request, record.browser.family)
         if outlook.held and response.get(b"access-control-allow-credentials") == b"true":

@@ -313,6 +313,13 @@ HINTS = (
         "section-7.1",
     ),
     _cookie(
+        "cookie-overwrites-secure",
+        "cookie would replace Secure",
+        "over plain http no cookie may take the place of one that is Secure; browsers refuse it.",
+        "Set the cookie over https.",
+        "section-5.3",
+    ),
+    _cookie(
         "cookie-expired",
         "cookie has expired",
         "the cookie was removed or has expired.",
