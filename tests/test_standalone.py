@@ -158,6 +158,24 @@ def test_the_refusal_works(tmp_path: Path) -> None:
     assert "REFUSED sqlite3" in done.stdout
 
 
+RENDERING = """
+from corscope.policy import Policy
+from corscope.stacks import STACKS, configuration, guess
+policy = Policy(origins=("https://example",), credentials=True)
+assert all("https://example" in configuration(id_, policy) for id_ in STACKS)
+assert guess(((b"Server", b"nginx"),)).stack == "nginx"
+raise SystemExit("RENDERED")
+"""
+
+
+def test_configurations_are_made_without_what_the_binary_lacks(clone: Path) -> None:
+    (clone.parent / "probe.py").write_text(RENDERING)
+    command = [sys.executable, "-c", REFUSING, "-n", *arguments_of(False, {}), "-s", str(clone.parent / "probe.py")]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=60)
+    assert "REFUSED" not in done.stdout
+    assert "RENDERED" in done.stdout
+
+
 def compare_with_a_plain_run(recording: Path, report: Path, folder: Path) -> None:
     """Compares a report with that of this environment's mitmdump, which must have judged every flow."""
     plain = folder / "plain.jsonl"
