@@ -19,6 +19,7 @@ from mitmproxy.utils import asyncio_utils
 
 from corscope import adapter, report, rewriter, rewriting
 from corscope.catalogue import CATALOGUE
+from corscope.fixes import fix_of
 from corscope.headers import Fields
 from corscope.model import Exchange, Outcome, Rewrite, Verdict
 from corscope.modes import Head
@@ -403,7 +404,8 @@ class CorsAddon:
     def inscribe(self, flow: http.HTTPFlow, verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
         """Write a verdict onto its flow, sparing what the user wrote there."""
         before = flow.metadata.get(METADATA_KEY)
-        data = report.as_json(verdict, rewrite)
+        fix = fix_of(verdict)
+        data = report.as_json(verdict, rewrite, fix)
         stack = ""
         if "fix" in data:
             data["fix"]["stack"] = self.stack(flow)
@@ -415,7 +417,7 @@ class CorsAddon:
             return {**data, "rewrite": before["rewrite"]}
         said = dict(data)
         if flow.comment == "" or (before is not None and before.get("comment") == zlib.crc32(flow.comment.encode())):
-            flow.comment = report.comment(verdict, rewrite, stack)
+            flow.comment = report.comment(verdict, rewrite, stack, fix)
             said["comment"] = zlib.crc32(flow.comment.encode())
         if flow.marked == "" or (before is not None and before.get("mark") == flow.marked):
             unsure = verdict.outcome is Outcome.EXEMPT and verdict.reason is not None

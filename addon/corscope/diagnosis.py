@@ -48,6 +48,17 @@ class _Endpoint:
     """A flow with credentials that was answered its origin."""
 
 
+@dataclass(slots=True)
+class _Asked:
+    """Preflights of one page for one URL."""
+
+    count: int = 0
+    spent: float = 0.0
+    """Seconds."""
+    latest: str = ""
+    """Its flow: one that is judged again does not count again."""
+
+
 class _Outlook(NamedTuple):
     """What the cookie jar says of a request, which holds until the jar changes."""
 
@@ -58,6 +69,9 @@ class _Outlook(NamedTuple):
     """Why cookies did not travel: warnings, as if they had been missed."""
     held: tuple[Fate, ...]
     """Cookies that would have travelled with credentials, and did not."""
+
+
+_NOTHING = (b"", "")
 
 
 class Diagnosis:
@@ -72,6 +86,7 @@ class Diagnosis:
         "_outlooks",
         "_policies",
         "_preflights",
+        "_vetted",
         "jar",
     )
 
@@ -86,8 +101,10 @@ class Diagnosis:
         self._endpoints: OrderedDict[tuple[bytes, str], _Endpoint] = OrderedDict()
         self._echoes: OrderedDict[bytes, dict[bytes, str]] = OrderedDict()
         """By target: origins that were let in by name and with credentials, with the flow."""
-        self._preflights: OrderedDict[tuple[bytes, str], dict[str, float]] = OrderedDict()
-        """By origin and URL: preflights without Access-Control-Max-Age, with what each took, in seconds."""
+        self._vetted: OrderedDict[tuple[bytes, bytes, int | None], int] = OrderedDict()
+        """Targets and origins in which no risk was found, by status, with how many origins were let in by then."""
+        self._preflights: OrderedDict[tuple[bytes, str], _Asked] = OrderedDict()
+        """By origin and URL: preflights without Access-Control-Max-Age."""
         self._policies: OrderedDict[bytes, tuple[bytes, ...]] = OrderedDict()
         """Content-Security-Policy of pages, by origin."""
 
@@ -98,14 +115,14 @@ class Diagnosis:
         if b"access-control-max-age" in response:
             return ()
         exchange = record.exchange
-        asked = entry(self._preflights, (record.origin, record.url), PREFLIGHTS, dict[str, float])
-        asked[exchange.id] = exchange.answered - exchange.started
-        if len(asked) > 64:
-            del asked[next(iter(asked))]
-        if len(asked) < REPEATED:
+        asked = entry(self._preflights, (record.origin, record.url), PREFLIGHTS, _Asked)
+        if asked.latest != exchange.id:
+            asked.latest = exchange.id
+            asked.count += 1
+            asked.spent += exchange.answered - exchange.started
+        if asked.count < REPEATED:
             return ()
-        spent = f"{sum(asked.values()) * 1000:.0f}"
-        return (finding("preflights-repeated", count=str(len(asked)), spent=spent),)
+        return (finding("preflights-repeated", count=str(asked.count), spent=f"{asked.spent * 1000:.0f}"),)
 
     def actual(self, request: Request, record: Record, response: Headers, step: Step | None) -> Hints:
         """Diagnose an actual request or a hop of a redirect chain; `step` is what it follows."""
@@ -117,7 +134,8 @@ class Diagnosis:
             response.get(b"access-control-allow-credentials"),
             response.get(b"access-control-expose-headers"),
             tuple([name for name in response if name not in RESPONSE_HEADERS.wanted]),
-            client_line(record.dest, record.accept),
+            record.dest,
+            record.accept,
             bool(record.if_include),
             bool(record.if_omit),
         )
@@ -232,10 +250,10 @@ class Diagnosis:
         """
         include, omit = hints.include, hints.omit
         exchange = record.exchange
-        client = client_line(record.dest, record.accept)
         if b"set-cookie" in response:
             names = [line.partition(b"=")[0].strip() for line in get_all(exchange.response_headers, b"set-cookie")]
             cookies = ", ".join(text(name) for name in names)
+            client = client_line(record.dest, record.accept)
             omit = (*omit, finding("set-cookie-ignored", cookies=cookies, client=client))
         if not self.jar or exchange.sanitized:
             return include, omit, ()
@@ -244,6 +262,7 @@ class Diagnosis:
             shown = ", ".join(f"{fate.name}, set in flow {fate.flow_id}" for fate in outlook.held[:4])
             wanted = exchange.status in (401, 403)
             severity = Severity.WARNING if wanted or b"set-cookie" in response else Severity.INFO
+            client = client_line(record.dest, record.accept)
             opt_in = finding("client-did-not-opt-in", severity, cookies=shown, client=client)
             omit = (*(one for one in omit if one.id != "allow-credentials-unused"), opt_in)
         if not outlook.withheld:
@@ -308,10 +327,13 @@ class Diagnosis:
         """Compare an answer with what the same endpoint answered to others."""
         exchange, origin = record.exchange, record.origin
         key = (request.target, _path(exchange.path))
-        endpoint = entry(self._endpoints, key, ENDPOINTS, _Endpoint)
+        endpoint = self._endpoints.get(key)
+        if endpoint is None:
+            endpoint = self._endpoints[key] = _Endpoint()
+            bound(self._endpoints, ENDPOINTS)
         found: tuple[Finding, ...] = ()
         answers = endpoint.answers
-        if answers.get(origin, (b"", ""))[0] != allowed or len(answers) > 1:
+        if len(answers) != 1 or answers.get(origin, _NOTHING)[0] != allowed:
             answers[origin] = (allowed, exchange.id)
             if len(answers) > ORIGINS:
                 del answers[next(iter(answers))]
@@ -331,6 +353,10 @@ class Diagnosis:
     def _risks(self, request: Request, record: Record) -> tuple[Finding, ...]:
         """Tell who is let in with credentials that perhaps should not be."""
         origin, exchange = record.origin, record.exchange
+        key = (request.target, origin, exchange.status)
+        vetted, echoes = self._vetted.get(key), self._echoes.get(request.target)
+        if vetted is not None and echoes is not None and len(echoes) == vetted:
+            return ()
         severity, said = _answered(exchange.status)
         if origin == OPAQUE:
             return (finding("null-origin-trusted", severity, said=said),)
@@ -343,7 +369,7 @@ class Diagnosis:
             if len(echoes) > ORIGINS:
                 del echoes[next(iter(echoes))]
         if len(echoes) < 2:
-            return found
+            return self._vet(key, found)
         own = site(request.target)
         others = [other for other in echoes if site(other) != site(origin) and site(other) != own]
         if others and site(origin) != own:
@@ -356,6 +382,13 @@ class Diagnosis:
                 evidence = f"{text(siblings[0])} in flow {echoes[siblings[0]]}, {text(origin)} in this one"
                 values = {"suffix": suffix, "evidence": evidence, "said": said}
                 found += (finding("platform-origins-trusted", severity, **values),)
+        return self._vet(key, found)
+
+    def _vet(self, key: tuple[bytes, bytes, int | None], found: tuple[Finding, ...]) -> tuple[Finding, ...]:
+        """Remember that there is no risk, until another origin is let in."""
+        if not found:
+            self._vetted[key] = len(self._echoes[key[0]])
+            bound(self._vetted, ENDPOINTS)
         return found
 
 
@@ -398,7 +431,8 @@ def _answer_hints(
     credentials: bytes | None,
     exposed: bytes | None,
     names: tuple[bytes, ...],
-    client: str,
+    dest: bytes,
+    accept: bytes,
     include_blocked: bool,
     omit_blocked: bool,
 ) -> Hints:
@@ -423,7 +457,7 @@ def _answer_hints(
         if allowed == b"*":
             omit += (finding("allow-credentials-beside-wildcard", origin=text(origin)),)
         else:
-            omit += (finding("allow-credentials-unused", client=client),)
+            omit += (finding("allow-credentials-unused", client=client_line(dest, accept)),)
     elif credentials is not None:
         omit += (finding("allow-credentials-meaningless", value=text(credentials)),)
     return Hints((), () if include_blocked else include, omit)

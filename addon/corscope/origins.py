@@ -174,6 +174,7 @@ _PRIVATE_ADDRESS = re.compile(
 _PRIVATE_NAMES = (".localhost", ".local", ".internal", ".lan", ".intranet", ".test", ".home.arpa")
 
 
+@lru_cache(maxsize=1024)
 def is_private(host: str) -> bool:
     """Tell a host of this machine or of a private network, by its address or by a name that the web does not know.
 

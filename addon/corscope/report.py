@@ -95,11 +95,11 @@ def _shortened(line: str, length: int) -> str:
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
-def comment(verdict: Verdict, rewrite: Rewrite | None = None, stack: str = "") -> str:
+def comment(verdict: Verdict, rewrite: Rewrite | None = None, stack: str = "", fix: Fix | None = None) -> str:
     """Return the flow's comment: the headline, then why, the evidence, and the exact header to send.
 
     `rewrite` is what was done, or could be done, to the response; `stack` names the server software for which there is
-    a configuration.
+    a configuration; `fix` is what `fix_of` returns, where that is known already.
     """
     if rewrite is not None and rewrite.applied:
         lines = [_rewritten_headline(verdict, rewrite), "", *changes(rewrite)]
@@ -107,7 +107,7 @@ def comment(verdict: Verdict, rewrite: Rewrite | None = None, stack: str = "") -
             lines += ["", f"Before: {comment(rewrite.was, stack=stack)}"]
         return "\n".join(lines)
     if rewrite is not None:
-        return "\n".join([comment(verdict, stack=stack), "", *changes(rewrite)])
+        return "\n".join([comment(verdict, stack=stack, fix=fix), "", *changes(rewrite)])
     if verdict.outcome is Outcome.ALLOWED and not verdict.findings:
         lines = []
     elif verdict.outcome is Outcome.EXEMPT:
@@ -120,7 +120,7 @@ def comment(verdict: Verdict, rewrite: Rewrite | None = None, stack: str = "") -
         lines = ["", console] if console else []
         for finding in verdict.findings:
             lines += _finding_lines(finding)
-    fix = fix_of(verdict)
+    fix = fix or fix_of(verdict)
     lines = [headline(verdict), *lines, *story_lines(verdict), *(fix_lines(fix_json(fix)) if fix is not None else ())]
     if stack and fix is not None:
         lines.append(f"Configuration for {stack}: in this flow's CORS view, or with the command cors.fix.")
@@ -297,8 +297,8 @@ def log_line(verdict: Verdict) -> str:
     return f"{headline(verdict)} · {verdict.method} {shown_url(verdict.url)} · from {verdict.origin}"
 
 
-def as_json(verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
-    """Return a verdict as plain JSON values, the format of the JSON Lines report; `rewrite` as in `comment`."""
+def as_json(verdict: Verdict, rewrite: Rewrite | None = None, fix: Fix | None = None) -> dict[str, Any]:
+    """Return a verdict as plain JSON values, the format of the JSON Lines report; `rewrite` and `fix` as in `comment`."""
     data = {
         "flow_id": verdict.flow_id,
         "timestamp": verdict.timestamp,
@@ -343,7 +343,7 @@ def as_json(verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
         "redirected_from": verdict.redirected_from,
         "browser": verdict.browser,
     }
-    fix = fix_of(verdict)
+    fix = fix or fix_of(verdict)
     if fix is not None:
         data["fix"] = fix_json(fix)
     if rewrite is not None:

@@ -1,10 +1,10 @@
 """What is said of an exchange: the verdict of a record as things stand. Reads records and changes none."""
 
 from corscope.causes import Answer
-from corscope.engine import Fault
+from corscope.engine import Fault, Faults
 from corscope.findings import conditional_finding, devtools_error, fault_findings, finding
 from corscope.headers import text
-from corscope.model import NO_HINTS, Credentials, Kind, Outcome, RequestMode, Verdict
+from corscope.model import NO_HINTS, Credentials, Finding, Kind, Outcome, RequestMode, Verdict
 from corscope.stories import Record
 
 
@@ -22,32 +22,12 @@ def verdict_of(record: Record) -> Verdict:
             findings += hints.include
         elif credentials is Credentials.OMIT:
             findings += hints.omit
+    outcome, settled = Outcome.ALLOWED, True
     fault: Fault | None = None
-    answer = Answer(record.url, exchange.response_headers, credentials is Credentials.INCLUDE)
-    settled = True
-    if record.stored_unknown and faults and faults[0].id in ("allow-origin-missing", "allow-credentials-not-true"):
-        outcome = Outcome.CONDITIONAL
-        findings = (conditional_finding("stored-response-unknown", None, origin, answer), *findings)
-    elif include and not omit and credentials is Credentials.UNKNOWN:
-        outcome = Outcome.CONDITIONAL
-        settled = False
-        answer = answer._replace(include=True)
-        findings = (conditional_finding("credentials-unknown", include[0], origin, answer), *findings)
-        if exchange.sanitized:
-            findings += (finding("capture-sanitized"),)
-    elif not faults:
-        outcome = Outcome.ALLOWED
-    elif mode is RequestMode.UNKNOWN:
-        outcome = Outcome.CONDITIONAL
-        findings = (conditional_finding("mode-unknown", faults[0], origin, answer), *findings)
-    else:
-        outcome = Outcome.BLOCKED
-        fault = faults[0]
-        named = fault_findings(faults, answer, proxy_made=exchange.proxy_made, proxy_error=exchange.proxy_error)
-        findings = named + findings
-        if credentials is Credentials.UNKNOWN and include[0].id != fault.id:
-            answer = answer._replace(include=True)
-            findings += (conditional_finding("other-fault-with-credentials", include[0], origin, answer),)
+    if faults or include:
+        outcome, fault, found, besides = _trouble(record, faults)
+        settled = outcome is not Outcome.CONDITIONAL or bool(omit) or record.stored_unknown
+        findings = found + findings + besides
     error = devtools_error(fault, preflight=record.kind is Kind.PREFLIGHT) if fault is not None else None
     return Verdict(
         flow_id=exchange.id,
@@ -75,9 +55,35 @@ def verdict_of(record: Record) -> Verdict:
         settled=settled,
         withheld=hints.withheld if credentials is Credentials.INCLUDE else (),
         reason=findings[0] if outcome is not Outcome.ALLOWED else None,
-        story=story_before(record) if outcome is not Outcome.ALLOWED else (),
+        story=story_before(record) if outcome is not Outcome.ALLOWED and record.before is not None else (),
         exchange=exchange,
     )
+
+
+type _Trouble = tuple[Outcome, Fault | None, tuple[Finding, ...], tuple[Finding, ...]]
+"""The outcome, the fault that blocks, and the findings to put before and behind what else is to be said."""
+
+
+def _trouble(record: Record, faults: Faults) -> _Trouble:
+    """Say what an exchange that fails, at least with credentials, comes to; `faults` are to be mended in any case."""
+    exchange, origin, credentials = record.exchange, text(record.origin), record.story.credentials
+    include, omit = record.if_include, record.if_omit
+    answer = Answer(record.url, exchange.response_headers, credentials is Credentials.INCLUDE)
+    if record.stored_unknown and faults and faults[0].id in ("allow-origin-missing", "allow-credentials-not-true"):
+        return Outcome.CONDITIONAL, None, (conditional_finding("stored-response-unknown", None, origin, answer),), ()
+    with_credentials = answer._replace(include=True)
+    if not omit and credentials is Credentials.UNKNOWN:
+        found = (conditional_finding("credentials-unknown", include[0], origin, with_credentials),)
+        return Outcome.CONDITIONAL, None, found, (finding("capture-sanitized"),) if exchange.sanitized else ()
+    if not faults:
+        return Outcome.ALLOWED, None, (), ()
+    if record.mode is RequestMode.UNKNOWN:
+        return Outcome.CONDITIONAL, None, (conditional_finding("mode-unknown", faults[0], origin, answer),), ()
+    named = fault_findings(faults, answer, proxy_made=exchange.proxy_made, proxy_error=exchange.proxy_error)
+    besides: tuple[Finding, ...] = ()
+    if credentials is Credentials.UNKNOWN and include[0].id != faults[0].id:
+        besides = (conditional_finding("other-fault-with-credentials", include[0], origin, with_credentials),)
+    return Outcome.BLOCKED, faults[0], named, besides
 
 
 def story_before(record: Record) -> tuple[Verdict, ...]:
