@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from corscope.engine import Fault
 from corscope.headers import Fields, extract_tokens, get, get_all, text
-from corscope.origins import DEFAULT_PORTS, LOOPBACK_HOSTS
+from corscope.origins import DEFAULT_PORTS, LOOPBACK_HOSTS, parse_location
 from corscope.privacy import shown_url
 
 type Cause = tuple[str, Mapping[str, str]]
@@ -58,7 +58,7 @@ def _kind_of_mismatch(value: str, origin: str) -> str | None:
         return "allow-origin-case"
     allowed, asked = _ORIGIN.fullmatch(value.rstrip("/")), _ORIGIN.fullmatch(origin)
     if allowed is None or asked is None:
-        return "allow-origin-without-scheme" if "://" not in value and _HOST.fullmatch(value) else None
+        return "allow-origin-without-scheme" if _HOST.fullmatch(value.rstrip("/")) else None
     scheme, host, port = allowed[1].lower(), allowed[2].lower(), allowed[3]
     own_scheme, own_host, own_port = asked[1], asked[2], asked[3]
     if host == own_host:
@@ -83,7 +83,7 @@ def _invalid(fault: Fault, _: Answer) -> Cause:
         found = "allow-origin-placeholder"
     elif "*" in value or "\\" in value:
         found = "allow-origin-pattern"
-    elif _HOST.fullmatch(value):
+    elif _HOST.fullmatch(value.rstrip("/")):
         found = "allow-origin-without-scheme"
     else:
         found = fault.id
@@ -94,7 +94,7 @@ def _multiple(fault: Fault, answer: Answer) -> Cause:
     members = [member for member in re.split(r"[,\s]+", fault.values["value"]) if member]
     # A proxy that speaks HTTP/2 may have joined the lines, so that equal values tell as much.
     twice = len(get_all(answer.response, b"access-control-allow-origin")) > 1 or len(set(members)) < len(members)
-    return ("allow-origin-twice" if twice else "allow-origin-list"), fault.values
+    return ("allow-origin-twice" if twice else "allow-origin-list" if len(members) > 1 else fault.id), fault.values
 
 
 def _credentials(fault: Fault, _: Answer) -> Cause:
@@ -142,35 +142,40 @@ def _status(fault: Fault, _: Answer) -> Cause:
 
 
 _LOGIN = re.compile(
-    r"(?:^|[/.?&=_-])(?:log-?in|log-?on|sign-?in|sso|saml2?|oauth2?|oidc|openid|authorize|authenticate|adfs|cas)"
-    r"(?:$|[/.?&=_:-])",
+    r"(?:^|[/._-])(?:log[-_]?in|log[-_]?on|sign[-_]?in|sign[-_]?on|sso|saml2?|oauth2?|oidc|openid|authorize|"
+    r"authenticate|adfs)(?:$|[/.:;_-])",
+    re.IGNORECASE,
+)
+_LOGIN_QUERY = re.compile(
+    r"(?:^|&)(?:samlrequest=|response_type=|(?:page|route|action|do|view|r|q)=(?:[^&]*(?:/|%2f))?"
+    r"(?:log[-_]?in|log[-_]?on|sign[-_]?in)(?:$|&))",
     re.IGNORECASE,
 )
 
 
 def looks_like_login(location: str) -> bool:
-    """Tell a Location that leads to a login, by the names in its host, path and query."""
-    return _LOGIN.search(location.partition("://")[2] or location) is not None
+    """Tell a Location that leads to a login, by the names in its host and path, and by what logins have in a query.
+
+    That a query merely mentions one (`/home?from=login`) says that the user comes from there.
+    """
+    where, _, query = (location.partition("://")[2] or location).partition("#")[0].partition("?")
+    return _LOGIN.search(where) is not None or _LOGIN_QUERY.search(query) is not None
 
 
 def _redirected(fault: Fault, answer: Answer) -> Cause:
     location = text(get(answer.response, b"location") or b"")
     url = answer.url
+    to = parse_location(url, location)
     found = fault.id
     if looks_like_login(location):
         found = "preflight-redirected-to-login"
-    elif url.startswith("http://") and location == f"https{url[4:]}":
+    elif to is not None and url.startswith("http://") and to.url == f"https{url[4:]}":
         found = "preflight-redirected-to-https"
-    else:
-        here, there = (_path(one) for one in (url, location))
+    elif to is not None:
+        here, there = (one.partition("?")[0] for one in (url, to.url))
         if here != there and here.rstrip("/") == there.rstrip("/"):
             found = "preflight-redirected-to-slash"
     return found, {**fault.values, "location": shown_url(location)}
-
-
-def _path(url: str) -> str:
-    rest = url.partition("://")[2]
-    return (f"/{rest.partition('/')[2]}" if rest else url).partition("?")[0]
 
 
 _RULES: dict[str, Callable[[Fault, Answer], Cause]] = {

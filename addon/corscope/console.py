@@ -32,11 +32,11 @@ _BARE = frozenset(("allow-methods-unparsable", "allow-headers-unparsable", "meth
 
 def reason(finding_id: str, values: Mapping[str, str], *, kind: str, preflight: bool) -> str:
     """Return Chromium's sentence after `blocked by CORS policy: `; empty where it prints none."""
-    entry = CATALOGUE[finding_id]
+    entry = CATALOGUE[values.get("of", finding_id)]
     template, finding_id = entry.console, entry.of or entry.id
     if template is None:
         return ""
-    sentence = fill(template, values)
+    sentence = fill(template, {**values, "value": shown_url(values["value"])} if "value" in values else values)
     if preflight and finding_id not in _BARE:
         sentence = _ACCESS_CONTROL_CHECK + sentence
     if kind == "fetch" and finding_id in _WITH_VALUE:

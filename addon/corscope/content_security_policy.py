@@ -49,6 +49,7 @@ def _matches(source: str, target: str, page: str) -> bool:
         named, rest = page.partition("://")[0], source
     if not _covers(named, scheme):
         return False
+    # `*` may stand for the whole host, or for all that is before a dot.
     wanted, _, wanted_port = _split(rest.partition("/")[0])
     name, _, port = _split(host)
     default = str(DEFAULT_PORTS.get(scheme, ""))
@@ -56,12 +57,15 @@ def _matches(source: str, target: str, page: str) -> bool:
     # A source for port 80 covers 443 too, for https covers http.
     if wanted_port != "*" and port not in (wanted_port or default, default if wanted_port == "80" else wanted_port):
         return False
-    return name.endswith(wanted[1:]) if wanted.startswith("*.") else name == wanted
+    return name.endswith(wanted[1:]) if wanted == "*" or wanted.startswith("*.") else name == wanted
 
 
 def _covers(wanted: str, scheme: str) -> bool:
     """Match schemes, https://w3c.github.io/webappsec-csp/#match-schemes"""
-    return wanted == scheme or (wanted == "http" and scheme == "https")
+    return scheme in _SCHEMES.get(wanted, (wanted,))
+
+
+_SCHEMES = {"http": ("http", "https"), "ws": ("ws", "wss", "http", "https"), "wss": ("wss", "https")}
 
 
 def _split(host: str) -> tuple[str, str, str]:

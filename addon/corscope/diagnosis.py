@@ -7,7 +7,7 @@ later, so that both are worked out at once. State is bounded everywhere; cookies
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -15,12 +15,12 @@ from corscope.causes import looks_like_login
 from corscope.content_security_policy import allows, connect_sources
 from corscope.cookie_jar import Context, CookieJar, Fate, Reason
 from corscope.credentials import cookie_names
-from corscope.engine import RESPONSE_HEADERS, Fault
+from corscope.engine import OK_STATUS, REDIRECT_STATUS, RESPONSE_HEADERS, Fault
 from corscope.findings import finding
 from corscope.follow_ups import Step
 from corscope.headers import Headers, extract_tokens, get, get_all, text
 from corscope.memory import bound, entry
-from corscope.model import NO_HINTS, BrowserFamily, Finding, Hints, RequestMode, Severity
+from corscope.model import NO_HINTS, BrowserFamily, Exchange, Finding, Hints, RequestMode, Severity
 from corscope.modes import Request
 from corscope.origins import OPAQUE, Target, host_of, is_private, site
 from corscope.privacy import shown_url
@@ -86,6 +86,7 @@ class Diagnosis:
         "_outlooks",
         "_policies",
         "_preflights",
+        "_top_level_sites",
         "_vetted",
         "jar",
     )
@@ -103,10 +104,12 @@ class Diagnosis:
         """By target: origins that were let in by name and with credentials, with the flow."""
         self._vetted: OrderedDict[tuple[bytes, bytes, int | None], int] = OrderedDict()
         """Targets and origins in which no risk was found, by status, with how many origins were let in by then."""
-        self._preflights: OrderedDict[tuple[bytes, str], _Asked] = OrderedDict()
-        """By origin and URL: preflights without Access-Control-Max-Age."""
+        self._preflights: OrderedDict[tuple[bytes, str, bytes], _Asked] = OrderedDict()
+        """By origin, URL and method: preflights without Access-Control-Max-Age."""
         self._policies: OrderedDict[bytes, tuple[bytes, ...]] = OrderedDict()
         """Content-Security-Policy of pages, by origin."""
+        self._top_level_sites: OrderedDict[str, None] = OrderedDict()
+        """Sites of the pages that were seen in a tab."""
 
     # ------------------------------------------------------------------ what comes in
 
@@ -115,7 +118,8 @@ class Diagnosis:
         if b"access-control-max-age" in response:
             return ()
         exchange = record.exchange
-        asked = entry(self._preflights, (record.origin, record.url), PREFLIGHTS, _Asked)
+        method = request.headers.get(b"access-control-request-method", b"")
+        asked = entry(self._preflights, (record.origin, record.url, method), PREFLIGHTS, _Asked)
         if asked.latest != exchange.id:
             asked.latest = exchange.id
             asked.count += 1
@@ -140,19 +144,27 @@ class Diagnosis:
             bool(record.if_omit),
         )
         always: tuple[Finding, ...] = ()
+        behind: tuple[Finding, ...] = ()
         if record.if_include:
-            always += self._behind(request, record, response, step)
+            behind = _authorization(request, step, text(origin))
+            always += self._behind(request, record, response)
+            if record.if_omit:
+                always, behind = behind + always, ()
         always += self._endpoint(request, record, response, allowed)
         if allowed == origin and response.get(b"access-control-allow-credentials") == b"true":
             always += self._risks(request, record)
         elif allowed == b"*":
-            always += _private_network(request, origin, _answered(exchange.status), "any page: `*`")
-        if exchange.status is not None and 300 <= exchange.status < 400 and b"location" in response:
+            always += _private_network(request, origin, _answered(exchange.status), "any page, for it sends `*`")
+        if exchange.status in REDIRECT_STATUS and b"location" in response:
             location = text(response[b"location"])
-            if looks_like_login(location):
+            # What is part of a login itself goes from one step of it to the next.
+            if looks_like_login(location) and not looks_like_login(_path(exchange.path)):
                 values = {"status": str(exchange.status), "location": shown_url(location)}
                 always += (finding("login-redirect", **values),)
-        include, omit, withheld = self._cookies(request, record, response, hints)
+        login = any(one.id == "login-redirect" for one in always)
+        include, omit, withheld = self._cookies(request, record, response, hints, login=login)
+        if behind:
+            include = behind + include
         if not always and not withheld and include is hints.include and omit is hints.omit:
             return hints
         return Hints(always, include, omit, withheld)
@@ -165,7 +177,7 @@ class Diagnosis:
             return ()
         for sources in connect_sources(policies):
             if not allows(sources, text(to.origin), text(page)):
-                values = {"value": f"connect-src {' '.join(sources)}", "location": to.url}
+                values = {"value": f"connect-src {' '.join(sources) or "'none'"}", "location": to.url}
                 return (finding("csp-connect-src", **values),)
         return ()
 
@@ -174,6 +186,10 @@ class Diagnosis:
         exchange, headers = request.exchange, request.headers
         fields = exchange.response_headers
         if mode is RequestMode.NAVIGATE:
+            if headers.get(b"sec-fetch-dest") == b"document" and site(request.target) not in self._top_level_sites:
+                self._top_level_sites[site(request.target)] = None
+                bound(self._top_level_sites, PAGES)
+                self._changes += 1
             if headers.get(b"sec-fetch-dest") in (b"document", b"iframe", b"frame"):
                 policies = tuple(get_all(fields, b"content-security-policy"))
                 if policies:
@@ -192,7 +208,8 @@ class Diagnosis:
             said = "origin" if policy == b"same-origin" else "site"
             return (finding("cross-origin-resource-policy", value=text(policy), said=said),)
         dest, kind = headers.get(b"sec-fetch-dest", b""), get(fields, b"content-type")
-        if where == b"cross-site" and dest in _ELEMENTS and kind is not None and _is_data(kind):
+        answered = exchange.status in OK_STATUS and exchange.status != 204
+        if answered and where == b"cross-site" and dest in _ELEMENTS and kind is not None and _is_data(kind):
             return (finding("opaque-response-blocking", dest=text(dest), value=text(kind)),)
         return ()
 
@@ -222,11 +239,14 @@ class Diagnosis:
 
     # ------------------------------------------------------------------ what is behind it
 
-    @staticmethod
     def _context(
-        request: Request, family: BrowserFamily, *, navigation: bool = False, top_level_site: str | None = None
+        self, request: Request, family: BrowserFamily, *, navigation: bool = False, top_level_site: str | None = None
     ) -> Context:
         exchange, headers = request.exchange, request.headers
+        origin = headers.get(b"origin", b"")
+        # A page that was seen in a tab is taken to be there still, and not in a frame of another one.
+        if top_level_site is None and not navigation and origin and site(origin) in self._top_level_sites:
+            top_level_site = site(origin)
         return Context(
             scheme=exchange.scheme,
             host=exchange.host,
@@ -234,19 +254,19 @@ class Diagnosis:
             now=exchange.started,
             family=family,
             site=headers.get(b"sec-fetch-site", b""),
-            origin=headers.get(b"origin", b""),
+            origin=origin,
             navigation=navigation,
             top_level_site=top_level_site,
             storage_access=headers.get(b"sec-fetch-storage-access", b""),
         )
 
     def _cookies(
-        self, request: Request, record: Record, response: Headers, hints: Hints
+        self, request: Request, record: Record, response: Headers, hints: Hints, *, login: bool
     ) -> tuple[tuple[Finding, ...], tuple[Finding, ...], tuple[Finding, ...]]:
         """Add to hints what the jar tells: which cookies did not travel, and why; which would have.
 
-        Returns the hints for a request with credentials, for one without, and why cookies that nobody seems to miss did
-        not travel: others did, and the server was content with them.
+        `login` says that the answer leads to a login. Returns the hints for a request with credentials, for one
+        without, and why cookies that nobody seems to miss did not travel.
         """
         include, omit = hints.include, hints.omit
         exchange = record.exchange
@@ -254,7 +274,10 @@ class Diagnosis:
             names = [line.partition(b"=")[0].strip() for line in get_all(exchange.response_headers, b"set-cookie")]
             cookies = ", ".join(text(name) for name in names)
             client = client_line(record.dest, record.accept)
-            omit = (*omit, finding("set-cookie-ignored", cookies=cookies, client=client))
+            # Whoever allows credentials meant the cookie to be taken; layers on the way set theirs on anything.
+            meant = response.get(b"access-control-allow-credentials") == b"true"
+            ignored = finding("set-cookie-ignored", None if meant else Severity.INFO, cookies=cookies, client=client)
+            omit = (*(one for one in omit if one.id != "allow-credentials-unused"), ignored)
         if not self.jar or exchange.sanitized:
             return include, omit, ()
         outlook = self._outlook(request, record.browser.family)
@@ -267,9 +290,13 @@ class Diagnosis:
             omit = (*(one for one in omit if one.id != "allow-credentials-unused"), opt_in)
         if not outlook.withheld:
             return include, omit, ()
-        if exchange.status in (401, 403) or b"cookie" not in request.headers:
+        if exchange.status in (401, 403) or login:
             return include + outlook.withheld, omit, ()
-        return include, omit, outlook.withheld
+        if b"cookie" in request.headers:
+            # Others did travel, and the server was content with them.
+            return include, omit, outlook.withheld
+        told = tuple([replace(one, severity=Severity.INFO) for one in outlook.withheld if one.id in _SETTINGS])
+        return include + told, omit, tuple([one for one in outlook.withheld if one.id not in _SETTINGS])
 
     def _outlook(self, request: Request, family: BrowserFamily) -> _Outlook:
         """Return what the jar says of a request."""
@@ -292,10 +319,10 @@ class Diagnosis:
         bound(self._outlooks, OUTLOOKS)
         return outlook
 
-    def _behind(self, request: Request, record: Record, response: Headers, step: Step | None) -> tuple[Finding, ...]:
+    def _behind(self, request: Request, record: Record, response: Headers) -> tuple[Finding, ...]:
         """Tell what an exchange that is, or may be, blocked failed for besides the header that is missing."""
         exchange, status = record.exchange, record.exchange.status or 0
-        found = _authorization(request, step, text(record.origin))
+        found: tuple[Finding, ...] = ()
         missing = record.if_omit and record.if_omit[0].id == "allow-origin-missing"
         if missing and status >= 400 and not exchange.proxy_made:
             said = _STATUS_SAYS.get(status, "")
@@ -304,17 +331,19 @@ class Diagnosis:
             if layer:
                 found += (finding("answered-by-intermediary", evidence=layer),)
         if record.if_omit and record.if_omit[0].id == "allow-origin-mismatch":
-            found += self._cached(request, record, record.if_omit[0])
+            found += self._cached(request, record, response, record.if_omit[0])
         return found
 
-    def _cached(self, request: Request, record: Record, fault: Fault) -> tuple[Finding, ...]:
+    def _cached(self, request: Request, record: Record, response: Headers, fault: Fault) -> tuple[Finding, ...]:
         value, exchange = fault.values["value"], record.exchange
         endpoint = self._endpoints.get((request.target, _path(exchange.path)))
-        before = endpoint.answers.get(value.encode("latin-1")) if endpoint is not None else None
-        if "://" not in value:
+        if "://" not in value or _varies(response):
             return ()
-        evidence = ""
-        if before is not None and before[0] == value.encode("latin-1"):
+        named, evidence = value.encode("latin-1"), ""
+        answers = endpoint.answers if endpoint is not None else {}
+        before = answers.get(named)
+        # Who was seen to answer nobody else may be configured to name this one origin always.
+        if before is not None and before[0] == named and any(got not in (named, None) for got, _ in answers.values()):
             evidence = f"{value} itself asked before, and got this answer (flow {before[1]})"
         copy = _cache_says(exchange.response_headers)
         if copy:
@@ -333,12 +362,13 @@ class Diagnosis:
             bound(self._endpoints, ENDPOINTS)
         found: tuple[Finding, ...] = ()
         answers = endpoint.answers
-        if len(answers) != 1 or answers.get(origin, _NOTHING)[0] != allowed:
+        # An error without CORS headers comes from elsewhere, and tells nothing of how the endpoint treats origins.
+        failed = allowed is None and (exchange.status or 0) >= 400
+        if not failed and (len(answers) != 1 or answers.get(origin, _NOTHING)[0] != allowed):
             answers[origin] = (allowed, exchange.id)
             if len(answers) > ORIGINS:
                 del answers[next(iter(answers))]
-            varies = response.get(b"vary", b"").lower()
-            if b"origin" not in varies and b"*" not in varies:
+            if _is_cacheable(exchange) and not _varies(response):
                 found += _vary_origin_missing(answers, origin, allowed)
         credentialed = b"cookie" in request.headers or b"sec-fetch-storage-access" in request.headers
         if allowed == b"*" and not credentialed:
@@ -360,7 +390,8 @@ class Diagnosis:
         severity, said = _answered(exchange.status)
         if origin == OPAQUE:
             return (finding("null-origin-trusted", severity, said=said),)
-        found = _private_network(request, origin, (severity, said), text(origin))
+        who = f"{text(origin)}, a page from the public web"
+        found = _private_network(request, origin, (severity, said), who)
         if exchange.scheme == "https" and origin.startswith(b"http://") and not is_private(host_of(origin)):
             found += (finding("http-origin-trusted", severity, origin=text(origin), said=said),)
         echoes = entry(self._echoes, request.target, ENDPOINTS, dict[bytes, str])
@@ -371,8 +402,13 @@ class Diagnosis:
         if len(echoes) < 2:
             return self._vet(key, found)
         own = site(request.target)
-        others = [other for other in echoes if site(other) != site(origin) and site(other) != own]
-        if others and site(origin) != own:
+        others = [
+            other
+            for other in echoes
+            if site(other) != site(origin) and site(other) != own and not _is_loopback(host_of(other))
+        ]
+        # A developer's own machine is on many lists.
+        if others and site(origin) != own and not _is_loopback(host_of(origin)):
             evidence = f"{text(others[0])} in flow {echoes[others[0]]}, {text(origin)} in this one"
             found += (finding("origin-reflected-with-credentials", severity, evidence=evidence, said=said),)
         suffix = host_of(origin).partition(".")[2]
@@ -444,8 +480,9 @@ def _answer_hints(
     include: tuple[Finding, ...] = ()
     omit: tuple[Finding, ...] = ()
     if b"*" in listed:
-        shown = ", ".join(text(name) for name in (*hidden, *(one for one in listed if one != b"*")))
-        include += (finding("expose-headers-wildcard-with-credentials", headers=shown or "the names one by one"),)
+        if hidden:
+            shown = ", ".join(text(name) for name in (*(one for one in listed if one != b"*"), *hidden))
+            include += (finding("expose-headers-wildcard-with-credentials", headers=shown),)
     elif hidden:
         values = {
             "headers": ", ".join(map(text, hidden)),
@@ -461,6 +498,40 @@ def _answer_hints(
     elif credentials is not None:
         omit += (finding("allow-credentials-meaningless", value=text(credentials)),)
     return Hints((), () if include_blocked else include, omit)
+
+
+def _varies(response: Headers) -> bool:
+    """Tell whether an answer says that it changes with the Origin, or with anything at all."""
+    members = {member.strip().lower() for member in response.get(b"vary", b"").split(b",")}
+    return not members.isdisjoint((b"origin", b"*"))
+
+
+def _is_cacheable(exchange: Exchange) -> bool:
+    """Tell whether a cache may keep an answer, as far as Vary matters: https://www.rfc-editor.org/rfc/rfc9111#section-3"""
+    if exchange.method not in (b"GET", b"HEAD"):
+        return False
+    return b"no-store" not in (get(exchange.response_headers, b"cache-control") or b"").lower()
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1", "0.0.0.0") or host.endswith(".localhost") or host.startswith("127.")
+
+
+_SETTINGS = frozenset(
+    (
+        Reason.PREFIX_VIOLATED,
+        Reason.SAMESITE_NONE_WITHOUT_SECURE,
+        Reason.PARTITIONED_WITHOUT_SECURE,
+        Reason.SECURE_OVER_HTTP,
+        Reason.OVERWRITES_SECURE,
+        Reason.SAMESITE_STRICT,
+        Reason.SAMESITE_LAX,
+        Reason.SAMESITE_DEFAULT,
+        Reason.PARTITIONED_ELSEWHERE,
+        Reason.THIRD_PARTY_BLOCKED,
+    )
+)
+"""Why a cookie may stay at home unexpectedly. That it has another domain or path, or has expired, is meant mostly."""
 
 
 def _vary_origin_missing(
@@ -493,28 +564,34 @@ _STATUS_SAYS = {
     504: "the application took too long",
 }
 
-_LAYERS = (
-    (b"cf-ray", b"", "Cloudflare"),
-    (b"x-amz-cf-id", b"", "CloudFront"),
-    (b"x-akamai", b"", "Akamai"),
-    (b"x-azure-ref", b"", "Azure Front Door"),
+_OWN_ANSWERS = (
     (b"x-vercel-error", b"", "Vercel"),
     (b"x-amzn-errortype", b"", "AWS API Gateway"),
-    (b"server", b"cloudflare", "Cloudflare"),
     (b"server", b"cloudfront", "CloudFront"),
     (b"server", b"awselb", "AWS load balancer"),
     (b"server", b"amazons3", "Amazon S3"),
     (b"server", b"akamai", "Akamai"),
     (b"server", b"varnish", "Varnish"),
+    (b"server", b"gws", "Google"),
+)
+"""Headers that a layer puts on its own answers only: name, how the value begins, and whose it is."""
+
+_LAYERS = (
+    (b"cf-ray", b"", "Cloudflare"),
+    (b"x-amz-cf-id", b"", "CloudFront"),
+    (b"x-azure-ref", b"", "Azure Front Door"),
+    (b"server", b"cloudflare", "Cloudflare"),
     (b"server", b"envoy", "Envoy"),
     (b"server", b"fastly", "Fastly"),
     (b"server", b"google frontend", "Google load balancer"),
-    (b"server", b"gws", "Google"),
     (b"via", b"varnish", "Varnish"),
     (b"via", b"cloudfront", "CloudFront"),
     (b"via", b"google", "Google load balancer"),
 )
-"""Header, how its value begins (or what it holds, of Via), and whose it is."""
+"""Headers that a layer puts on the application's answers too. Of Via: what the value holds."""
+
+_LAYER_STATUS = frozenset((403, 413, 429, 502, 503, 504, *range(520, 531)))
+"""What layers before an application answer by themselves."""
 
 _GATEWAY_SERVERS = (b"nginx", b"openresty", b"apache", b"caddy", b"haproxy", b"traefik")
 
@@ -522,7 +599,10 @@ _GATEWAY_SERVERS = (b"nginx", b"openresty", b"apache", b"caddy", b"haproxy", b"t
 def _intermediary(fields: Iterable[tuple[bytes, bytes]], status: int) -> str:
     """Return whose answer an error seems to be, and by what it is told; empty where nothing tells."""
     lines = [(name.lower(), value.lower()) for name, value in fields]
-    for name, marker, whose in _LAYERS:
+    # Layers speak HTML to people; what is JSON comes from an application more likely.
+    speaks_json = any(name == b"content-type" and b"json" in value for name, value in lines)
+    layers = _LAYERS if status in _LAYER_STATUS and not speaks_json else ()
+    for name, marker, whose in (*_OWN_ANSWERS, *layers):
         for key, value in lines:
             if key == name and (value.startswith(marker) or (name == b"via" and marker in value)):
                 return f"{whose}, by its {text(name)} header"
@@ -549,16 +629,24 @@ def _authorization(request: Request, step: Step | None, origin: str) -> tuple[Fi
     value = request.headers.get(b"authorization")
     if value is None:
         return ()
-    scheme = text(value.partition(b" ")[0]) if b" " in value.strip() else "of no known scheme"
+    first = text(value.partition(b" ")[0])
+    # Whatever else comes first may be the secret itself.
+    scheme = first if first.lower() in _SCHEMES else "of no known scheme"
     asked = step.asked if step is not None and step.is_preflight else None
     if asked is not None and step is not None:
         if b"authorization" in asked:
             return (finding("authorization-by-script", evidence=f"its preflight asked for it (flow {step.flow_id})"),)
         evidence = f"its preflight (flow {step.flow_id}) did not ask for it"
         return (finding("authorization-by-browser", scheme=scheme, evidence=evidence, origin=origin),)
-    if scheme.lower() not in ("basic", "digest", "negotiate", "ntlm"):
-        return (finding("authorization-by-script", evidence=f"browsers never send {scheme!r} by themselves"),)
+    if scheme.lower() not in _BROWSERS_OWN:
+        said = f"{scheme} credentials" if scheme == first else "credentials of no known scheme"
+        return (finding("authorization-by-script", evidence=f"browsers never send {said} by themselves"),)
     return ()
+
+
+_BROWSERS_OWN = frozenset(("basic", "digest", "negotiate", "ntlm"))
+_SCHEMES = _BROWSERS_OWN | {"apikey", "aws4-hmac-sha256", "bearer", "dpop", "hawk", "hoba", "jwt", "token"}
+"""Authentication schemes that may be named."""
 
 
 def _answered(status: int | None) -> tuple[Severity, str]:

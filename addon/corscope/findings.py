@@ -26,14 +26,19 @@ def fault_findings(
     faults: Faults, answer: Answer, *, proxy_made: bool = False, proxy_error: str = ""
 ) -> tuple[Finding, ...]:
     """Return a finding for each fault, in the browser's order, then what the faults are only a symptom of."""
-    found = tuple([_named(*cause_of(fault, answer)) for fault in faults])
+    found = tuple([_named(fault, *cause_of(fault, answer)) for fault in faults])
     if proxy_made:
         found += (finding("proxy-error", error=f": {proxy_error}" if proxy_error else ""),)
     return found
 
 
-def _named(id_: str, values: Mapping[str, str]) -> Finding:
-    return Finding(id_, SEVERITIES[id_], values)
+def _named(fault: Fault, id_: str, values: Mapping[str, str]) -> Finding:
+    return Finding(id_, SEVERITIES[id_], _of(fault, id_, values))
+
+
+def _of(fault: Fault, cause: str, values: Mapping[str, str]) -> Mapping[str, str]:
+    """Return values that name the fault where the same cause has a fault of its own: browsers tell the two apart."""
+    return values if (CATALOGUE[cause].of or cause) == fault.id else {**values, "of": fault.id}
 
 
 def conditional_finding(id_: str, fault: Fault | None, origin: str, answer: Answer) -> Finding:
@@ -41,7 +46,7 @@ def conditional_finding(id_: str, fault: Fault | None, origin: str, answer: Answ
     if fault is None:
         return finding(id_, origin=origin)
     cause, values = cause_of(fault, answer)
-    return Finding(id_, SEVERITIES[id_], {**values, "fault": cause})
+    return Finding(id_, SEVERITIES[id_], {**_of(fault, cause, values), "fault": cause})
 
 
 def preflight_findings(

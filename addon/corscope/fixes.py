@@ -27,6 +27,9 @@ def fix_of(verdict: Verdict) -> Fix | None:
         return None
     if verdict.reason is not None and verdict.reason.id.startswith("redirect-"):
         return None
+    if exchange.proxy_made:
+        # It is the proxy's own answer: nothing that a server sends changes it.
+        return None
     asked = exchange if verdict.kind is Kind.PREFLIGHT else _preflight_before(verdict)
     origin = verdict.origin
     # What is not known to be without credentials has to pass with them as well.

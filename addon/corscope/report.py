@@ -38,7 +38,7 @@ def _texts(id_: str, values: tuple[tuple[str, str], ...]) -> Texts:
 def firefox_reason(finding: Finding) -> str | None:
     """Return the reason that Firefox's console gives, None where it gives none."""
     key = CATALOGUE[finding.id].firefox
-    return fill(FIREFOX_REASONS[key], finding.values) if key is not None else None
+    return fill(FIREFOX_REASONS[key], _shown(dict(finding.values))) if key is not None else None
 
 
 _WHAT_WOULD_TELL = (
@@ -49,8 +49,10 @@ _WHAT_WOULD_TELL = (
 
 def _shown(values: dict[str, str]) -> dict[str, str]:
     """Return what a finding's texts name, fit to be shown."""
-    if "location" in values:
-        values["location"] = shown_url(values["location"])
+    # A server may send back a whole URL, with its query, where an origin belongs.
+    for name in ("location", "value"):
+        if name in values:
+            values[name] = shown_url(values[name])
     if "fault" in values:
         fault = CATALOGUE[values["fault"]]
         sentence = reason(fault.id, values, kind="fetch", preflight=False)
@@ -166,7 +168,7 @@ def fix_lines(fix: dict[str, Any]) -> list[str]:
             lines += ["", f"Smallest change, {part} answer{seen}:"]
             for change in fix[part]:
                 name = change["header"] or change["operation"].capitalize()
-                lines += [f"  - {name}: {value}" for value in change["before"]]
+                lines += [f"  - {name}: {value or '(empty)'}" for value in change["before"]]
                 lines += [f"  + {name}: {value}" for value in change["after"]]
     return lines
 
@@ -270,7 +272,7 @@ def _shown_value(name: str, value: bytes) -> str:
             one if one.partition("=")[0].strip().lower() in _ATTRIBUTES else HIDDEN for one in attributes.split(";")
         ]
         return f"{cookie if equals else ''}={HIDDEN}{separator}{';'.join(known)}"
-    return shown_url(shown) if lower == "location" else shown
+    return shown_url(shown) if lower in ("location", "access-control-allow-origin") else shown
 
 
 def _circumstances(verdict: Verdict) -> str:
@@ -285,7 +287,7 @@ def _circumstances(verdict: Verdict) -> str:
 def _said_circumstances(
     origin: str | None, mode: str, credentials: str, evidence: tuple[str, ...], preflight_reason: str | None
 ) -> str:
-    lines = [f"\nOrigin: {origin} · mode: {mode} · credentials: {credentials}"]
+    lines = [f"\nOrigin: {origin or 'none'} · mode: {mode} · credentials: {credentials}"]
     lines += [f"  because: {one}" for one in evidence]
     if preflight_reason:
         lines.append(f"Preflight: {preflight_reason}")
@@ -294,7 +296,7 @@ def _said_circumstances(
 
 def log_line(verdict: Verdict) -> str:
     """Return the event log's line for a blocked exchange."""
-    return f"{headline(verdict)} · {verdict.method} {shown_url(verdict.url)} · from {verdict.origin}"
+    return f"{headline(verdict)} · {verdict.method} {shown_url(verdict.url)} · from {verdict.origin or verdict.page}"
 
 
 def as_json(verdict: Verdict, rewrite: Rewrite | None = None, fix: Fix | None = None) -> dict[str, Any]:
@@ -313,14 +315,14 @@ def as_json(verdict: Verdict, rewrite: Rewrite | None = None, fix: Fix | None = 
         "verdict": str(verdict.outcome),
         "settled": verdict.settled,
         "devtools_error": verdict.devtools_error,
-        "failed_parameter": verdict.failed_parameter,
+        "failed_parameter": shown_url(verdict.failed_parameter) if verdict.failed_parameter is not None else None,
         "console": console_message(verdict),
         "findings": [
             {
                 "id": finding.id,
                 "severity": str(finding.severity),
                 **texts(finding)._asdict(),
-                "fault": CATALOGUE[finding.id].of,
+                "fault": finding.values.get("of", CATALOGUE[finding.id].of),
                 "docs": docs(finding.id),
             }
             for finding in verdict.findings
@@ -360,7 +362,7 @@ def explanation(data: dict[str, Any]) -> list[str]:
         lines += [f"{finding['severity']}: {finding['message']}", f"  fix: {finding['fix']}"]
         if "docs" in finding:
             lines.append(f"  see {finding['docs']}")
-    lines.append(f"mode {data['mode']}, origin {data['origin']}, credentials {data['credentials']}")
+    lines.append(f"mode {data['mode']}, origin {data['origin'] or 'none'}, credentials {data['credentials']}")
     lines += [f"  because: {evidence}" for evidence in data["credentials_evidence"]]
     lines += [f"not sent ({one['reason']}): {one['cookies']}" for one in data.get("cookies_withheld", ())]
     for part in data.get("story", ()):

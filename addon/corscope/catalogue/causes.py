@@ -14,8 +14,8 @@ def _cause(of: str, id_: str, title: str, why: str, fix: str = "") -> Entry:
     return replace(fault, id=id_, title=title, why=why, fix=fix or fault.fix, of=of)
 
 
-def _mismatch(id_: str, title: str, why: str) -> Entry:
-    return _cause("allow-origin-mismatch", id_, title, why)
+def _mismatch(id_: str, title: str, why: str, fix: str = "") -> Entry:
+    return _cause("allow-origin-mismatch", id_, title, why, fix)
 
 
 _MALFORMED = "allow-origin-invalid"
@@ -49,7 +49,8 @@ CAUSES = (
     _mismatch(
         "allow-origin-scheme",
         "Allow-Origin, other scheme",
-        "The response allows “{value}”, the page is {origin}: the same host, but http and https are different origins.",
+        "The response allows “{value}”, the page is {origin}: the same host, but under another scheme (http or https) "
+        "it is another origin.",
     ),
     _mismatch(
         "allow-origin-port",
@@ -89,6 +90,9 @@ CAUSES = (
         "page's origin is null",
         "The request's Origin is `null`, and the response allows “{value}”. An origin is null in a sandboxed frame, on "
         "a page from a file or a data: URL, and after a redirect from one foreign origin to another.",
+        "Give the page an origin: serve it over http, let the sandbox have allow-same-origin, or ask for the "
+        "redirect's target at once. Do not allow `null`, which any site can be. For data that everybody may read, "
+        "send without credentials: Access-Control-Allow-Origin: *",
     ),
     _cause(
         _MALFORMED,
@@ -173,7 +177,7 @@ CAUSES = (
     _cause(
         "method-not-allowed",
         "method-case",
-        "{method} in lower case",
+        "{method} not in capitals",
         "The client asked for the method {method}, the response lists it in other case ({said}). Browsers put only "
         "DELETE, GET, HEAD, OPTIONS, POST and PUT into capitals by themselves; any other method goes as the script "
         "wrote it.",
@@ -207,7 +211,7 @@ CAUSES = (
         "preflight-forbidden",
         "preflight refused with 403",
         "The preflight was answered 403: the server, or a firewall before it, refuses this origin or the OPTIONS "
-        "method (Spring says “Invalid CORS request” so), or authentication comes first.",
+        "method (Spring then says “Invalid CORS request”), or authentication comes first.",
         "Add {origin} to the origins that the server allows, and let OPTIONS pass firewall and authentication; answer "
         "with 204.",
     ),

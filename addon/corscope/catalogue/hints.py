@@ -267,6 +267,13 @@ HINTS = (
         "section-5.4",
     ),
     _cookie(
+        "cookie-overwrites-secure",
+        "http may not replace cookie",
+        "there is a Secure cookie of this name, which browsers let nothing from a plain http:// URL replace or hide.",
+        "Set it from an https URL, or name it otherwise.",
+        "section-8.6",
+    ),
+    _cookie(
         "cookie-domain-mismatch",
         "cookie of another domain",
         "the cookie's domain does not cover this host. Without a Domain attribute a "
@@ -313,13 +320,6 @@ HINTS = (
         "section-7.1",
     ),
     _cookie(
-        "cookie-overwrites-secure",
-        "cookie would replace Secure",
-        "over plain http no cookie may take the place of one that is Secure; browsers refuse it.",
-        "Set the cookie over https.",
-        "section-5.3",
-    ),
-    _cookie(
         "cookie-expired",
         "cookie has expired",
         "the cookie was removed or has expired.",
@@ -359,10 +359,11 @@ HINTS = (
     Entry(
         id="origin-reflected-with-credentials",
         severity="warning",
-        title="any origin is let in",
+        title="unrelated origins are let in",
         why="Risk: the server answers unrelated origins with their own name and Allow-Credentials: true ({evidence}). "
         "If it does so for every caller, any site can read with its visitors' cookies{said}.",
-        fix="Compare the Origin with a list of your own, and send no Access-Control-Allow-Origin to anybody else.",
+        fix="If these are not on a list of yours: compare the Origin with one, and send no "
+        "Access-Control-Allow-Origin to anybody else.",
         section=FETCH + "cors-protocol-and-credentials",
         see=SEE_STORY,
     ),
@@ -387,10 +388,10 @@ HINTS = (
     Entry(
         id="platform-origins-trusted",
         severity="warning",
-        title="a whole platform is let in",
-        why="Risk: sites of different owners below {suffix} are let in with credentials ({evidence}). Anybody can have "
-        "a name there, and read with your visitors' cookies{said}.",
-        fix="Name your own sites below {suffix}, each by itself.",
+        title="sites of a platform are let in",
+        why="Risk: several sites below {suffix} are let in with credentials ({evidence}), and anybody can have a name "
+        "there. If the server lets in all of them, each can read with its visitors' cookies{said}.",
+        fix="If these are not all yours: name your own sites below {suffix}, each by itself.",
         section=FETCH + "cors-protocol-and-credentials",
         see=SEE_STORY,
     ),
@@ -398,8 +399,8 @@ HINTS = (
         id="private-network-exposed",
         severity="warning",
         title="private server open to the web",
-        why="Risk: {host} is an address of this machine or of a private network, and its answer may be read by {who}, "
-        "a page from the public web{said}.",
+        why="Risk: {host} is an address of this machine or of a private network, and its answer may be read by "
+        "{who}{said}.",
         fix="Name the pages that may read it, and send no Access-Control-Allow-Origin to any other.",
         section="https://wicg.github.io/local-network-access/#",
     ),
@@ -425,7 +426,7 @@ HINTS = (
     Entry(
         id="csp-connect-src",
         severity="warning",
-        title="maybe blocked by page's CSP",
+        title="maybe blocked by the page's CSP",
         why="The page's own Content-Security-Policy ({value}) does not name {location}, so the browser will not follow "
         "there. That is not CORS: no header of this answer helps.",
         fix="Add the origin of the redirect's target to connect-src in the page's Content-Security-Policy.",
