@@ -158,7 +158,8 @@ def looks_like_login(location: str) -> bool:
 
     That a query merely mentions one (`/home?from=login`) says that the user comes from there.
     """
-    where, _, query = (location.partition("://")[2] or location).partition("#")[0].partition("?")
+    where, _, query = location.partition("#")[0].partition("?")
+    where = where.partition("://")[2] or where
     return _LOGIN.search(where) is not None or _LOGIN_QUERY.search(query) is not None
 
 

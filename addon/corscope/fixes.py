@@ -105,7 +105,7 @@ def _edits(response: Fields, wanted: dict[str, str], *, vary: bool) -> tuple[Edi
     edits: list[Edit] = []
     for name, value in wanted.items():
         before = tuple(get_all(response, name.lower().encode()))
-        if name.endswith(("-Methods", "-Headers")) and _lists(before, value):
+        if name.endswith(("-Methods", "-Headers")) and _lists(before, value, cased=name.endswith("-Methods")):
             continue
         if before != (value.encode("latin-1"),):
             edits.append(Edit(Operation.SET, name, (value.encode("latin-1"),), before))
@@ -117,7 +117,9 @@ def _edits(response: Fields, wanted: dict[str, str], *, vary: bool) -> tuple[Edi
     return tuple(edits)
 
 
-def _lists(lines: tuple[bytes, ...], wanted: str) -> bool:
+def _lists(lines: tuple[bytes, ...], wanted: str, *, cased: bool) -> bool:
     """Tell whether header lines list every member of a value already, and nothing that is no name."""
-    listed = extract_tokens(b", ".join(lines)) or ()
-    return {one.lower() for one in listed} >= {one.encode("latin-1").lower() for one in wanted.split(", ")}
+    listed, members = extract_tokens(b", ".join(lines)) or (), wanted.encode("latin-1").split(b", ")
+    if cased:
+        return set(listed) >= set(members)
+    return {one.lower() for one in listed} >= {one.lower() for one in members}

@@ -27,6 +27,9 @@ def verdict_of(record: Record) -> Verdict:
     if faults or include:
         outcome, fault, found, besides = _trouble(record, faults)
         settled = outcome is not Outcome.CONDITIONAL or bool(omit) or record.stored_unknown
+        if record.kind is Kind.PREFLIGHT and outcome is Outcome.BLOCKED:
+            # What is said of a preflight that passes has no place where it does not.
+            findings = ()
         findings = found + findings + besides
     error = devtools_error(fault, preflight=record.kind is Kind.PREFLIGHT) if fault is not None else None
     return Verdict(
