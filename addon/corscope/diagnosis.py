@@ -306,7 +306,13 @@ class Diagnosis:
         known = self._outlooks.get(key)
         if known is not None and known.changes == self._changes and known.until > now:
             return known
-        fates = [fate for fate in self.jar.travel(self._context(request, family)) if fate.name not in sent]
+        # What this very answer set is known when it is judged once more, and had no part in its request.
+        own = request.exchange.id
+        fates = [
+            fate
+            for fate in self.jar.travel(self._context(request, family))
+            if fate.name not in sent and fate.flow_id != own
+        ]
         withheld: dict[Reason, list[str]] = {}
         for fate in fates:
             if fate.travels is False:

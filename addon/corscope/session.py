@@ -593,6 +593,8 @@ class Session:
             record.kind = Kind.ACTUAL
             preflight = link.step if link.step is not None and link.step.is_preflight else None
             self._judge_actual(client, request, response, record, preflight)
+            if b"set-cookie" in response and record.story.credentials is Credentials.INCLUDE:
+                record.findings += self._set_cookies(client, request)
         self._await_credentials(record)
 
     @staticmethod

@@ -1,0 +1,537 @@
+"""What is behind a verdict, and what will hurt: rules that no case file shows well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders import (
+    ALLOW_CREDENTIALS,
+    ALLOW_METHODS,
+    ALLOW_ORIGIN,
+    ANY,
+    GOOD,
+    MAX_AGE,
+    PAGE,
+    STORAGE_ACCESS,
+    Talk,
+    ids,
+)
+from corscope import diagnosis
+from corscope.diagnosis import Diagnosis
+from corscope.model import Severity, Verdict
+from corscope.public_suffixes import is_public_suffix
+from corscope.report import as_json, comment
+from corscope.session import Session
+from test_catalogue import CASES, parse, run
+
+ACTIVE = {STORAGE_ACCESS: "active"}
+LOGIN = "sid=SECRET; Path=/; Secure; HttpOnly"
+VARIES = {"Vary": "Origin"}
+
+
+def let_in(origin: str, **more: str) -> dict[str, str]:
+    """Returns a response that lets an origin in with credentials."""
+    return {ALLOW_ORIGIN: origin, ALLOW_CREDENTIALS: "true", "Vary": "Origin", **more}
+
+
+def sized(value: object) -> int:
+    """Counts what a dictionary holds, those within it included."""
+    return sum(1 + sized(one) for one in value.values()) if isinstance(value, dict) else 0
+
+
+def navigate(talk: Talk, url: str, **more: Any) -> str:  # noqa: ANN401
+    return talk.say(f"GET {url}", origin=None, site="none", mode="navigate", dest="document", **more)
+
+
+# ---------------------------------------------------------------------- what the same exchange tells
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_an_allowed_exchange_has_no_error(path: Path) -> None:
+    for verdict in run(parse(path.read_text(encoding="utf-8"))).values():
+        severities = {finding.severity for finding in verdict.findings}
+        assert (Severity.ERROR in severities) is (verdict.outcome == "blocked")
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_to_be_judged_twice_tells_the_same(path: Path) -> None:
+    """Something on the proxy looks at a response without changing it: nothing is counted twice."""
+    steps = [step.exchange for step in parse(path.read_text(encoding="utf-8"))]
+    once, twice = Session(is_public_suffix=is_public_suffix), Session(is_public_suffix=is_public_suffix)
+    for step in steps:
+        first = {verdict.flow_id: verdict for verdict in once.judge(step)}
+        again = {verdict.flow_id: verdict for _ in range(2) for verdict in twice.judge(step)}
+        assert said(again[step.id]) == said(first[step.id])
+
+
+def said(verdict: Verdict) -> tuple[str, list[str], str]:
+    return verdict.outcome, ids(verdict), comment(verdict)
+
+
+# ---------------------------------------------------------------------- clients
+
+
+def test_two_clients_never_mix() -> None:
+    """What one browser was told is nothing to another: neither cookies, nor answers, nor origins that were let in."""
+    alone, mixed = Talk(), Talk()
+    flows = []
+    for client, talk in (("x", mixed), ("y", mixed), ("y", alone)):
+        named = {"client": client}
+        origin = f"https://{client}.test"
+        if client == "x":
+            navigate(talk, "https://b.test/login", response={"Set-Cookie": LOGIN}, **named)
+        flow = talk.say("GET https://b.test/x", origin=origin, headers=ACTIVE, response=let_in(origin), **named)
+        other = talk.say("GET https://b.test/x", origin=origin, status=401, headers=ACTIVE, **named)
+        if client == "y":
+            flows.append((talk, flow, other))
+    (mixed, *told), (alone, *expected) = flows
+    assert [ids(mixed[flow]) for flow in told] == [ids(alone[flow]) for flow in expected]
+    assert ids(mixed[told[0]]) == []
+
+
+def test_one_client_is_told_of_both() -> None:
+    """The same exchanges by one client, so that the test above is not empty."""
+    talk = Talk()
+    navigate(talk, "https://b.test/login", response={"Set-Cookie": LOGIN})
+    for origin in ("https://x.test", "https://y.test"):
+        flow = talk.say("GET https://b.test/x", origin=origin, headers=ACTIVE, response=let_in(origin))
+    assert set(ids(talk[flow])) == {"origin-reflected-with-credentials", "cookie-samesite-default"}
+
+
+# ---------------------------------------------------------------------- caching
+
+
+@pytest.mark.parametrize(
+    ("vary", "told"),
+    [
+        ("Origin", False),
+        ("origin", False),
+        ("ORIGIN", False),
+        ("Accept-Encoding, Origin", False),
+        ("Accept-Encoding,origin", False),
+        ("*", False),
+        ("", True),
+        ("Accept-Encoding", True),
+        ("X-Origin-Hint", True),
+        ("Original", True),
+    ],
+)
+def test_vary_is_read_in_any_case_and_by_whole_names(vary: str, told: bool) -> None:
+    talk = Talk()
+    for origin in ("https://x.test", "https://y.test"):
+        flow = talk.say("GET https://b.test/x", origin=origin, response={ALLOW_ORIGIN: origin, "vary": vary})
+    assert ("vary-origin-missing" in ids(talk[flow])) is told
+
+
+@pytest.mark.parametrize(
+    ("line", "more"),
+    [
+        ("POST https://b.test/x", {}),
+        ("GET https://b.test/x", {"Cache-Control": "private, No-Store"}),
+    ],
+)
+def test_what_no_cache_keeps_need_not_vary(line: str, more: dict[str, str]) -> None:
+    talk = Talk()
+    for origin in ("https://x.test", "https://y.test"):
+        flow = talk.say(line, origin=origin, response={ALLOW_ORIGIN: origin, **more})
+        assert ids(talk[flow]) == []
+
+
+def test_one_answer_for_all_need_not_vary() -> None:
+    talk = Talk()
+    for origin in ("https://x.test", "https://y.test", "https://x.test"):
+        flow = talk.say("GET https://b.test/x", origin=origin, response=ANY)
+        assert ids(talk[flow]) == []
+    for origin in ("https://x.test", "https://y.test"):
+        flow = talk.say("GET https://b.test/y", origin=origin, response={ALLOW_ORIGIN: "https://x.test"})
+    assert ids(talk[flow]) == ["allow-origin-mismatch"]
+
+
+def test_queries_are_one_endpoint() -> None:
+    talk = Talk()
+    talk.say("GET https://b.test/x?page=1", origin="https://x.example", response={ALLOW_ORIGIN: "https://x.example"})
+    flow = talk.say("GET https://b.test/x?page=2", origin="https://y.example", status=200)
+    assert "vary-origin-missing" in ids(talk[flow])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("Age", "12", True),
+        ("Age", "0", False),
+        ("Age", "soon", False),
+        ("Age", "9" * 400, True),
+        ("X-Cache", "Hit from cloudfront", True),
+        ("X-Cache", "Miss from cloudfront", False),
+        ("CF-Cache-Status", "HIT", True),
+        ("CF-Cache-Status", "DYNAMIC", False),
+        ("X-Cache-Status", "HIT", True),
+    ],
+)
+def test_copies_say_what_they_are(name: str, value: str, told: bool) -> None:
+    talk = Talk()
+    flow = talk.say("GET https://b.test/x", response={ALLOW_ORIGIN: "https://x.example", name: value})
+    assert ("cached-for-another-origin" in ids(talk[flow])) is told
+    varied = {ALLOW_ORIGIN: "https://x.example", name: value, **VARIES}
+    flow = talk.say("GET https://b.test/y", response=varied)
+    assert ids(talk[flow]) == ["allow-origin-mismatch"], "a copy that varies was not made for another origin"
+
+
+# ---------------------------------------------------------------------- risks
+
+
+@pytest.mark.parametrize(
+    ("status", "severity"),
+    [
+        (200, Severity.WARNING),
+        (201, Severity.WARNING),
+        (204, Severity.WARNING),
+        (301, Severity.INFO),
+        (401, Severity.INFO),
+        (403, Severity.INFO),
+        (404, Severity.INFO),
+        (500, Severity.INFO),
+    ],
+)
+def test_a_risk_weighs_what_was_answered(status: int, severity: Severity) -> None:
+    talk = Talk()
+    for origin in ("https://x.example", "https://y.test", "null", "http://z.example"):
+        given = {"origin": origin, "headers": ACTIVE, "response": let_in(origin), "status": status}
+        flow = talk.say("GET https://b.example.com/x", **given)
+        risks = {one.id: one for one in talk[flow].findings if "Risk:" in comment(talk[flow]) and "orig" in one.id}
+        assert all(one.severity is severity for one in risks.values())
+        if origin == "null":
+            assert list(risks) == ["null-origin-trusted"]
+            assert ("may hold nothing" in comment(talk[flow])) is (severity is Severity.INFO)
+    assert list(risks) == ["http-origin-trusted", "origin-reflected-with-credentials"]
+
+
+@pytest.mark.parametrize(
+    ("origins", "told"),
+    [
+        (("https://x.example", "https://y.example2"), True),
+        (("https://x.com", "https://y.net", "https://x.com"), True),
+        # of one company, perhaps
+        (("https://shop.x.com", "https://office.x.com"), False),
+        (("https://b.com", "https://x.com"), False),
+        (("https://x.com", "https://www.b.com"), False),
+        # a developer's own machine
+        (("http://localhost:3000", "https://x.com"), False),
+        (("https://x.com", "http://localhost:3000"), False),
+        (("https://x.com", "http://127.0.0.1:3000"), False),
+        (("https://x.com", "http://[::1]:3000"), False),
+        (("https://x.com", "http://app.localhost"), False),
+        (("http://localhost:3000", "http://localhost:5173"), False),
+        # the same one
+        (("https://x.com", "https://x.com"), False),
+        # an extension's or nobody's
+        (("https://x.com", "null"), False),
+    ],
+)
+def test_unrelated_origins(origins: tuple[str, ...], told: bool) -> None:
+    talk = Talk()
+    for origin in origins:
+        flow = talk.say("GET https://api.b.com/x", origin=origin, headers=ACTIVE, response=let_in(origin))
+    assert ("origin-reflected-with-credentials" in ids(talk[flow])) is told
+
+
+@pytest.mark.parametrize(
+    ("known", "origins", "told"),
+    [
+        (is_public_suffix, ("https://one.vercel.app", "https://two.vercel.app"), True),
+        (is_public_suffix, ("https://one.github.io", "https://two.github.io"), True),
+        (is_public_suffix, ("https://one.vercel.app", "https://two.github.io"), False),
+        (is_public_suffix, ("https://one.vercel.app", "https://one.vercel.app"), False),
+        (is_public_suffix, ("https://one.example.com", "https://two.example.com"), False),
+        (is_public_suffix, ("https://one.com", "https://two.com"), False),
+        (None, ("https://one.vercel.app", "https://two.vercel.app"), False),
+        (lambda name: name == "pages.corp.test", ("https://a.pages.corp.test", "https://b.pages.corp.test"), True),
+    ],
+)
+def test_platforms(known: Callable[[str], bool] | None, origins: tuple[str, str], told: bool) -> None:
+    talk = Talk(session=Session(is_public_suffix=known))
+    for origin in origins:
+        flow = talk.say("GET https://api.b.com/x", origin=origin, headers=ACTIVE, response=let_in(origin))
+    assert ("platform-origins-trusted" in ids(talk[flow])) is told
+
+
+@pytest.mark.parametrize(
+    ("url", "origin", "told"),
+    [
+        ("http://192.168.1.1/x", "https://www.example.com", True),
+        ("http://10.0.0.1/x", "https://www.example.com", True),
+        ("http://172.31.0.1/x", "https://www.example.com", True),
+        ("http://172.32.0.1/x", "https://www.example.com", False),
+        ("http://[::1]:8080/x", "https://www.example.com", True),
+        ("http://[fd00::1]/x", "https://www.example.com", True),
+        ("http://localhost:8080/x", "https://www.example.com", True),
+        ("http://printer.local/x", "https://www.example.com", True),
+        ("https://api.example.com/x", "https://www.example.com", False),
+        ("http://8.8.8.8/x", "https://www.example.com", False),
+        ("http://localhost:8080/x", "http://localhost:3000", False),
+        ("http://192.168.1.1/x", "http://router.lan", False),
+        ("http://192.168.1.1/x", "null", False),
+    ],
+)
+@pytest.mark.parametrize("everybody", [True, False])
+def test_servers_of_a_private_network(url: str, origin: str, told: bool, everybody: bool) -> None:
+    talk = Talk()
+    flow = talk.say(f"GET {url}", origin=origin, response=ANY if everybody else let_in(origin))
+    for id_ in ("private-network-exposed", "local-network-access"):
+        assert (id_ in ids(talk[flow])) is told
+
+
+# ---------------------------------------------------------------------- errors, and whose they are
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "whose"),
+    [
+        (403, {"CF-RAY": "1-FRA", "Content-Type": "text/html"}, "Cloudflare, by its cf-ray header"),
+        (521, {"Server": "cloudflare"}, "Cloudflare, by its server header"),
+        (502, {"Via": "1.1 varnish"}, "Varnish, by its via header"),
+        (503, {"Server": "awselb/2.0"}, "AWS load balancer, by its server header"),
+        (400, {"Server": "awselb/2.0"}, "AWS load balancer, by its server header"),
+        (403, {"x-amzn-ErrorType": "ForbiddenException"}, "AWS API Gateway, by its x-amzn-errortype header"),
+        (404, {"Server": "AmazonS3"}, "Amazon S3, by its server header"),
+        (504, {"Server": "openresty"}, "a gateway, by its status 504 and Server: openresty"),
+        # What the application says passes through those layers, too.
+        (404, {"CF-RAY": "1-FRA", "Server": "cloudflare"}, ""),
+        (500, {"Via": "1.1 varnish"}, ""),
+        (403, {"CF-RAY": "1-FRA", "Content-Type": "application/problem+json"}, ""),
+        (500, {"Server": "nginx"}, ""),
+        (404, {"Server": "nginx"}, ""),
+        (502, {"Server": "gunicorn"}, ""),
+    ],
+)
+def test_whose_an_error_is(status: int, fields: dict[str, str], whose: str) -> None:
+    talk = Talk()
+    flow = talk.say("GET https://b.test/x", status=status, response=fields)
+    assert ids(talk[flow])[:2] == ["allow-origin-missing", "error-page-without-cors"]
+    assert ("answered-by-intermediary" in ids(talk[flow])) is bool(whose)
+    assert whose in comment(talk[flow])
+
+
+def test_an_error_that_the_page_can_read_hides_nothing() -> None:
+    talk = Talk()
+    for response in (GOOD, ANY):
+        flow = talk.say("GET https://b.test/x", status=500, response={**response, "Server": "awselb/2.0"})
+        assert not {"error-page-without-cors", "answered-by-intermediary"} & set(ids(talk[flow]))
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "location", "told"),
+    [
+        ("https://b.test/me", 302, "/login", True),
+        ("https://b.test/me", 303, "https://sso.test/", True),
+        ("https://sso.test/me", 302, "/login", True),
+        ("https://b.test/me", 302, "/me/", False),
+        ("https://b.test/me", 201, "/login", False),
+        ("https://b.test/me", 304, "/login", False),
+        # one step of a login to the next
+        ("https://b.test/login", 302, "/login?error=1", False),
+        ("https://b.test/oauth/authorize", 302, "https://sso.test/", False),
+    ],
+)
+def test_redirects_to_a_login(url: str, status: int, location: str, told: bool) -> None:
+    talk = Talk()
+    flow = talk.say(f"GET {url}", status=status, response={**ANY, "Location": location})
+    assert ("login-redirect" in ids(talk[flow])) is told
+
+
+# ---------------------------------------------------------------------- credentials and cookies
+
+
+HEALTHY = [
+    ("credentials", "GET", {"Cookie": "sid=SECRET", **ACTIVE}, 200, {**GOOD, **VARIES}),
+    ("none", "GET", {}, 200, ANY),
+    ("bearer token", "GET", {"Authorization": "Bearer SECRET"}, 200, ANY),
+    ("not modified", "GET", {"If-None-Match": "1", **ACTIVE}, 304, {**GOOD, **VARIES}),
+    ("created", "POST", {"Cookie": "sid=SECRET", **ACTIVE}, 201, {**GOOD, **VARIES}),
+    ("not found", "GET", {}, 404, ANY),
+    ("redirect", "GET", {}, 302, {**ANY, "Location": "https://c.test/y"}),
+    ("login", "POST", ACTIVE, 200, {**GOOD, **VARIES, "Set-Cookie": "sid=SECRET; SameSite=None; Secure; HttpOnly"}),
+    ("exposed", "GET", {}, 200, {**ANY, "X-Total": "1", "Access-Control-Expose-Headers": "X-Total"}),
+    ("star exposes nothing more", "GET", ACTIVE, 200, {**GOOD, **VARIES, "Access-Control-Expose-Headers": "*"}),
+    ("star exposes", "GET", {}, 200, {**ANY, "X-Total": "1", "Access-Control-Expose-Headers": "*"}),
+    ("layers", "GET", {}, 200, {**ANY, "CF-RAY": "1-FRA", "Server": "cloudflare", "Age": "10", "X-Cache": "HIT"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "sent", "status", "response"), [one[1:] for one in HEALTHY], ids=[one[0] for one in HEALTHY]
+)
+def test_of_what_is_well_nothing_is_said(
+    method: str, sent: dict[str, str], status: int, response: dict[str, str]
+) -> None:
+    talk = Talk()
+    for _ in range(3):
+        flow = talk.say(f"{method} https://b.test/x", headers=sent, status=status, response=response)
+    assert talk[flow].outcome == "allowed"
+    assert ids(talk[flow]) == []
+
+
+def test_of_preflights_that_are_well_nothing_is_said() -> None:
+    talk = Talk()
+    for _ in range(5):
+        asked = talk.ask("https://b.test/x", response={**GOOD, ALLOW_METHODS: "PUT", MAX_AGE: "600"})
+        actual = talk.say("PUT https://b.test/x", headers={"Cookie": "sid=SECRET"}, response={**GOOD, **VARIES})
+        assert ids(talk[asked]) == ids(talk[actual]) == []
+
+
+def test_other_cookies_of_the_site_are_nobodys_business() -> None:
+    """The session's cookie travels; what else the API's site has set, for itself, stays where it belongs."""
+    talk = Talk()
+    lines = [
+        ("Set-Cookie", "sid=SECRET; Path=/; SameSite=None; Secure"),
+        ("Set-Cookie", "theme=SECRET; Path=/; SameSite=Lax"),
+        ("Set-Cookie", "refresh=SECRET; Path=/auth/refresh; SameSite=None; Secure"),
+        ("Set-Cookie", "gone=; Path=/; Max-Age=0"),
+    ]
+    navigate(talk, "https://b.test/", response=lines)
+    given = {"headers": {"Cookie": "sid=SECRET", **ACTIVE}, "response": {**GOOD, **VARIES}}
+    assert ids(talk[talk.say("GET https://b.test/x", **given)]) == []
+    missed = talk[talk.say("GET https://b.test/x", status=401, **given)]
+    assert set(ids(missed)) == {"cookie-samesite-lax", "cookie-path-mismatch", "cookie-expired"}
+    assert "SECRET" not in comment(missed) + str(as_json(missed))
+
+
+@pytest.mark.parametrize(
+    ("dest", "accept", "line"),
+    [
+        ("empty", "*/*", 'fetch(url, { credentials: "include" })'),
+        ("empty", "text/event-stream", "new EventSource(url, { withCredentials: true })"),
+        ("image", "*/*", 'crossorigin="use-credentials"'),
+        ("script", "*/*", 'crossorigin="use-credentials"'),
+        ("font", "*/*", "there is nothing to opt in with"),
+    ],
+)
+def test_how_a_client_opts_in(dest: str, accept: str, line: str) -> None:
+    talk = Talk()
+    flow = talk.say("GET https://b.test/x", dest=dest, headers={"Accept": accept}, response={**GOOD, **VARIES})
+    assert ids(talk[flow]) == ["allow-credentials-unused"]
+    assert line in comment(talk[flow])
+
+
+def test_a_capture_without_cookies_tells_nothing_of_them() -> None:
+    talk = Talk(defaults={"sanitized": True})
+    navigate(talk, "https://b.test/login", response={"Set-Cookie": LOGIN})
+    flow = talk.say("GET https://b.test/x", status=401, headers=ACTIVE, response={**GOOD, **VARIES})
+    assert ids(talk[flow]) == []
+
+
+# ---------------------------------------------------------------------- bounds
+
+
+def state(talk: Talk) -> Diagnosis:
+    (client,) = talk.session._clients.values()
+    return client.diagnosis
+
+
+def test_memory_is_bounded() -> None:
+    """Whatever comes, no dictionary holds more than it may; what it may is told once."""
+    talk = Talk()
+    more = 40
+    for number in range(diagnosis.ENDPOINTS + more):
+        talk.say(f"GET https://b.test/{number}", headers=ACTIVE, response={**GOOD, **VARIES})
+        talk.say(f"GET https://b{number}.test/", headers=ACTIVE, response={**GOOD, **VARIES})
+    for number in range(diagnosis.PREFLIGHTS + more):
+        talk.ask(f"https://b.test/{number}", response={**GOOD, ALLOW_METHODS: "PUT"})
+    for number in range(diagnosis.PAGES + more):
+        navigate(talk, f"https://p{number}.test/", response={"Content-Security-Policy": "default-src 'self'"})
+    kept = state(talk)
+    assert len(kept._endpoints) == diagnosis.ENDPOINTS
+    assert len(kept._echoes) == diagnosis.ENDPOINTS
+    assert len(kept._preflights) == diagnosis.PREFLIGHTS
+    assert len(kept._policies) == diagnosis.PAGES
+    assert len(kept._top_level_sites) == diagnosis.PAGES
+
+
+def test_origins_and_repetitions_are_bounded() -> None:
+    talk = Talk()
+    for number in range(3 * diagnosis.ORIGINS):
+        origin = f"https://x{number}.example"
+        talk.say("GET https://b.test/x", origin=origin, headers=ACTIVE, response=let_in(origin))
+    for _ in range(200):
+        flow = talk.ask("https://b.test/x", response={**GOOD, ALLOW_METHODS: "PUT"})
+    kept = state(talk)
+    (endpoint,) = kept._endpoints.values()
+    assert len(endpoint.answers) == diagnosis.ORIGINS
+    assert sized(kept._echoes) == 1 + diagnosis.ORIGINS
+    assert sized(kept._preflights) == 1 + 64
+    assert ids(talk[flow]) == ["preflights-repeated"]
+
+
+def test_the_oldest_go_first() -> None:
+    talk = Talk()
+    origins = [f"https://x{number}.example" for number in range(diagnosis.ORIGINS + 1)]
+    for origin in origins:
+        talk.say("GET https://b.test/x", origin=origin, response={ALLOW_ORIGIN: origin, "Vary": "Origin"})
+    (endpoint,) = state(talk)._endpoints.values()
+    assert [one.decode() for one in endpoint.answers] == origins[1:]
+
+
+# ---------------------------------------------------------------------- elements
+
+
+@pytest.mark.parametrize(
+    ("site", "policy", "told"),
+    [
+        ("cross-site", "same-origin", True),
+        ("same-site", "same-origin", True),
+        ("same-origin", "same-origin", False),
+        ("cross-site", "same-site", True),
+        ("same-site", "same-site", False),
+        ("cross-site", "cross-origin", False),
+        ("cross-site", "Same-Origin", False),
+        ("none", "same-origin", False),
+    ],
+)
+def test_cross_origin_resource_policy(site: str, policy: str, told: bool) -> None:
+    talk = Talk()
+    response = {"Cross-Origin-Resource-Policy": policy, "Content-Type": "image/png"}
+    flow = talk.say("GET https://b.test/x", origin=None, mode="no-cors", dest="image", site=site, response=response)
+    assert ("cross-origin-resource-policy" in ids(talk[flow])) is told
+    flow = talk.say("GET https://b.test/x", site=site, response={**GOOD, **VARIES, **response})
+    assert "cross-origin-resource-policy" not in ids(talk[flow]), "it is for requests without CORS"
+
+
+@pytest.mark.parametrize(
+    ("dest", "kind", "status", "told"),
+    [
+        ("script", "application/json", 200, True),
+        ("script", "application/vnd.api+json; charset=utf-8", 200, True),
+        ("image", "text/html", 200, True),
+        ("script", "text/xml", 200, True),
+        ("image", "image/svg+xml", 200, False),
+        ("script", "text/javascript", 200, False),
+        ("script", "application/json", 302, False),
+        ("script", "application/json", 204, False),
+        ("image", "text/html", 404, False),
+        ("empty", "application/json", 200, False),
+    ],
+)
+def test_opaque_response_blocking(dest: str, kind: str, status: int, told: bool) -> None:
+    talk = Talk()
+    given = {"origin": None, "mode": "no-cors", "dest": dest, "status": status}
+    flow = talk.say("GET https://b.test/x", response={"Content-Type": kind, "Location": "/y"}, **given)
+    assert ("opaque-response-blocking" in ids(talk[flow])) is told
+
+
+def test_the_latest_policy_of_a_page_counts() -> None:
+    talk = Talk()
+    away = {"status": 302, "response": {**ANY, "Location": "https://c.test/y"}}
+    navigate(talk, PAGE + "/", response={"Content-Security-Policy": "connect-src https://b.test"})
+    assert ids(talk[talk.say("GET https://b.test/1", **away)]) == ["csp-connect-src"]
+    assert "(connect-src https://b.test)" in comment(talk[talk.say("GET https://b.test/2", **away)])
+    navigate(talk, PAGE + "/", response={"Content-Security-Policy": "connect-src"})
+    assert "(connect-src 'none')" in comment(talk[talk.say("GET https://b.test/3", **away)])
+    navigate(talk, PAGE + "/", response={"Content-Security-Policy-Report-Only": "connect-src 'self'"})
+    assert ids(talk[talk.say("GET https://b.test/4", **away)]) == []
+    navigate(talk, PAGE + "/", response={"Content-Security-Policy": "connect-src 'self'"})
+    image = talk.say("GET https://b.test/5", dest="image", **away)
+    assert ids(talk[image]) == [], "img-src is asked there"
