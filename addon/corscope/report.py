@@ -300,7 +300,10 @@ def log_line(verdict: Verdict) -> str:
 
 
 def as_json(verdict: Verdict, rewrite: Rewrite | None = None, fix: Fix | None = None) -> dict[str, Any]:
-    """Return a verdict as plain JSON values, the format of the JSON Lines report; `rewrite` and `fix` as in `comment`."""
+    """Return a verdict as plain JSON values, the format of the JSON Lines report.
+
+    `rewrite` and `fix` as in `comment`.
+    """
     data = {
         "flow_id": verdict.flow_id,
         "timestamp": verdict.timestamp,
