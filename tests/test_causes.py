@@ -134,6 +134,11 @@ def test_two_lines_are_two_whatever_they_say() -> None:
     assert ids(judged(exchange("GET https://api.example/x", response=lines))) == ["allow-origin-twice"]
 
 
+@pytest.mark.parametrize(("origin", "cause"), [(APP, "allow-origin-missing"), ("null", "origin-null-not-allowed")])
+def test_whose_origin_is_not_answered(origin: str, cause: str) -> None:
+    assert ids(judged(exchange("GET https://api.example/x", origin=origin))) == [cause]
+
+
 CREDENTIALS = [
     ([], "allow-credentials-missing"),
     (["True"], "allow-credentials-case"),

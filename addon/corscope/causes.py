@@ -37,6 +37,10 @@ _PLACEHOLDER = re.compile(r"[${}<>%]|\[object|^(?:undefined|none|nil|false|true|
 _HOST = re.compile(r"[a-z0-9._-]+(?::\d+)?", re.IGNORECASE)
 
 
+def _missing(fault: Fault, _: Answer) -> Cause:
+    return ("origin-null-not-allowed" if fault.values["origin"] == "null" else fault.id), fault.values
+
+
 def _mismatch(fault: Fault, _: Answer) -> Cause:
     value, origin = fault.values["value"], fault.values["origin"]
     return _kind_of_mismatch(value, origin) or fault.id, fault.values
@@ -180,6 +184,7 @@ def _redirected(fault: Fault, answer: Answer) -> Cause:
 
 
 _RULES: dict[str, Callable[[Fault, Answer], Cause]] = {
+    "allow-origin-missing": _missing,
     "allow-origin-mismatch": _mismatch,
     "allow-origin-invalid": _invalid,
     "allow-origin-multiple": _multiple,

@@ -20,6 +20,16 @@ def _mismatch(id_: str, title: str, why: str, fix: str = "") -> Entry:
 
 _MALFORMED = "allow-origin-invalid"
 
+_NULL = (
+    "An origin is null in a sandboxed frame, on a page from a file or a data: URL, and after a redirect from one "
+    "foreign origin to another."
+)
+_NO_NULL = (
+    "Give the page an origin: serve it over http, let the sandbox have allow-same-origin, or ask for the redirect's "
+    "target at once. Do not allow `null`, which any site can be. For data that everybody may read, send without "
+    "credentials: Access-Control-Allow-Origin: *"
+)
+
 _SEND_CREDENTIALS = "Send: Access-Control-Allow-Credentials: true"
 
 CAUSES = (
@@ -88,11 +98,15 @@ CAUSES = (
     _mismatch(
         "origin-is-null",
         "page's origin is null",
-        "The request's Origin is `null`, and the response allows “{value}”. An origin is null in a sandboxed frame, on "
-        "a page from a file or a data: URL, and after a redirect from one foreign origin to another.",
-        "Give the page an origin: serve it over http, let the sandbox have allow-same-origin, or ask for the "
-        "redirect's target at once. Do not allow `null`, which any site can be. For data that everybody may read, "
-        "send without credentials: Access-Control-Allow-Origin: *",
+        "The request's Origin is `null`, and the response allows “{value}”. " + _NULL,
+        _NO_NULL,
+    ),
+    _cause(
+        "allow-origin-missing",
+        "origin-null-not-allowed",
+        "null origin, no Allow-Origin",
+        "The request's Origin is `null`, and the response does not say that it may be read. " + _NULL,
+        _NO_NULL,
     ),
     _cause(
         _MALFORMED,
