@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from corscope.lab.score import Grade, Judged, Score, recordings, score, table
+from corscope.lab.score import Grade, Judged, Score, alarms, recordings, score, table
 
 NAMES = [path.name.removesuffix(".mitm.xz") for path in recordings()]
 SHOWN = 12
@@ -56,6 +56,23 @@ def test_a_strong_signal_leaves_nothing_open(scored: Score) -> None:
     # A cookie or Sec-Fetch-Storage-Access: credentialed. On plain http even then a POST may be one that CORS does not
     # concern, and looks the same: such are undecidable.
     none([one for one in scored.judged if one.truth["signal"] and one.grade is Grade.UNDECIDED])
+
+
+@pytest.mark.timeout(600)
+def test_nothing_is_said_of_clean_exchanges(scored: Score) -> None:
+    assert sum(one.clean for one in scored.judged) > 500
+    none([one for one in scored.judged if one.alarms])
+
+
+@pytest.mark.timeout(600)
+def test_no_error_is_found_in_what_the_browser_allowed(scored: Score) -> None:
+    none([one for one in scored.judged if one.false_errors])
+
+
+@pytest.mark.timeout(600)
+def test_the_readme_shows_the_false_alarms(futures: dict[str, Future[Score]]) -> None:
+    shown = alarms([future.result() for future in futures.values()])
+    assert shown in (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.timeout(600)

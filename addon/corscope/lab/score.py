@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,6 +29,11 @@ ADDON_ROOT = Path(__file__).parent.parent.parent
 MITMDUMP = (sys.executable, "-c", "from mitmproxy.tools.main import mitmdump; mitmdump()")
 """Starts mitmdump wherever this Python keeps its programs."""
 RECORDINGS = ADDON_ROOT.parent / "tests" / "recordings"
+
+
+OF_THE_SERVER = frozenset(("origin-reflected-with-credentials", "wildcard-until-login"))
+"""Findings that compare answers to several requests. They are true of the lab's server, which lets in every origin, and
+answers some URLs with `*` and others with a name."""
 
 
 class Grade(StrEnum):
@@ -58,7 +63,17 @@ class Judged:
     @property
     def alarms(self) -> list[str]:
         """The findings, but for mere information, on an exchange that is clean: false alarms."""
-        if not self.clean or self.verdict is None:
+        return [id_ for id_ in self._warnings if id_ not in OF_THE_SERVER]
+
+    @property
+    def of_the_server(self) -> list[str]:
+        """The findings on an exchange that is clean by itself which are about its server as a whole."""
+        return [id_ for id_ in self._warnings if id_ in OF_THE_SERVER]
+
+    @property
+    def _warnings(self) -> list[str]:
+        # What is left open is counted as such.
+        if not self.clean or self.verdict is None or self.verdict["verdict"] == "conditional":
             return []
         return [one["id"] for one in self.verdict["findings"] if one["severity"] != "info"]
 
@@ -129,16 +144,19 @@ def truth_of(recording: Path) -> Path:
     return recording.with_name(recording.name.removesuffix(".mitm.xz") + ".truth.jsonl.gz")
 
 
-def clean(flow: http.HTTPFlow, truth: Mapping[str, Any]) -> bool:
+def clean(flow: http.HTTPFlow, truth: Mapping[str, Any], setters: Container[str]) -> bool:
     """Tell whether nothing is to be said of an exchange: the browser allowed it, and so would a careful reviewer.
 
     That is, its answer names the one origin that asked, or lets in everybody where there are no credentials; speaks of
-    credentials only where there are some; tells caches that it varies; and sets no cookie.
+    credentials only where there are some; tells caches that it varies; and sets no cookie. Nor did a request with
+    credentials lose all the cookies that its host had set; `setters` are the hosts that set any.
     """
     response, origin = flow.response, flow.request.headers.get("origin")
     if not truth["cors"] or truth["verdict"] != "allowed" or response is None or origin in (None, "null"):
         return False
     headers, include = response.headers, truth["credentials"] == "include"
+    if include and not truth["preflight"] and "cookie" not in flow.request.headers and flow.request.host in setters:
+        return False
     allowed = headers.get_all("access-control-allow-origin")
     good = 200 <= response.status_code < 300 and "set-cookie" not in headers
     good = good and headers.get("access-control-max-age", "0").isdigit()
@@ -203,13 +221,14 @@ def is_undecided_mode(verdict: Mapping[str, Any]) -> bool:
 def score(recording: Path, options: Iterable[str] = ()) -> Score:
     """Replays a recording and grades every exchange that has a truth."""
     said, flows = verdicts(recording, options), flows_in(recording)
+    setters = {flow.request.host for flow in flows.values() if flow.response and "set-cookie" in flow.response.headers}
     judged = []
     for truth in truths_in(truth_of(recording)):
         verdict = said.get(truth["flow_id"])
         found = grade(truth, verdict)
         if found is not None:
             judged.append(
-                Judged(grade=found, truth=truth, verdict=verdict, clean=clean(flows[truth["flow_id"]], truth))
+                Judged(grade=found, truth=truth, verdict=verdict, clean=clean(flows[truth["flow_id"]], truth, setters))
             )
     return Score(name=recording.name.removesuffix(".mitm.xz"), judged=tuple(judged))
 
@@ -247,14 +266,19 @@ def table(scores: Iterable[Score], markdown: bool) -> str:
 def alarms(scores: Iterable[Score]) -> str:
     """What was said of exchanges of which there was nothing to say."""
     judged = [one for score in scores for one in score.judged]
-    raised = [one for one in judged if one.alarms]
-    kinds = Counter(id_ for one in raised for id_ in one.alarms)
+    raised = sum(bool(one.alarms) for one in judged)
+    kinds = Counter(id_ for one in judged for id_ in one.alarms)
+    of_server = Counter(id_ for one in judged for id_ in one.of_the_server)
     errors = sum(bool(one.false_errors) for one in judged)
-    listed = f": {', '.join(f'{id_} {count:,}' for id_, count in kinds.most_common())}" if kinds else ""
     return (
-        f"false alarms: {len(raised):,} of {sum(one.clean for one in judged):,} clean exchanges{listed}; errors on "
-        f"exchanges that the browser allowed: {errors:,}"
+        f"false alarms: {raised:,} of {sum(one.clean for one in judged):,} clean exchanges{_listed(kinds)}; errors on "
+        f"exchanges that the browser allowed: {errors:,}; said of the lab's server as a whole, and "
+        f"true: {of_server.total():,}{_listed(of_server)}"
     )
+
+
+def _listed(kinds: Counter[str]) -> str:
+    return f" ({', '.join(f'{id_} {count:,}' for id_, count in kinds.most_common())})" if kinds else ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
