@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from builders import (
     PAGE,
     STORAGE_ACCESS,
     Talk,
+    exchange,
     ids,
+    judged,
 )
 from corscope import diagnosis
 from corscope.diagnosis import Diagnosis
@@ -536,3 +539,11 @@ def test_the_latest_policy_of_a_page_counts() -> None:
     navigate(talk, PAGE + "/", response={"Content-Security-Policy": "connect-src 'self'"})
     image = talk.say("GET https://b.test/5", dest="image", **away)
     assert ids(talk[image]) == [], "img-src is asked there"
+
+
+def test_a_cookie_without_a_name_is_not_shown_by_its_value() -> None:
+    one = exchange("GET https://b.test/x", response={**GOOD, "Set-Cookie": "SECRET; Path=/"})
+    verdict = judged(one)
+    assert "set-cookie-ignored" in ids(verdict)
+    assert "SECRET" not in comment(verdict)
+    assert "SECRET" not in json.dumps(as_json(verdict))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from corscope.causes import looks_like_login
 from corscope.content_security_policy import allows, connect_sources
-from corscope.cookie_jar import Context, CookieJar, Fate, Reason
+from corscope.cookie_jar import Context, CookieJar, Fate, Reason, parse_set_cookie
 from corscope.credentials import cookie_names
 from corscope.engine import OK_STATUS, REDIRECT_STATUS, RESPONSE_HEADERS, Fault
 from corscope.findings import finding
@@ -230,6 +230,8 @@ class Diagnosis:
         exchange = request.exchange
         lines = get_all(exchange.response_headers, b"set-cookie")
         context = self._context(request, family, navigation=navigation, top_level_site=top_level_site)
+        # Browsers count Max-Age from when the answer is there.
+        context = replace(context, now=exchange.answered)
         self._changes += 1
         refused: dict[Reason, list[str]] = {}
         for refusal in self.jar.set_cookie(lines, context, exchange.id):
@@ -271,8 +273,9 @@ class Diagnosis:
         include, omit = hints.include, hints.omit
         exchange = record.exchange
         if b"set-cookie" in response:
-            names = [line.partition(b"=")[0].strip() for line in get_all(exchange.response_headers, b"set-cookie")]
-            cookies = ", ".join(text(name) for name in names)
+            lines = get_all(exchange.response_headers, b"set-cookie")
+            parsed = [parse_set_cookie(line, exchange.answered) for line in lines]
+            cookies = ", ".join(one.name for one in parsed if one is not None) or "none that is well-formed"
             client = client_line(record.dest, record.accept)
             # Whoever allows credentials meant the cookie to be taken; layers on the way set theirs on anything.
             meant = response.get(b"access-control-allow-credentials") == b"true"
