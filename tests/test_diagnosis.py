@@ -547,3 +547,12 @@ def test_a_cookie_without_a_name_is_not_shown_by_its_value() -> None:
     assert "set-cookie-ignored" in ids(verdict)
     assert "SECRET" not in comment(verdict)
     assert "SECRET" not in json.dumps(as_json(verdict))
+
+
+def test_a_cookie_for_other_sites_that_never_came_back() -> None:
+    """Safari sends no Sec-Fetch-Storage-Access, and keeps third-party cookies back."""
+    talk = Talk(defaults={"browser": "safari"})
+    navigate(talk, "https://b.test/login", response={"Set-Cookie": "sid=SECRET; SameSite=None; Secure; Path=/"})
+    first = talk.say("GET https://b.test/me", headers={"Cookie": "theme=1"}, status=401, response=let_in(PAGE))
+    (found,) = [one for one in talk[first].findings if one.id == "cookie-third-party-blocked"]
+    assert found.values["cookies"].startswith("sid (set in flow flow-1")

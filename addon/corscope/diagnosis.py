@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from corscope.causes import looks_like_login
 from corscope.content_security_policy import allows, connect_sources
-from corscope.cookie_jar import Context, CookieJar, Fate, Reason, parse_set_cookie
+from corscope.cookie_jar import Context, CookieJar, Fate, Reason, SameSite, parse_set_cookie
 from corscope.credentials import cookie_names
 from corscope.engine import OK_STATUS, REDIRECT_STATUS, RESPONSE_HEADERS, Fault
 from corscope.findings import finding
@@ -155,6 +155,8 @@ class Diagnosis:
             always += self._risks(request, record)
         elif allowed == b"*":
             always += _private_network(request, origin, _answered(exchange.status), "any page, for it sends `*`")
+        if exchange.scheme == "http" and origin.startswith(b"https:") and not is_private(exchange.host):
+            always += (finding("mixed-content", origin=text(origin)),)
         if exchange.status in REDIRECT_STATUS and b"location" in response:
             location = text(response[b"location"])
             # What is part of a login itself goes from one step of it to the next.
@@ -322,6 +324,9 @@ class Diagnosis:
                 for reason in fate.reasons:
                     how = "refused" if fate.refused else "set"
                     withheld.setdefault(reason, []).append(f"{fate.name} ({how} in flow {fate.flow_id})")
+            elif fate.travels is None and _meant_for_third_parties(fate, request):
+                never = f"{fate.name} (set in flow {fate.flow_id}, and never came back)"
+                withheld.setdefault(Reason.THIRD_PARTY_BLOCKED, []).append(never)
         found = tuple([finding(str(reason), cookies=", ".join(names[:4])) for reason, names in withheld.items()])
         held = tuple([fate for fate in fates if fate.travels])
         outlook = self._outlooks[key] = _Outlook(self._changes, now + OUTLOOK_SECONDS, found, held)
@@ -450,6 +455,19 @@ def _key(request: Request, names: tuple[str, ...]) -> _Key:
     headers, folder = request.headers, request.exchange.path.partition("?")[0].rpartition("/")[0]
     where, access = headers.get(b"sec-fetch-site"), headers.get(b"sec-fetch-storage-access")
     return request.target, folder, headers.get(b"origin"), where, access, names
+
+
+def _meant_for_third_parties(fate: Fate, request: Request) -> bool:
+    """Tell a cookie that is meant for other sites' pages, in a browser that does not say whether those get any."""
+    cookie, headers = fate.cookie, request.headers
+    return (
+        cookie is not None
+        and cookie.same_site is SameSite.NONE
+        and cookie.secure
+        and cookie.expires is None
+        and headers.get(b"sec-fetch-site") == b"cross-site"
+        and b"sec-fetch-storage-access" not in headers
+    )
 
 
 def client_line(dest: bytes, accept: bytes) -> str:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from corscope.engine import CORS_SAFELISTED_METHODS, OK_STATUS, requested_names
-from corscope.headers import Fields, extract_tokens, get, get_all, text
+from corscope.headers import Fields, extract_tokens, get, get_all, is_token, text
 from corscope.model import Credentials, Edit, Exchange, Kind, Operation, Outcome, Verdict
 from corscope.modes import read_head
 from corscope.policy import DEFAULT_MAX_AGE, Policy
@@ -69,6 +69,8 @@ def _needed(exchange: Exchange, asked: Exchange | None) -> tuple[tuple[str, ...]
     response = asked.response_headers
     listed = extract_tokens(get(response, b"access-control-allow-methods")) or ()
     allowed = extract_tokens(get(response, b"access-control-allow-headers")) or ()
+    # What is no token came from no browser, and would make the whole list unreadable.
+    names = tuple(name for name in names if is_token(name))
     methods = dict.fromkeys(text(one) for one in (*listed, method) if one != b"*")
     headers = dict.fromkeys(text(one).lower() for one in (*allowed, *names) if one != b"*")
     return tuple(methods), tuple(headers)

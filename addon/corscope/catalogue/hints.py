@@ -424,6 +424,16 @@ HINTS = (
         section="https://github.com/annevk/orb#",
     ),
     Entry(
+        id="mixed-content",
+        severity="warning",
+        title="https page asks http",
+        why="{origin} is a secure page, and the URL begins with http://. Browsers block that as mixed content before "
+        "it leaves; this one was told to let it pass. For everybody else it fails, and that is not CORS.",
+        fix="Ask for the https URL.",
+        section="https://w3c.github.io/webappsec-mixed-content/#should-block-fetch",
+        see="The URL and the Origin header of the request.",
+    ),
+    Entry(
         id="csp-connect-src",
         severity="warning",
         title="maybe blocked by the page's CSP",
