@@ -192,6 +192,10 @@ STORED: tuple[Reason, ...] = ()
         (b"__secure-a=1; Secure", NEAR, STORED),
         (b"__Host-a=1; Secure", NEAR, (Reason.PREFIX_VIOLATED,)),
         (b"__Host-a=1; Secure; Path=/", NEAR, STORED),
+        # Where the default path is `/`, Firefox asks for no Path.
+        (b"__Host-a=1; Secure", at(NEAR, path="/login"), (Reason.PREFIX_VIOLATED,)),
+        (b"__Host-a=1; Secure", at(NEAR, path="/login", family=FIREFOX), STORED),
+        (b"__Host-a=1; Secure", at(NEAR, family=FIREFOX), (Reason.PREFIX_VIOLATED,)),
         (b"__Host-a=1; Secure; Path=/v1", NEAR, (Reason.PREFIX_VIOLATED,)),
         (b"__HOST-a=1; Secure; Path=/; Domain=api.a.test", NEAR, (Reason.PREFIX_VIOLATED,)),
         (b"__Http-a=1; Secure", NEAR, (Reason.PREFIX_VIOLATED,)),
@@ -230,6 +234,18 @@ def test_what_is_refused(line: bytes, context: Context, expected: tuple[Reason, 
     assert (fate.flow_id, fate.refused, fate.reasons) == ("flow-1", bool(expected), expected)
     assert fate.travels is (not expected)
     assert fate.cookie == parse_set_cookie(line, NOW)
+
+
+def test_access_that_third_parties_have_settles_what_may_be_one() -> None:
+    """Without the page's site and Sec-Fetch-Storage-Access, as on a request without credentials."""
+    jar, line = CookieJar(), b"a=1; SameSite=None; Secure; Path=/"
+    jar.set_cookie([line], at(VISIT, host="b.test"), "flow-1")
+    unknown = at(FAR, storage_access=b"", top_level_site=None)
+    assert [fate.travels for fate in jar.travel(unknown)] == [None]
+    assert [fate.travels for fate in jar.travel(ALLOWED)] == [True]
+    assert [fate.travels for fate in jar.travel(unknown)] == [True]
+    assert [fate.travels for fate in jar.travel(FAR)] == [False]
+    assert [fate.travels for fate in jar.travel(unknown)] == [None]
 
 
 def test_plain_http_leaves_secure_cookies_alone() -> None:

@@ -211,13 +211,14 @@ PREFIXES = (
 """Cookie name prefixes, section 5.4 and the newer `Http` ones: whether they tie to a host, and want HttpOnly."""
 
 
-def _breaks_prefix(cookie: SetCookie, *, of_host: bool) -> bool:
+def _breaks_prefix(cookie: SetCookie, *, of_host: bool, path: str | None) -> bool:
+    """Tell whether a cookie is not what its name promises; `path` is the one that counts for that."""
     name = cookie.name.lower()
     for prefix, ties, wants_http_only in PREFIXES:
         if name.startswith(prefix):
             return (
                 not cookie.secure
-                or (ties and not (of_host and cookie.path == "/"))
+                or (ties and not (of_host and path == "/"))
                 or (wants_http_only and not cookie.http_only)
             )
     return False
@@ -269,14 +270,16 @@ class _Rules(NamedTuple):
     """Whether the attribute Partitioned means anything."""
     partitions_all: bool
     """Whether what third parties set goes to a partition, attribute or not."""
+    default_path_ties: bool
+    """Whether the prefix `__Host-` is content with the path `/` where that is only the default one (measured)."""
 
 
 _RULES = {
-    BrowserFamily.CHROMIUM: _Rules(True, True, True, True, False),
-    BrowserFamily.FIREFOX: _Rules(False, True, False, True, True),
-    BrowserFamily.OTHER: _Rules(False, False, False, True, False),
+    BrowserFamily.CHROMIUM: _Rules(True, True, True, True, False, False),
+    BrowserFamily.FIREFOX: _Rules(False, True, False, True, True, True),
+    BrowserFamily.OTHER: _Rules(False, False, False, True, False, False),
     # Partitioned has a specification of its own, and section 7.1 leaves third parties to the browser.
-    BrowserFamily.SPEC: _Rules(True, True, True, False, False),
+    BrowserFamily.SPEC: _Rules(True, True, True, False, False, False),
 }
 
 
@@ -536,7 +539,8 @@ class CookieJar:
         if cookie.same_site is SameSite.NONE and not cookie.secure and rules.none_requires_secure:
             reasons.add(Reason.SAMESITE_NONE_WITHOUT_SECURE)
         # 20. to 22. The prefixes.
-        if _breaks_prefix(cookie, of_host=cookie.domain is None or (cookie.domain == host and self._is_host(context))):
+        of_host = cookie.domain is None or (cookie.domain == host and self._is_host(context))
+        if _breaks_prefix(cookie, of_host=of_host, path=path if rules.default_path_ties else cookie.path):
             reasons.add(Reason.PREFIX_VIOLATED)
         # https://www.ietf.org/archive/id/draft-cutler-httpbis-partitioned-cookies-01.html
         partitioned = cookie.partitioned and rules.partitioned
@@ -647,8 +651,11 @@ class CookieJar:
             # Browsers keep what such a frame gets apart from the page itself; of any other site, a page and its frames
             # have the same partition (measured).
             partition += FRAMED
+        if third_party is None:
+            # With access to them, it makes no difference whether it is one.
+            return _Surroundings(same_site, None, self._has_access(context) or None, partition)
         if not third_party:
-            return _Surroundings(same_site, third_party, None if third_party is None else True, partition)
+            return _Surroundings(same_site, False, True, partition)
         return _Surroundings(same_site, True, self._has_access(context), partition)
 
     def _is_same_site(self, context: Context, rules: _Rules, area: str) -> bool | None:
