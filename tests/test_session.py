@@ -746,6 +746,94 @@ def test_a_cookie_that_was_removed_is_not_missed(by: str) -> None:
     assert talk[talk.say(f"GET {URL}", response=ANY)].credentials is UNKNOWN
 
 
+HELD = "a=1; Path=/; Secure"
+"""A cookie that goes with every request of its own site, once a visit has set it."""
+
+
+def visit(talk: Talk, url: str, *, dest: str = "document", **given: Any) -> str:  # noqa: ANN401
+    """A page is opened, in a tab or in a frame."""
+    return talk.say(f"GET {url}", **{"origin": None, "mode": "navigate", "dest": dest, "site": "none", **given})
+
+
+def test_a_cookie_that_a_visit_set_is_missed_where_no_verdict_hangs_on_it() -> None:
+    talk = Talk(defaults={**NEUTRAL, "site": "same-site", "connection": None})
+    set_in = visit(talk, "https://api.a.test/login", response={"Set-Cookie": HELD})
+    either_way = talk.say(f"GET {SAME_SITE}", response=GOOD)
+    assert talk[either_way].credentials is OMIT
+    words = f"no cookie a, which was set in flow {set_in} and would have come along"
+    assert talk[either_way].credentials_evidence == (words,)
+    assert ids(talk[either_way]) == ["client-did-not-opt-in"]
+    # Of two windows with cookies of their own it may be the other one.
+    decides = talk.say(f"GET {SAME_SITE}", response=ANY)
+    assert (talk[decides].outcome, talk[decides].credentials) == (CONDITIONAL, UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("line", "given"),
+    [
+        pytest.param("a=1; Path=/elsewhere; Secure", {}, id="it would not have come"),
+        pytest.param(HELD, {"headers": {"Cookie": "a=1"}}, id="it came"),
+        pytest.param(HELD, {"sanitized": True}, id="a capture without cookies"),
+    ],
+)
+def test_a_cookie_that_a_visit_set_is_not_always_missed(line: str, given: dict[str, Any]) -> None:
+    talk = Talk(defaults={**NEUTRAL, "site": "same-site", "connection": None})
+    visit(talk, "https://api.a.test/login", response={"Set-Cookie": line})
+    flow = talk.say(f"GET {SAME_SITE}", response=GOOD, **given)
+    assert talk[flow].credentials is not OMIT
+    assert "client-did-not-opt-in" not in ids(talk[flow])
+
+
+@pytest.mark.parametrize(
+    ("dest", "outcome"),
+    [
+        pytest.param("document", ALLOWED, id="in a tab"),
+        pytest.param("iframe", CONDITIONAL, id="in a frame, which may be in the other's tab"),
+    ],
+)
+def test_whether_storage_access_is_due_is_known_of_an_origin_with_a_tab_to_itself(dest: str, outcome: Outcome) -> None:
+    talk = Talk(defaults={"connection": None})
+    visit(talk, "https://b.test/login")
+    visit(talk, f"{PAGE}/")
+    if dest != "document":
+        visit(talk, f"{PAGE}/framed", dest=dest)
+    visit(talk, f"{PAGE}/again")
+    flow = talk.say(f"GET {URL}", response=ANY)
+    assert talk[flow].outcome is outcome
+
+
+PARTITIONED = "a=1; Path=/; Secure; SameSite=None; Partitioned"
+
+
+@pytest.mark.parametrize("browser", ["chromium", "firefox"])
+def test_a_cookie_that_is_kept_for_another_page_is_told(browser: str) -> None:
+    access = {STORAGE_ACCESS: "none"}
+    talk = Talk(defaults={"browser": browser})
+    visit(talk, f"{PAGE}/")
+    set_in = talk.say(f"GET {URL}", headers=access, response={**GOOD, "Set-Cookie": PARTITIONED})
+    visit(talk, "https://c.test/")
+    good = {**GOOD, ALLOW_ORIGIN: "https://c.test"}
+    there = talk.say(f"GET {URL}", origin="https://c.test", headers=access, response=good)
+    assert "cookie-partitioned-elsewhere" in ids(talk[there])
+    (said,) = (one for one in talk[there].findings if one.id == "cookie-partitioned-elsewhere")
+    assert said.values["cookies"] == f"a (set in flow {set_in})"
+    # Back on the first page it would have come, so that its absence is of no partition's making.
+    here = talk.say(f"GET {URL}", headers=access, response=GOOD)
+    assert "cookie-partitioned-elsewhere" not in ids(talk[here])
+
+
+def test_nothing_is_said_of_partitions_where_a_frame_may_have_asked() -> None:
+    access = {STORAGE_ACCESS: "none"}
+    talk = Talk()
+    visit(talk, f"{PAGE}/", dest="iframe", site="cross-site")
+    talk.say(f"GET {URL}", headers=access, response={**GOOD, "Set-Cookie": PARTITIONED})
+    visit(talk, f"{PAGE}/")
+    visit(talk, "https://c.test/")
+    good = {**GOOD, ALLOW_ORIGIN: "https://c.test"}
+    flow = talk.say(f"GET {URL}", origin="https://c.test", headers=access, response=good)
+    assert "cookie-partitioned-elsewhere" not in ids(talk[flow])
+
+
 def test_cookies_of_redirected_requests_do_not_count() -> None:
     """A redirect changes which cookies travel."""
     talk = Talk(defaults=NEUTRAL)

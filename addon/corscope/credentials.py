@@ -4,6 +4,7 @@ The mode is not a field on the wire. What other exchanges prove (a connection's 
 session's to join. Evidence names cookies and headers, never their values.
 """
 
+from collections.abc import Container
 from enum import IntEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -81,7 +82,7 @@ def _cookie_evidence(names: tuple[str, ...]) -> Evidence:
 
 
 def absence_evidence(
-    request: Headers, *, origin: bytes, target: bytes, browser: Browser, top_level_sites: frozenset[str] | set[str]
+    request: Headers, *, origin: bytes, target: bytes, browser: Browser, top_level_sites: Container[str]
 ) -> Evidence | None:
     """Tell credentials from Sec-Fetch-Storage-Access missing where mode "include" would have sent it.
 

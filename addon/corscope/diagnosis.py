@@ -26,8 +26,9 @@ from corscope.origins import OPAQUE, Target, host_of, is_private, site
 from corscope.privacy import shown_url
 from corscope.stories import Record
 
-ENDPOINTS, ORIGINS, PREFLIGHTS, PAGES = 1024, 8, 1024, 128
-"""How much is remembered of a client: endpoints, of each the origins that asked, preflights, pages with a policy."""
+ENDPOINTS, ORIGINS, PREFLIGHTS, PAGES, TABS = 1024, 8, 1024, 128, 512
+"""How much is remembered of a client: endpoints, of each the origins that asked, preflights, pages with a policy, and
+origins of pages."""
 
 OUTLOOKS, OUTLOOK_SECONDS = 512, 30.0
 """How many answers of the cookie jar are kept, and for how long: cookies expire."""
@@ -86,7 +87,7 @@ class Diagnosis:
         "_outlooks",
         "_policies",
         "_preflights",
-        "_top_level_sites",
+        "_tabs",
         "_vetted",
         "jar",
     )
@@ -108,8 +109,8 @@ class Diagnosis:
         """By origin, URL and method: preflights without Access-Control-Max-Age."""
         self._policies: OrderedDict[bytes, tuple[bytes, ...]] = OrderedDict()
         """Content-Security-Policy of pages, by origin."""
-        self._top_level_sites: OrderedDict[str, None] = OrderedDict()
-        """Sites of the pages that were seen in a tab."""
+        self._tabs: OrderedDict[bytes, str | None] = OrderedDict()
+        """Origins of pages that were opened, with their schemeful site; None for those that were seen in a frame."""
 
     # ------------------------------------------------------------------ what comes in
 
@@ -188,11 +189,10 @@ class Diagnosis:
         exchange, headers = request.exchange, request.headers
         fields = exchange.response_headers
         if mode is RequestMode.NAVIGATE:
-            if headers.get(b"sec-fetch-dest") == b"document" and site(request.target) not in self._top_level_sites:
-                self._top_level_sites[site(request.target)] = None
-                bound(self._top_level_sites, PAGES)
-                self._changes += 1
-            if headers.get(b"sec-fetch-dest") in (b"document", b"iframe", b"frame"):
+            dest = headers.get(b"sec-fetch-dest")
+            if dest is not None:
+                self._opened(request, in_tab=dest == b"document")
+            if dest in (b"document", b"iframe", b"frame"):
                 policies = tuple(get_all(fields, b"content-security-policy"))
                 if policies:
                     self._policies[request.target] = policies
@@ -214,6 +214,19 @@ class Diagnosis:
         if answered and where == b"cross-site" and dest in _ELEMENTS and kind is not None and _is_data(kind):
             return (finding("opaque-response-blocking", dest=text(dest), value=text(kind)),)
         return ()
+
+    def top_level_site(self, origin: bytes) -> str | None:
+        """Return the schemeful site of the page in whose tab an origin's requests are made, None where that is open.
+
+        It is the origin's own where its pages were opened in tabs, and never in a frame. (Caches of frames are kept
+        apart for each top-level site, so that the first one in each is on the wire.)
+        """
+        return self._tabs.get(origin)
+
+    def held(self, request: Request, family: BrowserFamily) -> Fate | None:
+        """Return a cookie that would have travelled with a request, had it been sent with credentials, and did not."""
+        held = self._outlook(request, family).held if self.jar else ()
+        return held[0] if held else None
 
     def travelled(self, request: Request, family: BrowserFamily, names: tuple[str, ...]) -> None:
         """Note that cookies went with a request."""
@@ -241,6 +254,17 @@ class Diagnosis:
                 refused.setdefault(reason, []).append(refusal.cookie.name)
         return tuple([finding(str(reason), cookies=", ".join(names)) for reason, names in refused.items()])
 
+    def _opened(self, request: Request, *, in_tab: bool) -> None:
+        """Note that a page was opened, in a tab of its own or in a frame."""
+        target = request.target
+        known = self._tabs.get(target, "")
+        where = f"{request.exchange.scheme}://{self.jar.registrable(request.exchange.host)}" if in_tab else None
+        if known == where or known is None:
+            return
+        self._tabs[target] = where
+        bound(self._tabs, TABS)
+        self._changes += 1
+
     # ------------------------------------------------------------------ what is behind it
 
     def _context(
@@ -248,9 +272,8 @@ class Diagnosis:
     ) -> Context:
         exchange, headers = request.exchange, request.headers
         origin = headers.get(b"origin", b"")
-        # A page that was seen in a tab is taken to be there still, and not in a frame of another one.
-        if top_level_site is None and not navigation and origin and site(origin) in self._top_level_sites:
-            top_level_site = site(origin)
+        if top_level_site is None and not navigation:
+            top_level_site = self._tabs.get(origin)
         return Context(
             scheme=exchange.scheme,
             host=exchange.host,

@@ -758,19 +758,27 @@ class Session:
                 learn(story, found)
         if story.credentials is not Credentials.UNKNOWN:
             return
+        here = client.diagnosis.top_level_site(record.origin)
         found = absence_evidence(
             headers,
             origin=record.origin,
             target=request.target,
             browser=client.browser,
-            top_level_sites=client.top_level_sites,
+            # An origin that has a tab to itself is known to be in no other page's.
+            top_level_sites=client.top_level_sites if here is None else (),
         ) or font_evidence(headers)
         if found is not None:
             learn(story, found)
-        elif direct and client.cookies:
-            expected = client.cookies.expected(_route(request, record), exchange.path, exchange.started)
+        elif direct:
+            expected = None
+            if client.cookies:
+                expected = client.cookies.expected(_route(request, record), exchange.path, exchange.started)
             if expected is not None:
                 words = f"no cookie {expected[0]}, which travelled on this route before (flow {expected[1]})"
+                learn(story, Evidence(Credentials.OMIT, Strength.LIKELY, words))
+            elif not record.is_open and (held := client.diagnosis.held(request, client.browser.family)) is not None:
+                # No verdict hangs on it: of two windows with cookies of their own it may be the other one.
+                words = f"no cookie {held.name}, which was set in flow {held.flow_id} and would have come along"
                 learn(story, Evidence(Credentials.OMIT, Strength.LIKELY, words))
 
     # ------------------------------------------------------------------ state and what goes out
