@@ -1,4 +1,5 @@
-"""Listens to Chromium's debugger while a page runs: how each request ended, and what the console says about CORS.
+"""Listens to Chromium's debugger while a page runs: how each request ended, which cookies it did not send or take, and
+what the console says about CORS.
 
 Needs tornado, which comes with mitmproxy from a package registry.
 """
@@ -18,11 +19,27 @@ from corscope.lab.truth import Ending
 CLOSING_SECONDS = 5.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CookieNews:
+    """What became of a cookie on a request, or of one that its response set."""
+
+    request: str
+    """The debugger's id: `Heard.urls` knows its URL."""
+    name: str
+    set_by_response: bool
+    reasons: tuple[str, ...]
+    """Why it was not sent, or not taken, by the debugger's names; empty where it was sent."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Heard:
     """What the debugger told, growing while it listens."""
 
     endings: list[Ending] = field(default_factory=list)
+    urls: dict[str, str] = field(default_factory=dict)
+    """Of each request the URL of the first hop, by the debugger's id."""
+    cookies: list[CookieNews] = field(default_factory=list)
+    """All that a request sent or might have sent, and those that a response set in vain."""
     sentences: list[str] = field(default_factory=list)
     """Console lines."""
 
@@ -74,6 +91,7 @@ class _Listener:
             case "Network.requestWillBeSent":
                 key = (session, parameters["requestId"])
                 request = parameters["request"]
+                self.heard.urls.setdefault(parameters["requestId"], request["url"])
                 if key not in self._open:
                     self._open[key] = Ending(
                         url=request["url"], time=parameters["wallTime"], post_data=request.get("postData", "")
@@ -92,6 +110,27 @@ class _Listener:
                             begun, error=status.get("corsError"), parameter=status.get("failedParameter"), text=text
                         )
                     )
+            # These two may come before the request that they tell of.
+            case "Network.requestWillBeSentExtraInfo":
+                self.heard.cookies += [
+                    CookieNews(
+                        request=parameters["requestId"],
+                        name=one["cookie"]["name"],
+                        set_by_response=False,
+                        reasons=tuple(one["blockedReasons"]),
+                    )
+                    for one in parameters["associatedCookies"]
+                ]
+            case "Network.responseReceivedExtraInfo":
+                self.heard.cookies += [
+                    CookieNews(
+                        request=parameters["requestId"],
+                        name=one["cookieLine"].partition("=")[0],
+                        set_by_response=True,
+                        reasons=tuple(one["blockedReasons"]),
+                    )
+                    for one in parameters["blockedCookies"]
+                ]
             case "Log.entryAdded":
                 self.heard.sentences.append(parameters["entry"]["text"])
 
