@@ -17,8 +17,9 @@ from corscope.memory import bound
 from corscope.model import BrowserFamily
 from corscope.origins import host_of, is_potentially_trustworthy
 
-AREAS, CAPACITY = 256, 180
-"""Registrable domains remembered, and cookies of each: as many as browsers keep. The oldest go first."""
+AREAS, CAPACITY = 256, 512
+"""Registrable domains remembered, and cookies of each. The oldest go first: browsers keep 180 and more, apart for each
+page, and those that were refused are remembered here as well."""
 
 NAMELESS = "(without a name)"
 """What a cookie is called that has a value and no name, as in `Set-Cookie: abc`."""
