@@ -444,7 +444,7 @@ def test_memory_is_bounded() -> None:
         talk.say(f"GET https://b{number}.test/", headers=ACTIVE, response={**GOOD, **VARIES})
     for number in range(diagnosis.PREFLIGHTS + more):
         talk.ask(f"https://b.test/{number}", response={**GOOD, ALLOW_METHODS: "PUT"})
-    for number in range(diagnosis.PAGES + more):
+    for number in range(diagnosis.TABS + more):
         navigate(talk, f"https://p{number}.test/", response={"Content-Security-Policy": "default-src 'self'"})
     kept = state(talk)
     assert len(kept._endpoints) == diagnosis.ENDPOINTS
@@ -452,7 +452,7 @@ def test_memory_is_bounded() -> None:
     assert len(kept._vetted) == diagnosis.ENDPOINTS
     assert len(kept._preflights) == diagnosis.PREFLIGHTS
     assert len(kept._policies) == diagnosis.PAGES
-    assert len(kept._top_level_sites) == diagnosis.PAGES
+    assert len(kept._tabs) == diagnosis.TABS
 
 
 def test_origins_and_repetitions_are_bounded() -> None:

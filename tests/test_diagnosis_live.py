@@ -389,8 +389,9 @@ def test_why_a_cookie_does_not_come_is_told(visit: Visit, name: str) -> None:
         expected.add(Reason.THIRD_PARTY_BLOCKED)
     assert said_of(line, name) == expected
     assert (name in sent(flow)) is not bool(expected)
-    # With no other cookie beside it, it is missed.
-    assert line["cookies_withheld"] == []
+    # With no other cookie beside it, it may be missed, unless it is for another place or time by its own word.
+    meant = expected <= {Reason.DOMAIN_MISMATCH, Reason.PATH_MISMATCH, Reason.EXPIRED}
+    assert bool(ids(line) & set(Reason)) is not meant
 
 
 def test_cookies_that_nobody_misses_are_told_apart(visit: Visit) -> None:
@@ -410,7 +411,7 @@ def test_cookies_that_nobody_misses_are_told_apart(visit: Visit) -> None:
     else:
         assert sent(flow) == ()
         assert said_of(line, "m-none") == {Reason.THIRD_PARTY_BLOCKED}
-        assert line["cookies_withheld"] == []
+        assert ids(line) & set(Reason)
 
 
 def test_plain_http(visit: Visit) -> None:
@@ -566,4 +567,6 @@ def test_authorization_by_a_script(visit: Visit) -> None:
     # The browser's cache answered for its preflight.
     methods = [flow.request.method for flow in visit.flows.values() if flow.request.path == "/ask?bearer"]
     assert methods.count("OPTIONS") == 1
-    assert "browsers never send 'Bearer' by themselves" in finding(blocked, "authorization-by-script")["message"]
+    assert (
+        "browsers never send Bearer credentials by themselves" in finding(blocked, "authorization-by-script")["message"]
+    )
