@@ -578,3 +578,41 @@ def test_memory_is_bounded() -> None:
     for number in range(AREAS):
         jar.set_cookie([b"x=1"], replace(NEAR, host=f"h{number}.example"), "flow")
     assert len(jar) == AREAS
+
+
+def test_the_jar_tells_when_something_has_changed() -> None:
+    """Whoever keeps what `travel` said asks for it."""
+    jar = CookieJar()
+    kept = [b"sid=1; Secure; Max-Age=3600"]
+
+    jar.set_cookie(kept, NEAR, "one")
+    first = jar.changes
+    assert first > 0
+    jar.set_cookie(kept, replace(NEAR, now=NEAR.now + 5), "two")
+    jar.travelled(["sid"], NEAR, "three")
+    assert jar.changes == first, "set again, sent as expected"
+    jar.travelled(["theme"], NEAR, "four")
+    seen = jar.changes
+    assert seen > first, "a cookie that was not known"
+    jar.travelled(["theme"], NEAR, "five")
+    assert jar.changes == seen
+    for line in (
+        b"sid=1; Secure; SameSite=Strict",
+        b"sid=1; Secure; Max-Age=30",
+        b"sid=; Max-Age=0",
+        b"sid=1; Path=/x",
+    ):
+        before = jar.changes
+        jar.set_cookie([line], NEAR, "six")
+        assert jar.changes > before, line
+
+
+@given(st.lists(st.sampled_from(["/", "/a", "/a/b", "/a/", "/b", "/a/b/c"]), min_size=1), st.data())
+def test_paths_that_match_the_same_cookies_have_the_same_fates(paths: list[str], data: Any) -> None:  # noqa: ANN401
+    jar = CookieJar()
+    for number, path in enumerate(paths):
+        jar.set_cookie([b"c%d=1; Secure; Path=%s" % (number, path.encode())], NEAR, "flow")
+    asked = st.sampled_from(["/", "/a", "/ab", "/a/b", "/a/b/", "/a/b/c?q=/", "/a/c", "/b?x", "/z"])
+    one, other = data.draw(asked), data.draw(asked)
+    if jar.matching_paths(one) == jar.matching_paths(other):
+        assert jar.travel(replace(NEAR, path=one)) == jar.travel(replace(NEAR, path=other))

@@ -17,6 +17,9 @@ from corscope.memory import bound
 from corscope.model import BrowserFamily
 from corscope.origins import host_of, is_potentially_trustworthy
 
+HOSTS, PATHS = 1024, 64
+"""Hosts of which the registrable domain is kept, and paths of cookies."""
+
 AREAS, CAPACITY = 256, 512
 """Registrable domains remembered, and cookies of each. The oldest go first: browsers keep 180 and more, apart for each
 page, and those that were refused are remembered here as well."""
@@ -406,7 +409,7 @@ _EMPTY: _Area = OrderedDict()
 class CookieJar:
     """The cookies of one client, as its traffic shows them."""
 
-    __slots__ = ("_areas", "_is_public_suffix", "_unpartitioned")
+    __slots__ = ("_areas", "_is_public_suffix", "_paths", "_registrable", "_unpartitioned", "changes")
 
     def __init__(self, is_public_suffix: Callable[[str], bool] = _is_label) -> None:
         """`is_public_suffix` tells names under which anybody can register; those of one label always count."""
@@ -415,6 +418,11 @@ class CookieJar:
         self._is_public_suffix = is_public_suffix
         self._unpartitioned: bool | None = None
         """Whether third parties were last seen to have their unpartitioned cookies."""
+        self._paths: dict[str, None] = {}
+        """Every path but `/` that a cookie has or had."""
+        self._registrable: dict[str, str] = {}
+        self.changes = 0
+        """Grows when something changes that `travel` may say; not when a cookie is merely set again."""
 
     def __len__(self) -> int:
         return sum(map(len, self._areas.values()))
@@ -435,6 +443,13 @@ class CookieJar:
                 refusals.append(Refusal(cookie=cookie, reasons=reasons))
         return tuple(refusals)
 
+    def matching_paths(self, path: str) -> tuple[str, ...]:
+        """Return the paths of cookies that match a request's path: where these are the same, so is what travels."""
+        if not self._paths:
+            return ()
+        path = path.partition("?")[0]
+        return tuple([known for known in self._paths if path_matches(path, known)])
+
     def travelled(self, names: Iterable[str], context: Context, flow_id: str) -> None:
         """Take note of the cookies that a request carried."""
         around = self._surroundings(context)
@@ -452,9 +467,10 @@ class CookieJar:
             if not found:
                 self._keep((name, context.host, SEEN), _Seen(name, context.host, area, flow_id))
             elif len(found) == 1:
+                self.changes += not found[0].certain
                 found[0].certain = True
                 if around.third_party and found[0].partition == "":
-                    self._unpartitioned = True
+                    self._see_access(True)
 
     def travel(self, context: Context) -> tuple[Fate, ...]:
         """Tell which cookies travel with a credentialed request, and why others of its site do not; one fate a name.
@@ -499,6 +515,14 @@ class CookieJar:
 
     def registrable(self, host: str) -> str:
         """Return the registrable domain of a host, or the host itself where it has none."""
+        known = self._registrable.get(host)
+        if known is None:
+            if len(self._registrable) >= HOSTS:
+                self._registrable.clear()
+            known = self._registrable[host] = self._find_registrable(host)
+        return known
+
+    def _find_registrable(self, host: str) -> str:
         if _is_address(host):
             return host
         labels = host.split(".")
@@ -567,6 +591,18 @@ class CookieJar:
         cookies = self._areas.get(area, _EMPTY)
         known = _Known(cookie, domain, host_only, path, partition, area, flow_id, certain=certain)
         key: _Key = (cookie.name, domain, host_only, path, partition)
+        keys = (key, (cookie.name, host), (cookie.name, host, SEEN))
+        before = [_signature(cookies.get(one), context.now) for one in keys]
+        refused = self._put(cookies, key, known, reasons, context)
+        cookies = self._areas.get(area, _EMPTY)
+        self.changes += before != [_signature(cookies.get(one), context.now) for one in keys]
+        return refused
+
+    def _put(
+        self, cookies: _Area, key: _Key, known: _Known, reasons: set[Reason], context: Context
+    ) -> tuple[Reason, ...]:
+        """Put a cookie where it belongs among those of its domain; return why it is refused."""
+        cookie, host, certain, partition = known.cookie, context.host, known.certain, known.partition
         if not reasons and cookie.expires is not None and cookie.expires <= context.now:
             # 24. It removes an equal one. That is no refusal, but explains why it travels no more.
             if certain:
@@ -575,7 +611,8 @@ class CookieJar:
                 self._keep((cookie.name, host), known)
             if not certain or partition is None:
                 for old in cookies.values():
-                    if isinstance(old, _Known) and old.cookie.name == cookie.name and old.domain == domain:
+                    if isinstance(old, _Known) and old.cookie.name == cookie.name and old.domain == known.domain:
+                        self.changes += old.certain
                         old.certain = False
             return ()
         if reasons:
@@ -688,7 +725,7 @@ class CookieJar:
     def _has_access(self, context: Context) -> bool | None:
         """Tell whether a third party has its unpartitioned cookies."""
         if context.storage_access:
-            self._unpartitioned = context.storage_access == b"active"
+            self._see_access(context.storage_access == b"active")
             return self._unpartitioned
         match context.family:
             case BrowserFamily.SPEC:
@@ -699,6 +736,10 @@ class CookieJar:
                 # What third parties set has been partitioned by default since version 103.
                 return bool(self._unpartitioned)
         return self._unpartitioned
+
+    def _see_access(self, unpartitioned: bool) -> None:
+        self.changes += unpartitioned is not self._unpartitioned
+        self._unpartitioned = unpartitioned
 
     def _is_suffix(self, domain: str) -> bool:
         return _is_label(domain) or self._is_public_suffix(domain)
@@ -729,11 +770,27 @@ class CookieJar:
     def _keep(self, key: _Key | tuple[str, str] | tuple[str, str, str], entry: _Known | _Seen) -> None:
         cookies = self._areas.setdefault(entry.area, OrderedDict())
         self._areas.move_to_end(entry.area)
+        if isinstance(entry, _Seen):
+            self.changes += key not in cookies
+        elif entry.path != "/":
+            self._paths[entry.path] = None
+            if len(self._paths) > PATHS:
+                del self._paths[next(iter(self._paths))]
+                self.changes += 1
         # Out and in again: the oldest is the first.
         cookies.pop(key, None)
         cookies[key] = entry
         bound(cookies, CAPACITY)
         bound(self._areas, AREAS)
+
+
+def _signature(entry: _Known | _Seen | None, now: float) -> tuple[object, ...] | None:
+    """Return all of a cookie that decides whether it travels, as long as it is not about to expire."""
+    if not isinstance(entry, _Known):
+        return None if entry is None else ()
+    expires = entry.cookie.expires
+    near = expires if expires is not None and expires < now + 60 else None
+    return replace(entry.cookie, expires=near), entry.path, entry.partition, entry.refused, entry.certain
 
 
 _WEIGHT = {True: 2, None: 1, False: 0}

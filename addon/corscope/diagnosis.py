@@ -60,6 +60,9 @@ class _Asked:
     """Its flow: one that is judged again does not count again."""
 
 
+type _Key = tuple[bytes, tuple[str, ...], bytes | None, bytes | None, bytes | None, tuple[str, ...]]
+
+
 class _Outlook(NamedTuple):
     """What the cookie jar says of a request, which holds until the jar changes."""
 
@@ -96,10 +99,10 @@ class Diagnosis:
         self.jar = CookieJar(is_public_suffix) if is_public_suffix is not None else CookieJar()
         self._is_public_suffix = is_public_suffix or (lambda _: False)
         self._changes = 0
-        """How often the jar has changed."""
+        """How often it has changed what is known of pages; the jar counts its own changes."""
         self._outlooks: OrderedDict[_Key, _Outlook] = OrderedDict()
-        self._noted: OrderedDict[_Key, float] = OrderedDict()
-        """Until when it need not be noted again that cookies went with a request, seconds since the epoch."""
+        self._noted: OrderedDict[_Key, int] = OrderedDict()
+        """Which cookies went with which requests, with the jar's changes by then: it learns nothing new before more."""
         self._endpoints: OrderedDict[tuple[bytes, str], _Endpoint] = OrderedDict()
         self._echoes: OrderedDict[bytes, dict[bytes, str]] = OrderedDict()
         """By target: origins that were let in by name and with credentials, with the flow."""
@@ -230,13 +233,12 @@ class Diagnosis:
 
     def travelled(self, request: Request, family: BrowserFamily, names: tuple[str, ...]) -> None:
         """Note that cookies went with a request."""
-        key, now = _key(request, names), request.exchange.started
-        if self._noted.get(key, 0.0) > now:
+        key = self._key(request, names)
+        if self._noted.get(key, -1) == self.jar.changes:
             return
-        self._noted[key] = now + OUTLOOK_SECONDS
-        bound(self._noted, OUTLOOKS)
-        self._changes += 1
         self.jar.travelled(names, self._context(request, family), request.exchange.id)
+        self._noted[key] = self.jar.changes
+        bound(self._noted, OUTLOOKS)
 
     def set_cookie(
         self, request: Request, family: BrowserFamily, *, navigation: bool = False, top_level_site: str | None = None
@@ -247,7 +249,6 @@ class Diagnosis:
         context = self._context(request, family, navigation=navigation, top_level_site=top_level_site)
         # Browsers count Max-Age from when the answer is there.
         context = replace(context, now=exchange.answered)
-        self._changes += 1
         refused: dict[Reason, list[str]] = {}
         for refusal in self.jar.set_cookie(lines, context, exchange.id):
             for reason in refusal.reasons:
@@ -326,21 +327,23 @@ class Diagnosis:
         told = tuple([replace(one, severity=Severity.INFO) for one in outlook.withheld if one.id in _SETTINGS])
         return include + told, omit, tuple([one for one in outlook.withheld if one.id not in _SETTINGS])
 
+    def _key(self, request: Request, names: tuple[str, ...]) -> _Key:
+        """Return what decides which cookies travel with a request, and the names of those that did."""
+        headers, paths = request.headers, self.jar.matching_paths(request.exchange.path)
+        where, access = headers.get(b"sec-fetch-site"), headers.get(b"sec-fetch-storage-access")
+        return request.target, paths, headers.get(b"origin"), where, access, names
+
     def _outlook(self, request: Request, family: BrowserFamily) -> _Outlook:
         """Return what the jar says of a request."""
         headers, now = request.headers, request.exchange.started
         sent = cookie_names(headers[b"cookie"]) if b"cookie" in headers else ()
-        key = _key(request, sent)
+        key = self._key(request, sent)
         known = self._outlooks.get(key)
-        if known is not None and known.changes == self._changes and known.until > now:
+        if known is not None and known.changes == self._changes + self.jar.changes and known.until > now:
             return known
+        told = [fate for fate in self.jar.travel(self._context(request, family)) if fate.name not in sent]
         # What this very answer set is known when it is judged once more, and had no part in its request.
-        own = request.exchange.id
-        fates = [
-            fate
-            for fate in self.jar.travel(self._context(request, family))
-            if fate.name not in sent and fate.flow_id != own
-        ]
+        fates = [fate for fate in told if fate.flow_id != request.exchange.id]
         withheld: dict[Reason, list[str]] = {}
         for fate in fates:
             if fate.travels is False:
@@ -352,8 +355,10 @@ class Diagnosis:
                 withheld.setdefault(Reason.THIRD_PARTY_BLOCKED, []).append(never)
         found = tuple([finding(str(reason), cookies=", ".join(names[:4])) for reason, names in withheld.items()])
         held = tuple([fate for fate in fates if fate.travels])
-        outlook = self._outlooks[key] = _Outlook(self._changes, now + OUTLOOK_SECONDS, found, held)
-        bound(self._outlooks, OUTLOOKS)
+        outlook = _Outlook(self._changes + self.jar.changes, now + OUTLOOK_SECONDS, found, held)
+        if len(fates) == len(told):
+            self._outlooks[key] = outlook
+            bound(self._outlooks, OUTLOOKS)
         return outlook
 
     def _behind(self, request: Request, record: Record, response: Headers) -> tuple[Finding, ...]:
@@ -466,18 +471,6 @@ class Diagnosis:
 
 
 # ---------------------------------------------------------------------- rules without memory
-
-type _Key = tuple[bytes, str, bytes | None, bytes | None, bytes | None, tuple[str, ...]]
-
-
-def _key(request: Request, names: tuple[str, ...]) -> _Key:
-    """Return what decides which cookies travel with a request, and the names of those that did.
-
-    Of the path the folder: a cookie whose Path is a single file is not worth a look for every URL.
-    """
-    headers, folder = request.headers, request.exchange.path.partition("?")[0].rpartition("/")[0]
-    where, access = headers.get(b"sec-fetch-site"), headers.get(b"sec-fetch-storage-access")
-    return request.target, folder, headers.get(b"origin"), where, access, names
 
 
 def _meant_for_third_parties(fate: Fate, request: Request) -> bool:
