@@ -410,7 +410,7 @@ class Diagnosis:
             answers[origin] = (allowed, exchange.id)
             if len(answers) > ORIGINS:
                 del answers[next(iter(answers))]
-            if _is_cacheable(exchange) and not _varies(response):
+            if len(answers) > 1 and not _varies(response) and _is_cacheable(exchange):
                 found += _vary_origin_missing(answers, origin, allowed)
         credentialed = b"cookie" in request.headers or b"sec-fetch-storage-access" in request.headers
         if allowed == b"*" and not credentialed:
