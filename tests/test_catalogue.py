@@ -27,8 +27,8 @@ from builders import AGENTS, exchange, ids, judged
 from corscope.catalogue import CATALOGUE, FIREFOX_REASONS, Entry, fill
 from corscope.cookie_jar import Reason
 from corscope.model import Exchange, Finding, Severity, Verdict
-from corscope.public_suffixes import is_public_suffix
-from corscope.report import as_json, comment, explanation, firefox_reason, headline, log_line, texts
+from corscope.public_suffixes import is_platform, is_public_suffix
+from corscope.report import ROOTS, as_json, comment, explanation, firefox_reason, headline, log_line, texts
 from corscope.session import Session
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.txt"))
@@ -176,7 +176,7 @@ def parse(text: str) -> list[Step]:
 
 def run(steps: list[Step]) -> dict[str, Verdict]:
     """Returns the last verdict on each exchange of a case."""
-    session = Session(is_public_suffix=is_public_suffix)
+    session = Session(is_public_suffix=is_public_suffix, is_platform=is_platform)
     session.silence = frozenset().union(*(step.silence for step in steps))
     told = [verdict for step in steps for verdict in session.judge(step.exchange)] + session.finish()
     return {verdict.flow_id: verdict for verdict in told}
@@ -256,7 +256,9 @@ def check_rendering(verdict: Verdict, shown: str) -> None:
             assert words in explained
     if verdict.outcome == "blocked":
         # A CORS failure that is a mere symptom is not what the headline names.
-        named = [one for one in verdict.findings if one.id == "proxy-error"] or verdict.findings
+        symptom = verdict.findings[0].id == "allow-origin-missing"
+        behind = ROOTS if symptom else {"proxy-error"}
+        named = [one for one in verdict.findings if one.id in behind] or verdict.findings
         assert texts(named[0]).title[:20] in headline(verdict)
         assert verdict.findings[0].severity is Severity.ERROR
     for text in (shown, explained, log_line(verdict)):

@@ -24,7 +24,7 @@ from corscope.headers import Fields
 from corscope.model import Exchange, Outcome, Rewrite, Verdict
 from corscope.modes import Head
 from corscope.privacy import shown_url
-from corscope.public_suffixes import is_public_suffix
+from corscope.public_suffixes import is_platform, is_public_suffix
 from corscope.session import DEFAULT_GRACE, Session
 from corscope.stacks import STACKS, guess
 from corscope.view import METADATA_KEY, CORSContentview, configuration_lines
@@ -82,7 +82,7 @@ class CorsAddon:
     @staticmethod
     def new_session(browser: str = "auto", grace: float = DEFAULT_GRACE) -> Session:
         """Return a session that knows the Public Suffix List."""
-        return Session(browser=browser, grace=grace, is_public_suffix=is_public_suffix)
+        return Session(browser=browser, grace=grace, is_public_suffix=is_public_suffix, is_platform=is_platform)
 
     # ------------------------------------------------------------------ lifecycle
 

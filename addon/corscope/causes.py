@@ -83,10 +83,12 @@ def _invalid(fault: Fault, _: Answer) -> Cause:
         found = "allow-origin-empty"
     elif value[0] in "\"'" or value[-1] in "\"'":
         found = "allow-origin-quoted"
+    elif "*" in value or "\\" in value or value[0] == "^" or value[0] == value[-1] == "/":
+        found = "allow-origin-pattern"
+    elif ";" in value and value.count("://") > 1:
+        found = "allow-origin-list"
     elif _PLACEHOLDER.search(value):
         found = "allow-origin-placeholder"
-    elif "*" in value or "\\" in value:
-        found = "allow-origin-pattern"
     elif _HOST.fullmatch(value.rstrip("/")):
         found = "allow-origin-without-scheme"
     else:
@@ -95,6 +97,8 @@ def _invalid(fault: Fault, _: Answer) -> Cause:
 
 
 def _multiple(fault: Fault, answer: Answer) -> Cause:
+    if fault.values["value"].startswith("[object"):
+        return "allow-origin-placeholder", fault.values
     members = [member for member in re.split(r"[,\s]+", fault.values["value"]) if member]
     # A proxy that speaks HTTP/2 may have joined the lines, so that equal values tell as much.
     twice = len(get_all(answer.response, b"access-control-allow-origin")) > 1 or len(set(members)) < len(members)
@@ -138,6 +142,10 @@ _STATUSES = {
     "404": "options-not-routed",
     "405": "options-not-routed",
     "501": "options-not-routed",
+    "500": "preflight-server-failed",
+    "502": "preflight-server-failed",
+    "503": "preflight-server-failed",
+    "504": "preflight-server-failed",
 }
 
 
@@ -157,14 +165,26 @@ _LOGIN_QUERY = re.compile(
 )
 
 
+_FILE = re.compile(
+    r"\.(?:avif|css|csv|docx?|gif|gz|ico|jpe?g|js|json|md|mp[34]|pdf|png|svg|tar|txt|web[mp]|xlsx?|xml|ya?ml|zip)$",
+    re.IGNORECASE,
+)
+_ABOUT = frozenset(("docs", "doc", "documentation", "blog", "help", "guides", "wiki", "support"))
+
+
 def looks_like_login(location: str) -> bool:
     """Tell a Location that leads to a login, by the names in its host and path, and by what logins have in a query.
 
     That a query merely mentions one (`/home?from=login`) says that the user comes from there.
     """
     where, _, query = location.partition("#")[0].partition("?")
-    where = where.partition("://")[2] or where
-    return _LOGIN.search(where) is not None or _LOGIN_QUERY.search(query) is not None
+    host, _, path = (where.partition("://")[2] or where).partition("/")
+    segments = [segment for segment in path.split("/") if segment]
+    # Documentation about logins, and files that are named after one, are no logins.
+    about = bool(segments) and (_FILE.search(segments[-1]) is not None or not _ABOUT.isdisjoint(segments))
+    if not about and any(_LOGIN.search(part) for part in (host, *segments)):
+        return True
+    return _LOGIN_QUERY.search(query) is not None
 
 
 def _redirected(fault: Fault, answer: Answer) -> Cause:

@@ -309,6 +309,8 @@ class Context:
     top_level_site: str | None = None
     """The schemeful site of the page in the tab, if known, such as `https://a.test`."""
     storage_access: bytes = b""
+    certain: bool = True
+    """Whether the request is known to be credentialed: without, a browser neither takes cookies nor sends any."""
     """Sec-Fetch-Storage-Access, empty where there is none."""
 
     @property
@@ -538,7 +540,7 @@ class CookieJar:
         """Store a cookie, section 5.7; return why not."""
         rules, host = _RULES[context.family], context.host
         reasons = set[Reason]()
-        certain = True
+        certain = context.certain
         # 8. and 9. The domain; a public suffix may only be the host's own, and then makes it host-only.
         domain, host_only = host, True
         if cookie.domain is not None and not (cookie.domain == host and self._is_suffix(host)):

@@ -1,7 +1,8 @@
 """What is behind a verdict, and what will hurt later: hints from an exchange and from what one client saw before.
 
-Hints never change a verdict. What is told of an exchange may depend on its credentials mode, which may become known
-later, so that both are worked out at once. State is bounded everywhere; cookies are known by name only.
+Hints never change a verdict; what is known of tabs and of cookies may serve as evidence. What is told of an exchange
+may depend on its credentials mode, which may become known later, so that all is worked out at once. State is bounded
+everywhere; cookies are known by name only.
 """
 
 import re
@@ -15,7 +16,7 @@ from corscope.causes import looks_like_login
 from corscope.content_security_policy import allows, connect_sources
 from corscope.cookie_jar import Context, CookieJar, Fate, Reason, SameSite, parse_set_cookie
 from corscope.credentials import cookie_names
-from corscope.engine import OK_STATUS, REDIRECT_STATUS, RESPONSE_HEADERS, Fault
+from corscope.engine import DEFAULT_MAX_AGE, OK_STATUS, REDIRECT_STATUS, RESPONSE_HEADERS, Fault
 from corscope.findings import finding
 from corscope.follow_ups import Step
 from corscope.headers import Headers, extract_tokens, get, get_all, text
@@ -33,16 +34,23 @@ origins of pages."""
 OUTLOOKS, OUTLOOK_SECONDS = 512, 30.0
 """How many answers of the cookie jar are kept, and for how long: cookies expire."""
 
-REPEATED = 3
-"""Preflights without Access-Control-Max-Age after which they are worth a word."""
+SHOWN = 120
+"""Bytes of a header's value that evidence quotes."""
+
+REPEATED, APART = 3, 600.0
+"""How many preflights are worth a word, and what seconds between two of them a reasonable Access-Control-Max-Age would
+have covered."""
+
+STALE = 3600.0
+"""Seconds after which another origin's answer proves nothing any more of how a server answers now."""
 
 
 @dataclass(slots=True)
 class _Endpoint:
     """What was seen of a URL without its query."""
 
-    answers: dict[bytes, tuple[bytes | None, str]] = field(default_factory=dict)
-    """The Allow-Origin that each origin got last, with the flow."""
+    answers: dict[bytes, tuple[bytes | None, str, float]] = field(default_factory=dict)
+    """The Allow-Origin that each origin got last, with the flow, and when, seconds since the epoch."""
     wildcard: str = ""
     """A flow without credentials that was answered `*`."""
     named: str = ""
@@ -56,6 +64,8 @@ class _Asked:
     count: int = 0
     spent: float = 0.0
     """Seconds."""
+    at: float = 0.0
+    """When the latest began, seconds since the epoch."""
     latest: str = ""
     """Its flow: one that is judged again does not count again."""
 
@@ -75,9 +85,6 @@ class _Outlook(NamedTuple):
     """Cookies that would have travelled with credentials, and did not."""
 
 
-_NOTHING = (b"", "")
-
-
 class Diagnosis:
     """What one client saw, and what that explains."""
 
@@ -85,19 +92,27 @@ class Diagnosis:
         "_changes",
         "_echoes",
         "_endpoints",
-        "_is_public_suffix",
+        "_is_platform",
         "_noted",
         "_outlooks",
         "_policies",
         "_preflights",
+        "_records_credentials",
         "_tabs",
         "_vetted",
         "jar",
     )
 
-    def __init__(self, is_public_suffix: Callable[[str], bool] | None = None) -> None:
+    def __init__(
+        self,
+        is_public_suffix: Callable[[str], bool] | None = None,
+        is_platform: Callable[[str], bool] | None = None,
+    ) -> None:
+        """`is_platform` tells a domain below which a company gives names to anybody."""
         self.jar = CookieJar(is_public_suffix) if is_public_suffix is not None else CookieJar()
-        self._is_public_suffix = is_public_suffix or (lambda _: False)
+        self._is_platform = is_platform or (lambda _: False)
+        self._records_credentials = False
+        """Whether a capture that may be sanitized holds cookies or Authorization after all."""
         self._changes = 0
         """How often it has changed what is known of pages; the jar counts its own changes."""
         self._outlooks: OrderedDict[_Key, _Outlook] = OrderedDict()
@@ -119,22 +134,29 @@ class Diagnosis:
 
     def preflight(self, request: Request, record: Record, response: Headers) -> tuple[Finding, ...]:
         """Diagnose a preflight that passes, at least without credentials."""
-        if b"access-control-max-age" in response:
+        age = response.get(b"access-control-max-age", b"")
+        if age and not (age.isdigit() and int(age[:9]) <= DEFAULT_MAX_AGE):
             return ()
         exchange = record.exchange
         method = request.headers.get(b"access-control-request-method", b"")
         asked = entry(self._preflights, (record.origin, record.url, method), PREFLIGHTS, _Asked)
         if asked.latest != exchange.id:
-            asked.latest = exchange.id
+            if exchange.started - asked.at > APART:
+                asked.count, asked.spent = 0, 0.0
+            asked.latest, asked.at = exchange.id, exchange.started
             asked.count += 1
             asked.spent += exchange.answered - exchange.started
         if asked.count < REPEATED:
             return ()
-        return (finding("preflights-repeated", count=str(asked.count), spent=f"{asked.spent * 1000:.0f}"),)
+        said = f"Access-Control-Max-Age: {text(age)}" if age else "no Access-Control-Max-Age"
+        values = {"count": str(asked.count), "spent": f"{asked.spent * 1000:.0f}", "said": said}
+        return (finding("preflights-repeated", **values),)
 
     def actual(self, request: Request, record: Record, response: Headers, step: Step | None) -> Hints:
         """Diagnose an actual request or a hop of a redirect chain; `step` is what it follows."""
         origin, exchange = record.origin, record.exchange
+        if exchange.sanitized:
+            self.look_for_credentials(request, response)
         allowed = response.get(b"access-control-allow-origin")
         hints = _answer_hints(
             origin,
@@ -154,11 +176,13 @@ class Diagnosis:
             always += self._behind(request, record, response)
             if record.if_omit:
                 always, behind = behind + always, ()
+        elif exchange.status in (401, 403):
+            always += _authorization(request, step, text(origin))
         always += self._endpoint(request, record, response, allowed)
         if allowed == origin and response.get(b"access-control-allow-credentials") == b"true":
             always += self._risks(request, record)
         elif allowed == b"*":
-            always += _private_network(request, origin, _answered(exchange.status), "any page, for it sends `*`")
+            always += _private_network(request, origin, _answered(exchange), "any page, for it sends `*`")
         if exchange.scheme == "http" and origin.startswith(b"https:") and not is_private(exchange.host):
             always += (finding("mixed-content", origin=text(origin)),)
         if exchange.status in REDIRECT_STATUS and b"location" in response:
@@ -171,9 +195,29 @@ class Diagnosis:
         include, omit, withheld = self._cookies(request, record, response, hints, login=login)
         if behind:
             include = behind + include
-        if not always and not withheld and include is hints.include and omit is hints.omit:
+        unknown: tuple[Finding, ...] = ()
+        if exchange.sanitized and not self._records_credentials:
+            unknown = (finding("capture-sanitized"),) if record.if_include and not record.if_omit else ()
+        elif exchange.status in (401, 403) or login:
+            # If it was sent with credentials, this is why none of these came; if not, that is why.
+            unknown = tuple([one for one in (*include, *omit) if one.id.startswith(_OF_COOKIES)])
+        if not (always or withheld or unknown) and include is hints.include and omit is hints.omit:
             return hints
-        return Hints(always, include, omit, withheld)
+        return Hints(always, include, omit, withheld, unknown)
+
+    def look_for_credentials(self, request: Request, response: Headers) -> None:
+        """Notice that a capture holds what sanitized ones leave out."""
+        if b"cookie" in request.headers or b"authorization" in request.headers or b"set-cookie" in response:
+            self._records_credentials = True
+
+    @staticmethod
+    def refused(record: Record) -> tuple[Finding, ...]:
+        """Diagnose a preflight that fails either way: whether it ever reached the application."""
+        exchange = record.exchange
+        if (exchange.status or 0) < 400 or exchange.proxy_made:
+            return ()
+        layer = _intermediary(exchange.response_headers, exchange.status or 0)
+        return (finding("answered-by-intermediary", evidence=layer),) if layer else ()
 
     def redirected(self, record: Record, to: Target) -> tuple[Finding, ...]:
         """Diagnose a redirect that passes: whether the page's own policy lets it go on."""
@@ -241,17 +285,26 @@ class Diagnosis:
         bound(self._noted, OUTLOOKS)
 
     def set_cookie(
-        self, request: Request, family: BrowserFamily, *, navigation: bool = False, top_level_site: str | None = None
+        self,
+        request: Request,
+        family: BrowserFamily,
+        *,
+        navigation: bool = False,
+        top_level_site: str | None = None,
+        certain: bool = True,
     ) -> tuple[Finding, ...]:
-        """Take the cookies that a response sets into the jar; return why some are refused."""
+        """Take the cookies that a response sets into the jar; return why some are refused.
+
+        `certain`: whether the request is known to have been sent with credentials, without which none are taken.
+        """
         exchange = request.exchange
         lines = get_all(exchange.response_headers, b"set-cookie")
         context = self._context(request, family, navigation=navigation, top_level_site=top_level_site)
         # Browsers count Max-Age from when the answer is there.
-        context = replace(context, now=exchange.answered)
+        context = replace(context, now=exchange.answered, certain=certain)
         refused: dict[Reason, list[str]] = {}
         for refusal in self.jar.set_cookie(lines, context, exchange.id):
-            for reason in refusal.reasons:
+            for reason in refusal.reasons if not _is_of_a_layer(refusal.cookie.name) else ():
                 refused.setdefault(reason, []).append(refusal.cookie.name)
         return tuple([finding(str(reason), cookies=", ".join(names)) for reason, names in refused.items()])
 
@@ -259,6 +312,8 @@ class Diagnosis:
         """Note that a page was opened, in a tab of its own or in a frame."""
         target = request.target
         known = self._tabs.get(target, "")
+        if target in self._tabs:
+            self._tabs.move_to_end(target)
         where = f"{request.exchange.scheme}://{self.jar.registrable(request.exchange.host)}" if in_tab else None
         if known == where or known is None:
             return
@@ -301,13 +356,15 @@ class Diagnosis:
         if b"set-cookie" in response:
             lines = get_all(exchange.response_headers, b"set-cookie")
             parsed = [parse_set_cookie(line, exchange.answered) for line in lines]
-            cookies = ", ".join(one.name for one in parsed if one is not None) or "none that is well-formed"
-            client = client_line(record.dest, record.accept)
-            # Whoever allows credentials meant the cookie to be taken; layers on the way set theirs on anything.
-            meant = response.get(b"access-control-allow-credentials") == b"true"
-            ignored = finding("set-cookie-ignored", None if meant else Severity.INFO, cookies=cookies, client=client)
-            omit = (*(one for one in omit if one.id != "allow-credentials-unused"), ignored)
-        if not self.jar or exchange.sanitized:
+            cookies = ", ".join(one.name for one in parsed if one is not None and not _is_of_a_layer(one.name))
+            if cookies or not any(parsed):
+                client = client_line(record.dest, record.accept)
+                # Whoever allows credentials meant the cookie to be taken.
+                meant = response.get(b"access-control-allow-credentials") == b"true"
+                values = {"cookies": cookies or "none that is well-formed", "client": client}
+                ignored = finding("set-cookie-ignored", None if meant else Severity.INFO, **values)
+                omit = (*(one for one in omit if one.id != "allow-credentials-unused"), ignored)
+        if not self.jar or (exchange.sanitized and not self._records_credentials):
             return include, omit, ()
         outlook = self._outlook(request, record.browser.family)
         if outlook.held and response.get(b"access-control-allow-credentials") == b"true":
@@ -319,13 +376,16 @@ class Diagnosis:
             omit = (*(one for one in omit if one.id != "allow-credentials-unused"), opt_in)
         if not outlook.withheld:
             return include, omit, ()
-        if exchange.status in (401, 403) or login:
-            return include + outlook.withheld, omit, ()
-        if b"cookie" in request.headers:
+        refused = exchange.status in (401, 403) or login
+        if b"cookie" in request.headers and not refused:
             # Others did travel, and the server was content with them.
             return include, omit, outlook.withheld
-        told = tuple([replace(one, severity=Severity.INFO) for one in outlook.withheld if one.id in _SETTINGS])
-        return include + told, omit, tuple([one for one in outlook.withheld if one.id not in _SETTINGS])
+        # That a cookie has another domain or path, or has expired, is meant mostly.
+        told = tuple([one for one in outlook.withheld if one.id in _SETTINGS])
+        rest = tuple([one for one in outlook.withheld if one.id not in _SETTINGS])
+        if refused and b"cookie" not in request.headers:
+            return include + told + tuple([replace(one, severity=Severity.INFO) for one in rest]), omit, ()
+        return include + tuple([replace(one, severity=Severity.INFO) for one in told]), omit, rest
 
     def _key(self, request: Request, names: tuple[str, ...]) -> _Key:
         """Return what decides which cookies travel with a request, and the names of those that did."""
@@ -341,7 +401,11 @@ class Diagnosis:
         known = self._outlooks.get(key)
         if known is not None and known.changes == self._changes + self.jar.changes and known.until > now:
             return known
-        told = [fate for fate in self.jar.travel(self._context(request, family)) if fate.name not in sent]
+        told = [
+            fate
+            for fate in self.jar.travel(self._context(request, family))
+            if fate.name not in sent and not _is_of_a_layer(fate.name)
+        ]
         # What this very answer set is known when it is judged once more, and had no part in its request.
         fates = [fate for fate in told if fate.flow_id != request.exchange.id]
         withheld: dict[Reason, list[str]] = {}
@@ -366,6 +430,9 @@ class Diagnosis:
         exchange, status = record.exchange, record.exchange.status or 0
         found: tuple[Finding, ...] = ()
         missing = record.if_omit and record.if_omit[0].id == "allow-origin-missing"
+        copy = _cache_says(exchange.response_headers) if missing and status < 400 and not _varies(response) else ""
+        if copy:
+            found += (finding("cached-without-origin", evidence=copy),)
         if missing and status >= 400 and not exchange.proxy_made:
             said = _STATUS_SAYS.get(status, "")
             found += (finding("error-page-without-cors", status=str(status), said=f": {said}" if said else ""),)
@@ -385,7 +452,7 @@ class Diagnosis:
         answers = endpoint.answers if endpoint is not None else {}
         before = answers.get(named)
         # Who was seen to answer nobody else may be configured to name this one origin always.
-        if before is not None and before[0] == named and any(got not in (named, None) for got, _ in answers.values()):
+        if before is not None and before[0] == named and any(got not in (named, None) for got, *_ in answers.values()):
             evidence = f"{value} itself asked before, and got this answer (flow {before[1]})"
         copy = _cache_says(exchange.response_headers)
         if copy:
@@ -406,17 +473,21 @@ class Diagnosis:
         answers = endpoint.answers
         # An error without CORS headers comes from elsewhere, and tells nothing of how the endpoint treats origins.
         failed = allowed is None and (exchange.status or 0) >= 400
-        if not failed and (len(answers) != 1 or answers.get(origin, _NOTHING)[0] != allowed):
-            answers[origin] = (allowed, exchange.id)
+        if not failed:
+            if answers and (len(answers) > 1 or origin not in answers) and _varies(response):
+                # The server has been mended, or some of its answers say it: what was before proves nothing.
+                answers.clear()
+            answers[origin] = (allowed, exchange.id, exchange.started)
             if len(answers) > ORIGINS:
                 del answers[next(iter(answers))]
-            if len(answers) > 1 and not _varies(response) and _is_cacheable(exchange):
-                found += _vary_origin_missing(answers, origin, allowed)
+            if len(answers) > 1 and _is_cacheable(exchange):
+                found += _vary_origin_missing(answers, origin, allowed, exchange.started)
         credentialed = b"cookie" in request.headers or b"sec-fetch-storage-access" in request.headers
-        if allowed == b"*" and not credentialed:
-            endpoint.wildcard = exchange.id
-        elif allowed == origin and credentialed:
-            endpoint.named = exchange.id
+        if not credentialed and (exchange.status or 0) < 400:
+            # The latest answer counts: a server may have been mended.
+            endpoint.wildcard = exchange.id if allowed == b"*" else ""
+        elif credentialed and (exchange.status or 0) < 400:
+            endpoint.named = exchange.id if allowed == origin else ""
         if endpoint.wildcard and endpoint.named and exchange.id in (endpoint.wildcard, endpoint.named):
             evidence = f"flow {endpoint.wildcard} without and flow {endpoint.named} with credentials"
             found += (finding("wildcard-until-login", evidence=evidence, origin=text(origin)),)
@@ -429,7 +500,7 @@ class Diagnosis:
         vetted, echoes = self._vetted.get(key), self._echoes.get(request.target)
         if vetted is not None and echoes is not None and len(echoes) == vetted:
             return ()
-        severity, said = _answered(exchange.status)
+        severity, said = _answered(exchange)
         if origin == OPAQUE:
             return (finding("null-origin-trusted", severity, said=said),)
         who = f"{text(origin)}, a page from the public web"
@@ -454,7 +525,7 @@ class Diagnosis:
             evidence = f"{text(others[0])} in flow {echoes[others[0]]}, {text(origin)} in this one"
             found += (finding("origin-reflected-with-credentials", severity, evidence=evidence, said=said),)
         suffix = host_of(origin).partition(".")[2]
-        if "." in suffix and self._is_public_suffix(suffix):
+        if "." in suffix and self._is_platform(suffix):
             siblings = [other for other in echoes if other != origin and host_of(other).partition(".")[2] == suffix]
             if siblings:
                 evidence = f"{text(siblings[0])} in flow {echoes[siblings[0]]}, {text(origin)} in this one"
@@ -556,9 +627,22 @@ def _is_cacheable(exchange: Exchange) -> bool:
     return b"no-store" not in (get(exchange.response_headers, b"cache-control") or b"").lower()
 
 
+_OF_LAYERS = (
+    "awsalb", "awselb", "__cf", "_cfuvid", "cf_clearance", "arraffinity", "incap_ses_", "visid_incap_", "nlbi_",
+    "bigipserver", "ak_bmsc", "bm_s", "_abck", "datadome", "gclb", "applicationgatewayaffinity", "aka_", "akaalb_",
+)  # fmt: skip
+"""How the names begin of cookies that load balancers and the like set on any answer; nobody misses them."""
+
+
+def _is_of_a_layer(name: str) -> bool:
+    return name.lower().startswith(_OF_LAYERS)
+
+
 def _is_loopback(host: str) -> bool:
     return host in ("localhost", "::1", "0.0.0.0") or host.endswith(".localhost") or host.startswith("127.")
 
+
+_OF_COOKIES = ("cookie-", "client-", "set-cookie-")
 
 _SETTINGS = frozenset(
     (
@@ -578,10 +662,10 @@ _SETTINGS = frozenset(
 
 
 def _vary_origin_missing(
-    answers: dict[bytes, tuple[bytes | None, str]], origin: bytes, allowed: bytes | None
+    answers: dict[bytes, tuple[bytes | None, str, float]], origin: bytes, allowed: bytes | None, now: float
 ) -> tuple[Finding, ...]:
-    for other, (got, flow) in answers.items():
-        if other == origin or got == allowed or (got in (None, b"*") and allowed in (None, b"*")):
+    for other, (got, flow, at) in answers.items():
+        if other == origin or now - at > STALE or got == allowed or (got in (None, b"*") and allowed in (None, b"*")):
             continue
         evidence = f"{text(other)} got {_quoted(got)} (flow {flow}), {text(origin)} got {_quoted(allowed)} (this flow)"
         if allowed == other:
@@ -591,7 +675,7 @@ def _vary_origin_missing(
 
 
 def _quoted(value: bytes | None) -> str:
-    return "no Allow-Origin" if value is None else f"“{text(value)}”"
+    return "no Allow-Origin" if value is None else f"“{shown_url(text(value[:SHOWN]))}”"
 
 
 _STATUS_SAYS = {
@@ -652,7 +736,7 @@ def _intermediary(fields: Iterable[tuple[bytes, bytes]], status: int) -> str:
     if status in (502, 503, 504):
         for key, value in lines:
             if key == b"server" and value.startswith(_GATEWAY_SERVERS):
-                return f"a gateway, by its status {status} and Server: {text(value)}"
+                return f"a gateway, by its status {status} and Server: {text(value[:SHOWN])}"
     return ""
 
 
@@ -661,9 +745,9 @@ def _cache_says(fields: Iterable[tuple[bytes, bytes]]) -> str:
     for name, value in fields:
         lower = name.lower()
         if lower == b"age" and value.strip().isdigit() and int(value.strip()[:9]) > 0:
-            return f"Age: {text(value)}"
+            return f"Age: {text(value[:SHOWN])}"
         if lower in (b"x-cache", b"cf-cache-status", b"x-cache-status", b"x-vercel-cache") and b"hit" in value.lower():
-            return f"{text(name)}: {text(value)}"
+            return f"{text(name)}: {text(value[:SHOWN])}"
     return ""
 
 
@@ -680,6 +764,8 @@ def _authorization(request: Request, step: Step | None, origin: str) -> tuple[Fi
         if b"authorization" in asked:
             return (finding("authorization-by-script", evidence=f"its preflight asked for it (flow {step.flow_id})"),)
         evidence = f"its preflight (flow {step.flow_id}) did not ask for it"
+        if scheme.lower() not in _BROWSERS_OWN:
+            return (finding("authorization-on-the-way", scheme=scheme, evidence=evidence),)
         return (finding("authorization-by-browser", scheme=scheme, evidence=evidence, origin=origin),)
     if scheme.lower() not in _BROWSERS_OWN:
         said = f"{scheme} credentials" if scheme == first else "credentials of no known scheme"
@@ -692,10 +778,14 @@ _SCHEMES = _BROWSERS_OWN | {"apikey", "aws4-hmac-sha256", "bearer", "dpop", "haw
 """Authentication schemes that may be named."""
 
 
-def _answered(status: int | None) -> tuple[Severity, str]:
+def _answered(exchange: Exchange) -> tuple[Severity, str]:
     """Return how much a risk weighs: by what was really answered."""
-    if status is not None and 200 <= status < 300:
+    status = exchange.status
+    empty = status in (204, 205) or get(exchange.response_headers, b"content-length") == b"0"
+    if status is not None and 200 <= status < 300 and not empty:
         return Severity.WARNING, ""
+    if status is not None and 200 <= status < 300:
+        return Severity.INFO, " (this answer is empty)"
     return Severity.INFO, f" (this answer has status {status}, and may hold nothing worth reading)"
 
 

@@ -165,6 +165,8 @@ class Hints(NamedTuple):
     """Besides, if it was sent without."""
     withheld: tuple[Finding, ...] = ()
     """Why cookies did not travel although the request had credentials, where nobody seems to miss them."""
+    unknown: tuple[Finding, ...] = ()
+    """Besides, if nothing tells which it was."""
 
 
 NO_HINTS = Hints()

@@ -17,6 +17,24 @@ def rules() -> frozenset[str]:
     return frozenset(line for line in text.splitlines() if line and not line.startswith("//"))
 
 
+_OF_COMPANIES = frozenset(("ai", "cc", "co", "gg", "io", "ly", "me", "sh", "to", "tv"))
+"""Countries' domains of which the world makes use."""
+
+
+@lru_cache(maxsize=1024)
+def is_platform(domain: str) -> bool:
+    """Tell whether a company gives names below a domain to anybody, as github.io and vercel.app do.
+
+    The list as it is here does not say which suffixes are companies': those of registries lie below the domains of
+    countries (co.uk, tokyo.jp), or have short names (com.io).
+    """
+    first, _, rest = domain.partition(".")
+    country = rest.rpartition(".")[2]
+    if not rest or not is_public_suffix(domain):
+        return False
+    return len(country) > 2 or (country in _OF_COMPANIES and len(first) > 3)
+
+
 @lru_cache(maxsize=1024)
 def is_public_suffix(domain: str) -> bool:
     """Tell whether a host name (lower case, in punycode) is a public suffix, https://publicsuffix.org/list/.

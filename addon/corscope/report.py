@@ -75,9 +75,25 @@ def headline(verdict: Verdict) -> str:
     return f"{_shortened(cause, HEADLINE_LENGTH - len(word) - 3)} — {word}"
 
 
+ROOTS = frozenset(
+    (
+        "proxy-error",
+        "error-page-without-cors",
+        "options-not-routed",
+        "preflight-forbidden",
+        "preflight-needs-authentication",
+        "preflight-redirected-to-login",
+        "preflight-server-failed",
+    )
+)
+"""Of what a missing Allow-Origin, which browsers name, is a mere symptom: the headline names these."""
+
+
 def _cause(verdict: Verdict) -> str:
     """Return the title of the finding that matters; a CORS failure may be a mere symptom."""
-    first = next((finding for finding in verdict.findings if finding.id == "proxy-error"), verdict.reason)
+    reason = verdict.reason
+    behind = ROOTS if reason is not None and reason.id == "allow-origin-missing" else ("proxy-error",)
+    first = next((finding for finding in verdict.findings if finding.id in behind), reason)
     return texts(first).title if first is not None else ""
 
 

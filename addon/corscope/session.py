@@ -48,6 +48,7 @@ from corscope.model import (
     Credentials,
     Exchange,
     Finding,
+    Hints,
     Kind,
     Outcome,
     RequestMode,
@@ -180,14 +181,16 @@ class Session:
         browser: str = "auto",
         grace: float = DEFAULT_GRACE,
         is_public_suffix: Callable[[str], bool] | None = None,
+        is_platform: Callable[[str], bool] | None = None,
     ) -> None:
         """`browser` is `auto`, `chromium`, `firefox` or `spec`; `grace` in seconds.
 
-        `is_public_suffix` tells whether anybody can have a name below a domain, for what is said of cookies and risks.
+        `is_public_suffix` tells whether names below a domain belong to different owners, for what is said of cookies;
+        `is_platform` whether a company gives them to anybody, for what is said of risks.
         """
         self.browser = browser
         self.grace = grace
-        self.is_public_suffix = is_public_suffix
+        self.is_public_suffix, self.is_platform = is_public_suffix, is_platform
         self.silence: frozenset[str] = frozenset()
         """Findings that are not told; what decides a verdict stays its reason."""
         self._clients: OrderedDict[str, _Client] = OrderedDict()
@@ -375,7 +378,7 @@ class Session:
             missing = cors_check(origin, response, include=False)[0]
             findings = (conditional_finding("mode-unknown", missing, text(origin), answer),)
         findings += client.diagnosis.exempt(request, mode)
-        if b"set-cookie" in response and not exchange.sanitized:
+        if b"set-cookie" in response:
             findings += self._set_cookies(client, request, navigation=mode is RequestMode.NAVIGATE)
         return Verdict(
             flow_id=exchange.id,
@@ -437,8 +440,8 @@ class Session:
             self._evidences.learn(story, Evidence(Credentials.OMIT, Strength.CERTAIN, words))
         self._learn_from_request(client, request, record, step)
         self._await_credentials(record)
-        if b"set-cookie" in response and not request.is_preflight and story.credentials is Credentials.INCLUDE:
-            record.findings += self._set_cookies(client, request)
+        if b"set-cookie" in response and not request.is_preflight:
+            self._take_cookies(client, request, record)
         if exchange.connection is not None:
             self._learn_from_connection(client, request, story, client.connection(exchange.connection))
         return record
@@ -475,6 +478,7 @@ class Session:
             )
             self._learn_from_cache(client, request, record, method, unsafe)
             if record.if_omit:
+                record.hints = Hints(client.diagnosis.refused(record))
                 return
         record.findings = preflight_findings(unsafe, response, family)
         record.findings += client.diagnosis.preflight(request, record, response)
@@ -593,8 +597,8 @@ class Session:
             record.kind = Kind.ACTUAL
             preflight = link.step if link.step is not None and link.step.is_preflight else None
             self._judge_actual(client, request, response, record, preflight)
-            if b"set-cookie" in response and record.story.credentials is Credentials.INCLUDE:
-                record.findings += self._set_cookies(client, request)
+            if b"set-cookie" in response:
+                self._take_cookies(client, request, record)
         self._await_credentials(record)
 
     @staticmethod
@@ -622,11 +626,21 @@ class Session:
         if entries:
             entries[:] = [entry for entry in entries if entry.flow_id != flow_id]
 
+    def _take_cookies(self, client: _Client, request: Request, record: Record) -> None:
+        """Take the cookies of a CORS response, unless it is known to have been asked for without credentials."""
+        if record.story.credentials is Credentials.INCLUDE:
+            record.findings += self._set_cookies(client, request)
+        elif record.story.credentials is Credentials.UNKNOWN:
+            # What is refused is refused in either case, but only told where it matters.
+            self._set_cookies(client, request, certain=False)
+
     @staticmethod
-    def _set_cookies(client: _Client, request: Request, *, navigation: bool = False) -> tuple[Finding, ...]:
+    def _set_cookies(
+        client: _Client, request: Request, *, navigation: bool = False, certain: bool = True
+    ) -> tuple[Finding, ...]:
         top_level_site = site(request.target) if navigation else None
         return client.diagnosis.set_cookie(
-            request, client.browser.family, navigation=navigation, top_level_site=top_level_site
+            request, client.browser.family, navigation=navigation, top_level_site=top_level_site, certain=certain
         )
 
     # ------------------------------------------------------------------ follow-ups
@@ -683,6 +697,10 @@ class Session:
                 continue
             if record.if_omit and record.if_omit[0].id == UPGRADABLE:
                 record.if_omit, record.if_include = (), record.if_include[:-1]
+                self._evidences.settled.append(record)
+            if any(one.id == "csp-connect-src" for one in record.findings):
+                # The browser went on, so that was another page's policy.
+                record.findings = tuple([one for one in record.findings if one.id != "csp-connect-src"])
                 self._evidences.settled.append(record)
             if step.only_omit:
                 what = "preflight" if step.is_preflight else "redirect"
@@ -793,7 +811,7 @@ class Session:
             if self.browser != "auto" and browser.family != self.browser:
                 browser = Browser(family=BrowserFamily(self.browser))
             client = self._latest = self._clients[exchange.client] = _Client(
-                browser, diagnosis=Diagnosis(self.is_public_suffix)
+                browser, diagnosis=Diagnosis(self.is_public_suffix, self.is_platform)
             )
             bound(self._clients, CLIENTS)
         else:
@@ -819,6 +837,7 @@ class Session:
         if self.silence:
             for one in (*verdict.story, verdict):
                 one.findings = tuple([finding for finding in one.findings if finding.id not in self.silence])
+                one.withheld = tuple([finding for finding in one.withheld if finding.id not in self.silence])
         return verdict
 
 

@@ -2,7 +2,7 @@
 
 from corscope.causes import Answer
 from corscope.engine import Fault, Faults
-from corscope.findings import conditional_finding, devtools_error, fault_findings, finding
+from corscope.findings import conditional_finding, devtools_error, fault_findings
 from corscope.headers import text
 from corscope.model import NO_HINTS, Credentials, Finding, Kind, Outcome, RequestMode, Verdict
 from corscope.stories import Record
@@ -22,6 +22,8 @@ def verdict_of(record: Record) -> Verdict:
             findings += hints.include
         elif credentials is Credentials.OMIT:
             findings += hints.omit
+        else:
+            findings += hints.unknown
     outcome, settled = Outcome.ALLOWED, True
     fault: Fault | None = None
     if faults or include:
@@ -29,7 +31,7 @@ def verdict_of(record: Record) -> Verdict:
         settled = outcome is not Outcome.CONDITIONAL or bool(omit) or record.stored_unknown
         if record.kind is Kind.PREFLIGHT and outcome is Outcome.BLOCKED:
             # What is said of a preflight that passes has no place where it does not.
-            findings = ()
+            findings = hints.always
         findings = found + findings + besides
     error = devtools_error(fault, preflight=record.kind is Kind.PREFLIGHT) if fault is not None else None
     return Verdict(
@@ -77,7 +79,7 @@ def _trouble(record: Record, faults: Faults) -> _Trouble:
     with_credentials = answer._replace(include=True)
     if not omit and credentials is Credentials.UNKNOWN:
         found = (conditional_finding("credentials-unknown", include[0], origin, with_credentials),)
-        return Outcome.CONDITIONAL, None, found, (finding("capture-sanitized"),) if exchange.sanitized else ()
+        return Outcome.CONDITIONAL, None, found, ()
     if not faults:
         return Outcome.ALLOWED, None, (), ()
     if record.mode is RequestMode.UNKNOWN:

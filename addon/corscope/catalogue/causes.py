@@ -231,6 +231,14 @@ CAUSES = (
     ),
     _cause(
         "preflight-status",
+        "preflight-server-failed",
+        "preflight answered {status}",
+        "The preflight was answered {status}: the server, or what stands behind the layer that answered, has failed. "
+        "That is no matter of CORS, though the browser says so.",
+        "Look at the {status} first: the server's log, and whether the application runs.",
+    ),
+    _cause(
+        "preflight-status",
         "options-not-routed",
         "server knows no OPTIONS",
         "The preflight was answered {status}: the server has no route for OPTIONS on this URL.",

@@ -106,7 +106,7 @@ FAULTS = (
     Entry(
         id="preflight-status",
         severity="error",
-        title="preflight answered {status}",
+        title="preflight not answered 2xx",
         why="A preflight must be answered with a status from 200 to 299; this one was {status}.",
         fix="Answer OPTIONS with 204 before authentication and routing have their say.",
         section=FETCH + "cors-preflight-fetch",

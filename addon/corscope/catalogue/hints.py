@@ -10,7 +10,7 @@ def _cookie(id_: str, title: str, why: str, fix: str, section: str) -> Entry:
         title=title,
         why="{cookies}: " + why,
         fix=fix,
-        section="https://www.rfc-editor.org/rfc/rfc6265.html#" + section,
+        section="https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#" + section,
         see=SEE_COOKIES,
     )
 
@@ -129,6 +129,15 @@ HINTS = (
         see=SEE_STORY,
     ),
     Entry(
+        id="cached-without-origin",
+        severity="warning",
+        title="cached without CORS headers",
+        why="This answer comes from a cache on the way ({evidence}), and has no CORS headers: perhaps it was made for "
+        "a request without Origin, an image's for instance, to which the server sends none.",
+        fix="Send Vary: Origin with every answer of this URL, those without CORS headers too, then empty the cache.",
+        section=FETCH + "cors-protocol-and-http-caches",
+    ),
+    Entry(
         id="capture-sanitized",
         severity="info",
         title="capture without cookies",
@@ -210,11 +219,21 @@ HINTS = (
         id="authorization-by-browser",
         severity="info",
         title="browser's own Authorization",
-        why="Authorization ({scheme}) was added by the browser, from what the user typed into its login prompt: "
-        "{evidence}. So it counts as credentials: the response needs the origin itself and "
+        why="Authorization ({scheme}) was added by the browser, from its own store (a login prompt, or the "
+        "system's account): {evidence}. So it counts as credentials: the response needs the origin itself and "
         "Access-Control-Allow-Credentials: true, and Access-Control-Allow-Headers has no part in it.",
         fix="Send: Access-Control-Allow-Origin: {origin}, with Access-Control-Allow-Credentials: true and Vary: Origin",
         section=FETCH + "http-network-or-cache-fetch",
+    ),
+    Entry(
+        id="authorization-on-the-way",
+        severity="info",
+        title="Authorization added on the way",
+        why="Authorization ({scheme}) was set neither by the page's script nor by the browser: {evidence}, and "
+        "browsers never send this scheme by themselves. An extension, a service worker or a proxy added it.",
+        fix="To see what happens without it, switch that off.",
+        section=FETCH + "http-network-or-cache-fetch",
+        see=SEE_PREFLIGHT,
     ),
     Entry(
         id="authorization-by-script",
@@ -234,7 +253,7 @@ HINTS = (
         "without SameSite a cookie counts as SameSite=Lax, and does not go with, nor is taken from, "
         "requests of another site's scripts.",
         "Set it with: SameSite=None; Secure",
-        "section-5.4",
+        "section-5.6.7",
     ),
     _cookie(
         "cookie-samesite-lax",
@@ -242,7 +261,7 @@ HINTS = (
         "a SameSite=Lax cookie does not go with, nor is taken from, requests of another site's scripts.",
         "Set it with: SameSite=None; Secure. Or serve page and API from one site (app.example.com and "
         "api.example.com are one).",
-        "section-5.4",
+        "section-5.6.7",
     ),
     _cookie(
         "cookie-samesite-strict",
@@ -250,28 +269,28 @@ HINTS = (
         "a SameSite=Strict cookie goes with, and is taken from, requests of its own site only.",
         "Set it with: SameSite=None; Secure. Or serve page and API from one site (app.example.com and "
         "api.example.com are one).",
-        "section-5.4",
+        "section-5.6.7",
     ),
     _cookie(
         "cookie-samesite-none-without-secure",
         "SameSite=None without Secure",
         "browsers refuse a cookie with SameSite=None that is not Secure.",
         "Set it with: SameSite=None; Secure",
-        "section-5.3",
+        "section-5.7",
     ),
     _cookie(
         "cookie-secure-over-http",
         "Secure cookie and plain http",
         "a Secure cookie is neither taken from nor sent to a URL that begins with http://.",
         "Serve the API over https.",
-        "section-5.4",
+        "section-5.7",
     ),
     _cookie(
         "cookie-overwrites-secure",
         "http may not replace cookie",
         "there is a Secure cookie of this name, which browsers let nothing from a plain http:// URL replace or hide.",
         "Set it from an https URL, or name it otherwise.",
-        "section-8.6",
+        "section-5.7",
     ),
     _cookie(
         "cookie-domain-mismatch",
@@ -294,21 +313,21 @@ HINTS = (
         "a name that begins with __Secure- asks for Secure, one that begins with __Host- for "
         "Secure, Path=/ and no Domain; otherwise browsers refuse the cookie.",
         "Set it as its name promises, or name it otherwise.",
-        "section-5.3",
+        "section-5.4",
     ),
     _cookie(
         "cookie-partitioned-without-secure",
         "Partitioned without Secure",
         "browsers refuse a Partitioned cookie that is not Secure.",
         "Set it with: SameSite=None; Secure; Partitioned",
-        "section-5.3",
+        "section-5.7",
     ),
     _cookie(
         "cookie-partitioned-elsewhere",
         "cookie kept for another page",
         "the cookie is kept apart for each top-level site, and was set below another one than this page's.",
         "Set it again from within this page, or ask for access with document.requestStorageAccess().",
-        "section-5.4",
+        "section-5.8.3",
     ),
     _cookie(
         "cookie-third-party-blocked",
@@ -324,7 +343,7 @@ HINTS = (
         "cookie has expired",
         "the cookie was removed or has expired.",
         "Log in again, or set it with a longer Max-Age.",
-        "section-5.3",
+        "section-5.7",
     ),
     # ---- caching
     Entry(
@@ -342,7 +361,7 @@ HINTS = (
         severity="info",
         title="preflight asked again",
         why="The same preflight was asked {count} times, {spent} ms in all, because its answer may be kept for 5 "
-        "seconds only: it has no Access-Control-Max-Age.",
+        "seconds at most ({said}).",
         fix="Send: Access-Control-Max-Age: 600",
         section=FETCH + "http-access-control-max-age",
         see=SEE_PREFLIGHT,

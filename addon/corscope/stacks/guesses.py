@@ -29,7 +29,6 @@ _CLUES: Final[tuple[tuple[str, str, str], ...]] = (
     ("aspnet", "set-cookie", r"(\.AspNetCore\.|\.AspNet\.|ASP\.NET_SessionId=)"),
     ("laravel", "set-cookie", r"laravel[_-]session="),
     ("django", "set-cookie", r"csrftoken="),
-    ("spring", "set-cookie", r"JSESSIONID="),
     ("spring", "x-application-context", r"."),
     ("flask", "server", r"Werkzeug/"),
     ("django", "server", r"WSGIServer/"),
@@ -55,9 +54,7 @@ _CLUES: Final[tuple[tuple[str, str, str], ...]] = (
     ("aws-cloudfront", "x-amz-cf-id", r"."),
     ("aws-cloudfront", "via", r".*\bCloudFront\b"),
     ("aws-cloudfront", "server", r"CloudFront\b"),
-    ("cloudflare-workers", "cf-ray", r"."),
     ("cloudflare-workers", "cf-worker", r"."),
-    ("cloudflare-workers", "server", r"cloudflare\b"),
 )
 """Stack, header, and what its value begins with; the first row that fits is taken."""
 
