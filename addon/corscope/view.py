@@ -12,6 +12,9 @@ from corscope.stacks import STACKS, configuration
 METADATA_KEY = "corscope"
 """Where a flow's verdict is kept: `~meta` finds it."""
 
+ALLOWS = "It allows what this traffic shows: add the other origins, methods and headers that your pages use."
+"""Said before a configuration: a site's pages ask for more than one story tells."""
+
 
 def configuration_lines(verdict: dict[str, Any], stack: str = "") -> list[str]:
     """Return the configuration that mends a verdict's story, line by line, from its JSON form.
@@ -32,9 +35,10 @@ def configuration_lines(verdict: dict[str, Any], stack: str = "") -> list[str]:
     policy = Policy(**values)
     told = f" ({chosen['evidence']})" if chosen.get("id") == stack and chosen.get("evidence") else ""
     try:
-        return ["", f"Configuration for {title}{told}, in {file}:", "", *configuration(stack, policy).splitlines()]
+        lines = configuration(stack, policy).splitlines()
     except ValueError as error:
         return ["", f"Configuration for {title}: {error}."]
+    return ["", f"Configuration for {title}{told}, in {file}:", ALLOWS, "", *lines]
 
 
 class CORSContentview(contentviews.Contentview):
