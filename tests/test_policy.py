@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from corscope.policy import Policy, sound
+from corscope.policy import Policy, is_listable, sound
 
 
 def test_plain_names_stay() -> None:
@@ -38,3 +38,29 @@ def test_a_name_with_unusual_characters_is_left_out(name: str) -> None:
 @pytest.mark.parametrize("path", ["/a;b", "/$x", "/a b", "/{x}", '/"', "a", "", "/ü"])
 def test_an_unusual_path_becomes_the_root(path: str) -> None:
     assert sound(Policy(origins=(), credentials=False, path=path)).path == "/"
+
+
+@pytest.mark.parametrize("origin", ["https://www.shop.com", "http://localhost:3000", "http://[::1]:8080"])
+def test_an_origin_as_browsers_send_it_can_be_listed(origin: str) -> None:
+    assert is_listable(origin)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "*",
+        "null",
+        "www.shop.com",
+        "https://www.shop.com/",
+        "https://www.shop.com:443",
+        "https://www.shop.com:99999",
+        "https://WWW.shop.com",
+        "https://*.shop.com",
+        "https://user@shop.com",
+        "https://a.test, https://b.test",
+        "chrome-extension://abc",
+    ],
+)
+def test_what_no_page_sends_as_its_origin_is_not_listed(value: str) -> None:
+    assert not is_listable(value)

@@ -7,6 +7,8 @@ configuration that people copy.
 import re
 from dataclasses import dataclass, replace
 
+from corscope.origins import parse_location
+
 DEFAULT_MAX_AGE = 600
 """Seconds that a server should let a preflight's answer be kept: less than any browser's limit."""
 
@@ -33,6 +35,14 @@ class Policy:
 _ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
+
+
+def is_listable(origin: str) -> bool:
+    """Tell a plain http(s) origin, written as browsers send it, from everything else: `*`, `null`, a URL, a list."""
+    if not origin.startswith(("http://", "https://")) or not _ORIGIN.fullmatch(origin):
+        return False
+    target = parse_location("https://base/", origin)
+    return target is not None and target.origin.decode() == origin
 
 
 def sound(policy: Policy) -> Policy:
