@@ -39,8 +39,28 @@ def test_the_fix_ends_in_the_configuration_that_was_guessed() -> None:
     with inside_mitmproxy() as (addon, _):
         lines = shown(addon, judged(served_by("nginx/1.22.1"), addon))
     assert lines[: len(CHANGE)] == CHANGE
-    assert "Configuration for nginx (guessed from Server: nginx/1.22.1), in nginx.conf:" in lines
+    start = lines.index("Configuration for nginx (guessed from Server: nginx/1.22.1), in nginx.conf:")
+    assert lines[start + 1 : start + 3] == [
+        "It allows what this traffic shows: add the other origins, methods and headers that your pages use.",
+        "",
+    ]
     assert f'    "{PAGE}" "{PAGE}";' in lines
+
+
+def test_the_configuration_lets_in_whom_the_answer_let_in() -> None:
+    other = cors_flow(
+        f"{API}/x", response=[("server", "nginx"), ("access-control-allow-origin", "https://shop.example")]
+    )
+    with inside_mitmproxy() as (addon, _):
+        lines = shown(addon, judged(other, addon))
+    for origin in (PAGE, "https://shop.example"):
+        assert f'    "{origin}" "{origin}";' in lines
+
+
+def test_null_gets_neither_change_nor_configuration() -> None:
+    flow = cors_flow(f"{API}/x", origin="null", response=[("server", "nginx")], request=[("cookie", "a=1")])
+    with inside_mitmproxy() as (addon, _):
+        assert addon.fix([judged(flow, addon)], "nginx") == [["nothing to mend, or no header mends it", flow.id]]
 
 
 def test_the_option_goes_before_the_guess_and_the_command_before_both() -> None:

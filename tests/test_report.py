@@ -22,8 +22,20 @@ from builders import (
     judged,
     preflight,
 )
-from corscope.model import Verdict
-from corscope.report import as_json, comment, explanation, firefox_reason, headline, log_line, texts
+from corscope.fixes import Besides, Fix
+from corscope.model import Edit, Operation, Verdict
+from corscope.policy import Policy
+from corscope.report import (
+    as_json,
+    comment,
+    explanation,
+    firefox_reason,
+    fix_json,
+    fix_lines,
+    headline,
+    log_line,
+    texts,
+)
 
 URL = "https://b.test/x"
 SAME_SITE = {"site": "same-site"}
@@ -182,7 +194,7 @@ def test_json_has_every_key_and_plain_values() -> None:
             "policy": {
                 "origins": ["https://a.test"],
                 "credentials": True,
-                "methods": ["GET"],
+                "methods": ["GET", "HEAD", "POST"],
                 "request_headers": [],
                 "exposed_headers": [],
                 "max_age": 600,
@@ -195,6 +207,7 @@ def test_json_has_every_key_and_plain_values() -> None:
                 change("Vary", [], "Origin"),
             ],
             "actual_seen": True,
+            "with_credentials": {"preflight": [], "actual": []},
         },
         "note": None,
         "preflight": None,
@@ -275,6 +288,43 @@ def test_an_explanation_goes_from_the_verdict_to_the_evidence() -> None:
         "  + Access-Control-Allow-Credentials: true",
         "  + Vary: Origin",
     ]
+
+
+def test_what_credentials_would_need_besides_is_told_apart() -> None:
+    origin = Edit(Operation.SET, ALLOW_ORIGIN, (PAGE.encode(),))
+    right = (origin._replace(before=(b"*",)), Edit(Operation.SET, "Access-Control-Allow-Credentials", (b"true",)))
+    policy = Policy(origins=(PAGE,), credentials=True)
+    found = Fix(policy, (), (origin,), True, Besides(right, right[1:]))
+    fix = fix_json(found)
+    lines = [
+        "",
+        "Smallest change, preflight answer:",
+        "  nothing if it is sent without credentials",
+        "If it is sent with credentials, besides:",
+        "  - Access-Control-Allow-Origin: *",
+        f"  + Access-Control-Allow-Origin: {PAGE}",
+        "  + Access-Control-Allow-Credentials: true",
+        "",
+        "Smallest change, actual answer:",
+        f"  + Access-Control-Allow-Origin: {PAGE}",
+        "If it is sent with credentials, besides:",
+        "  + Access-Control-Allow-Credentials: true",
+    ]
+    assert fix_lines(fix) == lines
+    assert "\n".join(lines) in comment(judged(exchange(f"GET {URL}")), fix=found)
+    # Verdicts on saved flows may come from before there was such a part.
+    del fix["with_credentials"]
+    assert fix_lines(fix) == lines[7:10]
+
+
+def test_a_header_that_goes_is_only_taken_away() -> None:
+    one = preflight(URL, "GET", "x-t", response={**GOOD, ALLOW_METHODS: "@", ALLOW_HEADERS: "x-t"})
+    assert fix_lines(as_json(judged(one))["fix"])[:3] == [
+        "",
+        "Smallest change, preflight answer:",
+        "  - Access-Control-Allow-Methods: @",
+    ]
+    assert "+ Access-Control-Allow-Methods" not in comment(judged(one))
 
 
 def test_what_firefox_says() -> None:

@@ -178,14 +178,25 @@ def story_lines(verdict: Verdict) -> list[str]:
 def fix_lines(fix: dict[str, Any]) -> list[str]:
     """Return the smallest set of headers with which a story passes, as changes to what was sent; from its JSON form."""
     lines: list[str] = []
+    besides = fix.get("with_credentials") or {}
     for part in ("preflight", "actual"):
-        if fix[part]:
+        further = besides.get(part)
+        if fix[part] or further:
             seen = "" if part == "preflight" or fix["actual_seen"] else ", which was never asked for"
             lines += ["", f"Smallest change, {part} answer{seen}:"]
-            for change in fix[part]:
-                name = change["header"] or change["operation"].capitalize()
-                lines += [f"  - {name}: {value or '(empty)'}" for value in change["before"]]
-                lines += [f"  + {name}: {value}" for value in change["after"]]
+            lines += _fix_part_lines(fix[part]) or ["  nothing if it is sent without credentials"]
+        if further:
+            lines += ["If it is sent with credentials, besides:", *_fix_part_lines(further)]
+    return lines
+
+
+def _fix_part_lines(edits: list[dict[str, Any]]) -> list[str]:
+    """Return what goes and what comes, a line for each."""
+    lines: list[str] = []
+    for change in edits:
+        name = change["header"] or change["operation"].capitalize()
+        lines += [f"  - {name}: {value or '(empty)'}" for value in change["before"]]
+        lines += [f"  + {name}: {value}" for value in change["after"]]
     return lines
 
 
@@ -205,6 +216,10 @@ def fix_json(fix: Fix) -> dict[str, Any]:
         "preflight": [edit_json(edit) for edit in fix.preflight],
         "actual": [edit_json(edit) for edit in fix.actual],
         "actual_seen": fix.actual_seen,
+        "with_credentials": {
+            "preflight": [edit_json(edit) for edit in fix.with_credentials.preflight],
+            "actual": [edit_json(edit) for edit in fix.with_credentials.actual],
+        },
     }
 
 
