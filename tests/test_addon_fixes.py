@@ -41,7 +41,7 @@ def test_the_fix_ends_in_the_configuration_that_was_guessed() -> None:
     assert lines[: len(CHANGE)] == CHANGE
     start = lines.index("Configuration for nginx (guessed from Server: nginx/1.22.1), in nginx.conf:")
     assert lines[start + 1 : start + 3] == [
-        "It allows what this traffic shows: add the other origins, methods and headers that your pages use.",
+        "It allows what this traffic shows: add what else your pages use.",
         "",
     ]
     assert f'    "{PAGE}" "{PAGE}";' in lines
@@ -182,3 +182,15 @@ def test_an_image_that_another_policy_blocks_is_told_of() -> None:
     assert flow.comment.startswith("blocked by CORP, not CORS — CORS exempt")
     assert "Send: Cross-Origin-Resource-Policy: cross-origin" in flow.comment
     assert flow.metadata[METADATA_KEY]["verdict"] == "exempt"
+
+
+def test_a_rewritten_flow_still_says_what_the_server_has_to_change() -> None:
+    with inside_mitmproxy() as (addon, options):
+        options.update(cors_rewrite="blocked", cors_allow_origins=[PAGE])
+        flow = judged(served_by("nginx/1.22.1", blocked_flow(live=True)), addon)
+        lines = shown(addon, flow)
+    assert flow.metadata[METADATA_KEY]["verdict"] == "allowed"
+    assert lines[: len(CHANGE)] == CHANGE
+    assert "Configuration for nginx (guessed from Server: nginx/1.22.1), in nginx.conf:" in lines
+    assert "Configuration for nginx (guessed from Server: nginx/1.22.1): in this flow's CORS view" in flow.comment
+    assert "Smallest change" not in flow.comment, "the edits say it"

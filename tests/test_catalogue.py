@@ -187,7 +187,8 @@ def test_every_finding_has_a_case() -> None:
 
 
 HEADING = re.compile(
-    r"Before it, in the same story:|Smallest change, (?:preflight|actual) answer(?:, which was never asked for)?:"
+    r"Before it, in the same story:|Smallest change, (?:preflight|actual) answer(?:, which was never asked for)?:|"
+    r"If it is sent with credentials, besides:"
 )
 """Lines that end in a colon because of the list below them."""
 

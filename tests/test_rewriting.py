@@ -583,7 +583,7 @@ async def test_a_live_flow_can_be_reverted_to_all_that_the_server_sent(rewriter:
     assert "rewritten" in flow.comment
     flow.revert()
     assert (flow.response.status_code, flow.response.content) == (404, b"no route")
-    assert flow.comment.startswith("no Allow-Origin (preflight) — CORS blocked")
+    assert flow.comment.startswith("server knows no OPTIONS (preflight) — CORS blocked")
     assert flow.marked == ":no_entry:"
 
 

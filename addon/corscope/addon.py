@@ -404,7 +404,8 @@ class CorsAddon:
     def inscribe(self, flow: http.HTTPFlow, verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
         """Write a verdict onto its flow, sparing what the user wrote there."""
         before = flow.metadata.get(METADATA_KEY)
-        fix = fix_of(verdict)
+        # Of a rewritten flow, what the server has to change all the same.
+        fix = fix_of(rewrite.was if rewrite is not None and rewrite.applied else verdict)
         data = report.as_json(verdict, rewrite, fix)
         stack = ""
         if "fix" in data:

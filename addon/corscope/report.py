@@ -121,33 +121,47 @@ def comment(verdict: Verdict, rewrite: Rewrite | None = None, stack: str = "", f
     """
     if rewrite is not None and rewrite.applied:
         lines = [_rewritten_headline(verdict, rewrite), "", *changes(rewrite)]
+        if stack and fix is not None:
+            lines.append(_configuration_line(stack))
         if rewrite.was.outcome is not Outcome.ALLOWED:
-            lines += ["", f"Before: {comment(rewrite.was, stack=stack)}"]
+            # What to change was said just now.
+            lines += ["", "Before: " + "\n".join([*_said(rewrite.was), *_surroundings(rewrite.was)])]
         return "\n".join(lines)
     if rewrite is not None:
         return "\n".join([comment(verdict, stack=stack, fix=fix), "", *changes(rewrite)])
-    if verdict.outcome is Outcome.ALLOWED and not verdict.findings:
-        lines = []
-    elif verdict.outcome is Outcome.EXEMPT:
-        lines = [headline(verdict), "", f"Not subject to CORS: {verdict.note}."]
-        for finding in verdict.findings:
-            lines += _finding_lines(finding)
-        return "\n".join(lines)
-    else:
-        console = console_message(verdict)
-        lines = ["", console] if console else []
-        for finding in verdict.findings:
-            lines += _finding_lines(finding)
+    if verdict.outcome is Outcome.EXEMPT:
+        return "\n".join(_said(verdict))
     fix = fix or fix_of(verdict)
-    lines = [headline(verdict), *lines, *story_lines(verdict), *(fix_lines(fix_json(fix)) if fix is not None else ())]
+    lines = [*_said(verdict), *(fix_lines(fix_json(fix)) if fix is not None else ())]
     if stack and fix is not None:
-        lines.append(f"Configuration for {stack}: in this flow's CORS view, or with the command cors.fix.")
-    lines.append(_circumstances(verdict))
+        lines.append(_configuration_line(stack))
+    return "\n".join([*lines, *_surroundings(verdict)])
+
+
+def _configuration_line(stack: str) -> str:
+    return f"Configuration for {stack}: in this flow's CORS view, or with the command cors.fix."
+
+
+def _said(verdict: Verdict) -> list[str]:
+    """Return the headline, the browser's words, and what was found, line by line."""
+    lines = [headline(verdict)]
+    if verdict.outcome is Outcome.EXEMPT:
+        lines += ["", f"Not subject to CORS: {verdict.note}."]
+    elif console := console_message(verdict):
+        lines += ["", console]
+    for finding in verdict.findings:
+        lines += _finding_lines(finding)
+    return lines + story_lines(verdict)
+
+
+def _surroundings(verdict: Verdict) -> list[str]:
+    """Return what a verdict rests on, and the flows that belong to it, line by line."""
+    lines = [_circumstances(verdict)]
     if verdict.preflight:
         lines.append(f"Preflight flow: {verdict.preflight}")
     if verdict.redirected_from:
         lines.append(f"Redirected from flow: {verdict.redirected_from}")
-    return "\n".join(lines)
+    return lines
 
 
 @lru_cache(maxsize=128)

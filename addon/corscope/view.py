@@ -12,7 +12,7 @@ from corscope.stacks import STACKS, configuration
 METADATA_KEY = "corscope"
 """Where a flow's verdict is kept: `~meta` finds it."""
 
-ALLOWS = "It allows what this traffic shows: add the other origins, methods and headers that your pages use."
+ALLOWS = "It allows what this traffic shows: add what else your pages use."
 """Said before a configuration: a site's pages ask for more than one story tells."""
 
 
