@@ -10,8 +10,19 @@ from pathlib import Path
 
 import pytest
 
+import scoring
 from _environment import take
 from corscope.browsers import find_browsers
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if not session.config.option.collectonly and any(item.path.name == "test_recordings.py" for item in session.items):
+        scoring.begin(session.config)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    scoring.end(session.config)
+
 
 BROWSERS = {"chromium": "Chromium", "firefox": "Firefox"}
 

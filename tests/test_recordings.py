@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
-from corscope.lab.score import Grade, Judged, Score, alarms, recordings, score, table
+from corscope.lab.score import Grade, Judged, Score, alarms, recordings, table
+from scoring import SCORES
 
 NAMES = [path.name.removesuffix(".mitm.xz") for path in recordings()]
 SHOWN = 12
@@ -16,10 +16,9 @@ SHOWN = 12
 
 
 @pytest.fixture(scope="module")
-def futures() -> dict[str, Future[Score]]:
-    """All recordings' scores, worked on as many at once as there are cores."""
-    pool = ThreadPoolExecutor(os.cpu_count() or 1)
-    return {path.name.removesuffix(".mitm.xz"): pool.submit(score, path) for path in recordings()}
+def futures(request: pytest.FixtureRequest) -> dict[str, Future[Score]]:
+    """All recordings' scores, which have been worked on since the tests began."""
+    return request.config.stash[SCORES]
 
 
 @pytest.fixture(params=NAMES)
