@@ -10,6 +10,7 @@ import pytest
 from mitmproxy import contentviews, exceptions, http
 from mitmproxy.contentviews import Metadata
 
+from builders import ANY, exchange
 from corscope.addon import CorsAddon
 from corscope.view import METADATA_KEY
 from proxies import API, PAGE, allowed_flow, blocked_flow, cors_flow, read_report, replay, write_recording
@@ -147,6 +148,8 @@ def test_a_silenced_fault_leaves_the_verdict_and_no_line_in_the_log(caplog: pyte
         # Another browser's rules, and it is silent still.
         options.update(cors_browser="firefox")
         other = judged(blocked_flow(live=True), addon)
+        # Nor of one that is settled when its flow is gone.
+        addon.tell(addon.session.judge(exchange("GET https://b.test/x", headers={"Cookie": "a=1"}, response=ANY)))
     assert flow.metadata[METADATA_KEY]["verdict"] == other.metadata[METADATA_KEY]["verdict"] == "blocked"
     assert flow.metadata[METADATA_KEY]["devtools_error"] == "WildcardOriginNotAllowed"
     assert "docs/findings.md#allow-origin-wildcard-with-credentials" not in said

@@ -1367,3 +1367,24 @@ def test_the_constants_are_what_the_bounds_are_measured_by() -> None:
     assert all(0 < getattr(session_module, name) <= LIMIT for name in names)
     assert is_dataclass(Exchange)
     assert {one.name for one in dataclass_fields(Exchange)} >= {"client", "connection"}
+
+
+@pytest.mark.parametrize(
+    ("given", "passes"),
+    [
+        pytest.param(
+            {"response": {"Content-Type": "image/png", "X-Content-Type-Options": "nosniff"}}, True, id="plain"
+        ),
+        pytest.param({"response": {"Content-Type": "application/json"}}, False, id="data for an element"),
+        pytest.param({"response": {"content-type": "text/html; charset=utf-8"}}, False, id="a page for an element"),
+        pytest.param({"response": {"Content-Type": "application/json"}, "dest": "empty"}, True, id="data for a script"),
+        pytest.param({"response": {"Content-Type": "text/html"}, "site": "same-origin"}, True, id="at home"),
+        pytest.param({"response": {"Set-Cookie": "sid=1"}}, False, id="a cookie"),
+        pytest.param({"response": {"cross-origin-resource-policy": "same-site"}}, False, id="a policy"),
+    ],
+)
+def test_what_is_looked_at_of_ordinary_traffic(given: dict[str, Any], passes: bool) -> None:
+    talk = Talk()
+    talk.say(f"GET {URL}", response=GOOD)
+    one = exchange("GET https://b.test/i", **{"origin": None, "mode": "no-cors", "dest": "image", **given})
+    assert pass_by(talk.session, one) is passes

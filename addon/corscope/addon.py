@@ -334,7 +334,7 @@ class CorsAddon:
         drafted = self.draft(exchange, head, was)
         if drafted.why_not or (was.outcome is Outcome.ALLOWED and not drafted.edits):
             return (drafted if drafted.why_not or drafted.notes else None), None, verdicts
-        changed = rewriting.edited(exchange, drafted.edits)
+        changed = rewriter.edited(exchange, drafted.edits)
         if rewriting.is_repeated(flow):
             return hold(drafted, self.judge_alone(changed)), None, verdicts
         again = self.session.judge(changed)
@@ -396,10 +396,15 @@ class CorsAddon:
         """Write a verdict onto its flow and into the log; returns it as JSON values."""
         before = flow.metadata.get(METADATA_KEY)
         data = self.inscribe(flow, verdict, rewrite)
-        told = verdict.reason is None or verdict.reason.id not in self.session.silence
-        if told and verdict.outcome is Outcome.BLOCKED and (before is None or before.get("verdict") != "blocked"):
-            logger.warning(report.log_line(verdict))
+        if before is None or before.get("verdict") != "blocked":
+            self.log(verdict)
         return data
+
+    def log(self, verdict: Verdict) -> None:
+        """Write a blocked exchange into the log, unless its reason is silenced."""
+        told = verdict.reason is None or verdict.reason.id not in self.session.silence
+        if told and verdict.outcome is Outcome.BLOCKED:
+            logger.warning(report.log_line(verdict))
 
     def inscribe(self, flow: http.HTTPFlow, verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
         """Write a verdict onto its flow, sparing what the user wrote there."""
@@ -459,8 +464,7 @@ class CorsAddon:
                     del self.flows[verdict.flow_id]
             else:
                 self.write(verdict, report.as_json(verdict, plan) if plan is not None else None)
-                if verdict.outcome is Outcome.BLOCKED:
-                    logger.warning(report.log_line(verdict))
+                self.log(verdict)
 
     def show(self, flow: flow.Flow) -> None:
         """Let the user interfaces know of a changed flow; those of a moment go together, for each call costs.
@@ -575,7 +579,7 @@ class CorsAddon:
         if why_not := self.rewriting.why_not(one, head, was):
             return exchange, Rewrite((), False, was, why_not)
         drafted = self.draft(exchange, head, was)
-        after = self.judge_alone(rewriting.edited(exchange, drafted.edits))
+        after = self.judge_alone(rewriter.edited(exchange, drafted.edits))
         return exchange, drafted if drafted.why_not else hold(drafted, after)
 
     @command.command("cors.plan")
@@ -601,7 +605,7 @@ class CorsAddon:
                 logger.warning(f"cors.rewrite: {shown_url(one.request.url)}: {report.changes(rewrite)[0]}")
             else:
                 one.backup()
-                changed = rewriting.edited(exchange, rewrite.edits)
+                changed = rewriter.edited(exchange, rewrite.edits)
                 rewriting.put(one.response, changed.status or 0, changed.response_headers)
                 if rewriter.drops_body(rewrite.edits):
                     rewriting.empty(one.response)

@@ -16,14 +16,14 @@ from corscope.causes import looks_like_login
 from corscope.content_security_policy import allows, connect_sources
 from corscope.cookie_jar import Context, CookieJar, Fate, Reason, SameSite, parse_set_cookie
 from corscope.credentials import cookie_names
-from corscope.engine import DEFAULT_MAX_AGE, OK_STATUS, REDIRECT_STATUS, RESPONSE_HEADERS, Fault
+from corscope.engine import DEFAULT_MAX_AGE, OK_STATUS, REDIRECT_STATUS, RESPONSE_HEADERS, Fault, varies_with_origin
 from corscope.findings import finding
 from corscope.follow_ups import Step
 from corscope.headers import Headers, extract_tokens, get, get_all, text
 from corscope.memory import bound, entry
 from corscope.model import NO_HINTS, BrowserFamily, Exchange, Finding, Hints, RequestMode, Severity
 from corscope.modes import Request
-from corscope.origins import OPAQUE, Target, host_of, is_private, site
+from corscope.origins import OPAQUE, Target, host_of, is_loopback, is_private, site
 from corscope.privacy import shown_url
 from corscope.stories import Record
 
@@ -156,7 +156,7 @@ class Diagnosis:
         """Diagnose an actual request or a hop of a redirect chain; `step` is what it follows."""
         origin, exchange = record.origin, record.exchange
         if exchange.sanitized:
-            self.look_for_credentials(request, response)
+            self._look_for_credentials(request, response)
         allowed = response.get(b"access-control-allow-origin")
         hints = _answer_hints(
             origin,
@@ -205,14 +205,14 @@ class Diagnosis:
             return hints
         return Hints(always, include, omit, withheld, unknown)
 
-    def look_for_credentials(self, request: Request, response: Headers) -> None:
+    def _look_for_credentials(self, request: Request, response: Headers) -> None:
         """Notice that a capture holds what sanitized ones leave out."""
         if b"cookie" in request.headers or b"authorization" in request.headers or b"set-cookie" in response:
             self._records_credentials = True
 
     @staticmethod
     def refused(record: Record) -> tuple[Finding, ...]:
-        """Diagnose a preflight that fails either way: whether it ever reached the application."""
+        """Diagnose an error that is blocked either way: whether the request ever reached the application."""
         exchange = record.exchange
         if (exchange.status or 0) < 400 or exchange.proxy_made:
             return ()
@@ -258,7 +258,7 @@ class Diagnosis:
             return (finding("cross-origin-resource-policy", value=text(policy), said=said),)
         dest, kind = headers.get(b"sec-fetch-dest", b""), get(fields, b"content-type")
         answered = exchange.status in OK_STATUS and exchange.status != 204
-        if answered and where == b"cross-site" and dest in _ELEMENTS and kind is not None and _is_data(kind):
+        if answered and where == b"cross-site" and dest in ELEMENTS and kind is not None and is_data(kind):
             return (finding("opaque-response-blocking", dest=text(dest), value=text(kind)),)
         return ()
 
@@ -436,9 +436,7 @@ class Diagnosis:
         if missing and status >= 400 and not exchange.proxy_made:
             said = _STATUS_SAYS.get(status, "")
             found += (finding("error-page-without-cors", status=str(status), said=f": {said}" if said else ""),)
-            layer = _intermediary(exchange.response_headers, status)
-            if layer:
-                found += (finding("answered-by-intermediary", evidence=layer),)
+            found += self.refused(record)
         if record.if_omit and record.if_omit[0].id == "allow-origin-mismatch":
             found += self._cached(request, record, response, record.if_omit[0])
         return found
@@ -518,10 +516,9 @@ class Diagnosis:
         others = [
             other
             for other in echoes
-            if site(other) != site(origin) and site(other) != own and not _is_loopback(host_of(other))
+            if site(other) != site(origin) and site(other) != own and not _is_developers(host_of(other))
         ]
-        # A developer's own machine is on many lists.
-        if others and site(origin) != own and not _is_loopback(host_of(origin)):
+        if others and site(origin) != own and not _is_developers(host_of(origin)):
             evidence = f"{text(others[0])} in flow {echoes[others[0]]}, {text(origin)} in this one"
             found += (finding("origin-reflected-with-credentials", severity, evidence=evidence, said=said),)
         suffix = host_of(origin).partition(".")[2]
@@ -563,7 +560,7 @@ def client_line(dest: bytes, accept: bytes) -> str:
         return "In the client write: new EventSource(url, { withCredentials: true })"
     if dest == b"font":
         return "Fonts are always asked for without credentials; there is nothing to opt in with."
-    if dest in _ELEMENTS:
+    if dest in ELEMENTS:
         return 'In the page write crossorigin="use-credentials" on the element.'
     return (
         'In the client write: fetch(url, { credentials: "include" }), with XMLHttpRequest xhr.withCredentials = true, '
@@ -571,7 +568,7 @@ def client_line(dest: bytes, accept: bytes) -> str:
     )
 
 
-_ELEMENTS = frozenset((b"audio", b"image", b"manifest", b"script", b"style", b"track", b"video"))
+ELEMENTS = frozenset((b"audio", b"image", b"manifest", b"script", b"style", b"track", b"video"))
 
 
 @lru_cache(maxsize=256)
@@ -615,9 +612,7 @@ def _answer_hints(
 
 
 def _varies(response: Headers) -> bool:
-    """Tell whether an answer says that it changes with the Origin, or with anything at all."""
-    members = {member.strip().lower() for member in response.get(b"vary", b"").split(b",")}
-    return not members.isdisjoint((b"origin", b"*"))
+    return varies_with_origin((response.get(b"vary", b""),))
 
 
 def _is_cacheable(exchange: Exchange) -> bool:
@@ -638,8 +633,9 @@ def _is_of_a_layer(name: str) -> bool:
     return name.lower().startswith(_OF_LAYERS)
 
 
-def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1", "0.0.0.0") or host.endswith(".localhost") or host.startswith("127.")
+def _is_developers(host: str) -> bool:
+    """Tell a host on a developer's own machine, which is on many lists."""
+    return is_loopback(host) or host == "0.0.0.0"
 
 
 _OF_COOKIES = ("cookie-", "client-", "set-cookie-")
@@ -803,7 +799,7 @@ def _private_network(request: Request, origin: bytes, answered: tuple[Severity, 
 _DATA = re.compile(rb"(?:application|text)/(?:[a-z0-9.+-]*\+)?(?:json|xml)|text/html", re.IGNORECASE)
 
 
-def _is_data(content_type: bytes) -> bool:
+def is_data(content_type: bytes) -> bool:
     """Tell a type that opaque response blocking never lets an element have: JSON, XML (but SVG) and HTML."""
     essence = content_type.partition(b";")[0].strip().lower()
     return _DATA.fullmatch(essence) is not None and not essence.startswith(b"image/")

@@ -4,7 +4,7 @@ Nothing here remembers, reads a clock or knows how a request was recorded. Each 
 the browser's own order: the first one decides, none means that the check passes.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -360,6 +360,15 @@ def origin_after_redirect(origin: bytes | None, current: bytes, target: bytes) -
     if origin is None:
         return None if target == current else current
     return OPAQUE if tainted_origin(origin, current, target) else origin
+
+
+def varies_with_origin(vary: Iterable[bytes]) -> bool:
+    """Tell whether Vary lines say that an answer changes with the Origin, or with anything at all.
+
+    https://fetch.spec.whatwg.org/#cors-protocol-and-http-caches, RFC 9110 section 12.5.5
+    """
+    members = {member.strip().lower() for line in vary for member in line.split(b",")}
+    return not members.isdisjoint((b"origin", b"*"))
 
 
 def method_after_redirect(method: bytes, status: int) -> bytes:

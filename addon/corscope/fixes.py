@@ -13,6 +13,7 @@ from corscope.engine import (
     is_header_allowed,
     is_method_allowed,
     requested_names,
+    varies_with_origin,
 )
 from corscope.headers import Headers, extract_tokens, get, get_all, is_token, pick, text
 from corscope.model import (
@@ -35,6 +36,7 @@ from corscope.origins import (
     serialize_origin,
 )
 from corscope.policy import Policy, is_listable
+from corscope.rewriter import edited
 
 USUAL_METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE")
 USUAL_HEADERS = (b"content-type", b"authorization")
@@ -85,8 +87,8 @@ def fix_of(verdict: Verdict) -> Fix | None:
     besides = Besides()
     if either_way:
         besides = Besides(
-            _preflight_edits(_edited(asked, change_preflight), family, include=True) if asked is not None else (),
-            _origin_edits(_edited(actual, change_actual), origin, family, include=True, vary=True),
+            _preflight_edits(edited(asked, change_preflight), family, include=True) if asked is not None else (),
+            _origin_edits(edited(actual, change_actual), origin, family, include=True, vary=True),
         )
     if not (change_preflight or besides.preflight or (seen and (change_actual or besides.actual))):
         # What stops it is nothing that an answer can allow, such as a header's name that is no name.
@@ -133,19 +135,6 @@ def _target(exchange: Exchange) -> bytes:
 # ---------------------------------------------------------------------- edits
 
 
-def _edited(exchange: Exchange, edits: tuple[Edit, ...]) -> Exchange:
-    """Return an exchange whose response was changed."""
-    status, fields = exchange.status or 0, exchange.response_headers
-    for edit in edits:
-        if edit.operation is Operation.STATUS:
-            status = int(edit.values[0])
-            continue
-        name = edit.name.encode()
-        kept = tuple((key, value) for key, value in fields if key.lower() != name.lower())
-        fields = (*kept, *((name, value) for value in edit.values))
-    return exchange.with_response(status, fields)
-
-
 def _read(exchange: Exchange, family: BrowserFamily) -> Headers:
     """Return the response's headers as this browser reads them."""
     fields = exchange.response_headers
@@ -174,8 +163,7 @@ def _origin_edits(
     if include and headers.get(b"access-control-allow-credentials") != b"true":
         edits.append(_edit(exchange, "Access-Control-Allow-Credentials", b"true"))
     lines = tuple(get_all(exchange.response_headers, b"vary"))
-    members = {member.strip().lower() for line in lines for member in line.split(b",")}
-    if vary and members.isdisjoint((b"origin", b"*")):
+    if vary and not varies_with_origin(lines):
         edits.append(_edit(exchange, "Vary", b", ".join((*(one for one in lines if one), b"Origin"))))
     return tuple(edits)
 

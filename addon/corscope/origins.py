@@ -185,14 +185,21 @@ def is_private(host: str) -> bool:
     return "." not in host or host.endswith(_PRIVATE_NAMES)
 
 
+def is_loopback(host: str) -> bool:
+    """Tell a host that is this machine by its name, as browsers take it.
+
+    https://w3c.github.io/webappsec-secure-contexts/#is-origin-trustworthy
+    """
+    return (
+        host in ("localhost", "::1", "[::1]")
+        or host.endswith(".localhost")
+        or (host.startswith("127.") and host.replace(".", "").isdigit())
+    )
+
+
 def is_potentially_trustworthy(scheme: str, host: str) -> bool:
     """Tell whether a URL is potentially trustworthy: only those get Sec-Fetch headers.
 
     https://w3c.github.io/webappsec-secure-contexts/#is-url-trustworthy
     """
-    return (
-        scheme in ("https", "wss")
-        or host in ("localhost", "::1", "[::1]")
-        or host.endswith(".localhost")
-        or (host.startswith("127.") and host.replace(".", "").isdigit())
-    )
+    return scheme in ("https", "wss") or is_loopback(host)

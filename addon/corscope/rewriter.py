@@ -14,6 +14,7 @@ from corscope.engine import (
     cors_check,
     cors_preflight_fetch,
     requested_names,
+    varies_with_origin,
 )
 from corscope.headers import Fields, Headers, extract_tokens, get_all, is_token, normalize, pick
 from corscope.model import BrowserFamily, Edit, Exchange, Operation, Outcome, Verdict
@@ -30,7 +31,6 @@ ALLOW_HEADERS = b"access-control-allow-headers"
 MAX_AGE = b"access-control-max-age"
 EXPOSE_HEADERS = b"access-control-expose-headers"
 
-_VARIES_ENOUGH = (b"origin", b"*")
 _OF_A_BODY = (b"content-type", b"content-length", b"content-encoding", b"transfer-encoding", b"content-language")
 _CURES: dict[bytes, tuple[str, ...]] = {
     ALLOW_ORIGIN: ("allow-origin-", "origin-"),
@@ -118,11 +118,9 @@ def plan(exchange: Exchange, head: Head, settings: Settings, *, mend: bool = Tru
         edits.set(ALLOW_ORIGIN, (origin,), faults)
         edits.set(ALLOW_CREDENTIALS, (b"true",), faults)
         vary = tuple([normalize(value) for value in edits.lines.get(b"vary", ())])
-        if vary != (b"Origin",):
-            varies_by = {member.strip().lower() for line in vary for member in line.split(b",")}
-            if varies_by.isdisjoint(_VARIES_ENOUGH):
-                last = vary[-1] + b", Origin" if vary and vary[-1] else b"Origin"
-                edits.set(b"vary", (*vary[:-1], last), ())
+        if vary != (b"Origin",) and not varies_with_origin(vary):
+            last = vary[-1] + b", Origin" if vary and vary[-1] else b"Origin"
+            edits.set(b"vary", (*vary[:-1], last), ())
     exposed = _exposed(fields, settings.expose_headers)
     if exposed:
         edits.set(EXPOSE_HEADERS, (exposed,), ())
@@ -259,6 +257,13 @@ def edited_status(status: int, edits: Iterable[Edit]) -> int:
         if edit.operation is Operation.STATUS:
             return int(edit.values[0])
     return status
+
+
+def edited(exchange: Exchange, edits: Sequence[Edit]) -> Exchange:
+    """Return an exchange with edits made to its response."""
+    return exchange.with_response(
+        edited_status(exchange.status or 0, edits), edited_fields(exchange.response_headers, edits)
+    )
 
 
 def drops_body(edits: Iterable[Edit]) -> bool:

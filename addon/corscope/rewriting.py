@@ -13,7 +13,7 @@ from mitmproxy.net.http import status_codes
 from corscope import adapter, rewriter
 from corscope.credentials import recognise
 from corscope.headers import Fields, is_token
-from corscope.model import Edit, Exchange, RequestMode, Rewrite, Verdict
+from corscope.model import Exchange, RequestMode, Rewrite, Verdict
 from corscope.modes import Head, Request, is_cors_preflight, request_mode
 from corscope.public_suffixes import spans_public_suffix
 from corscope.rewriter import COOKIES_CROSS_SITE, COOKIES_OFF, COOKIES_PARTITIONED, Settings
@@ -310,14 +310,6 @@ def _names(value: str) -> tuple[str, ...]:
                 f"cors_expose_headers: {name!r} is no header name; an example is X-Total, ETag"
             )
     return names
-
-
-def edited(exchange: Exchange, edits: Sequence[Edit]) -> Exchange:
-    """Return an exchange with edits made."""
-    return exchange.with_response(
-        rewriter.edited_status(exchange.status or 0, edits),
-        rewriter.edited_fields(exchange.response_headers, edits),
-    )
 
 
 def put(response: http.Response, status: int, fields: Fields) -> None:

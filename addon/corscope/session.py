@@ -21,7 +21,7 @@ from corscope.credentials import (
     recognise,
     request_evidence,
 )
-from corscope.diagnosis import Diagnosis
+from corscope.diagnosis import ELEMENTS, Diagnosis, is_data
 from corscope.engine import (
     CORS_SAFELISTED_METHODS,
     REDIRECT_STATUS,
@@ -162,7 +162,7 @@ class _Client:
 
 _TELLING = frozenset(
     spelled
-    for name in (b"Set-Cookie", b"Cross-Origin-Resource-Policy", b"X-Content-Type-Options")
+    for name in (b"Set-Cookie", b"Cross-Origin-Resource-Policy")
     for spelled in (name, name.lower(), name.upper())
 )
 """Response headers for which an ordinary exchange is looked at, in the spellings that servers use."""
@@ -214,7 +214,8 @@ class Session:
     ) -> bool:
         """Take note of an ordinary exchange; False when it needs `judge`.
 
-        That is when it has an Origin, is a navigation or a redirect, sets a cookie or has a policy of its own.
+        That is when it has an Origin, is a navigation or a redirect, sets a cookie, has a policy of its own, or is data
+        that an element of another site's page asked for.
 
         `headers` are what `modes.read_head` reads of the request. This is the path of most traffic: it builds
         nothing.
@@ -224,7 +225,14 @@ class Session:
         known = self._clients.get(client)
         if known is None or headers.get(b"sec-fetch-mode") == b"navigate":
             return False
-        if not _TELLING.isdisjoint(dict(response)):
+        told = dict(response)
+        if not _TELLING.isdisjoint(told):
+            return False
+        if (
+            headers.get(b"sec-fetch-site") == b"cross-site"
+            and headers.get(b"sec-fetch-dest") in ELEMENTS
+            and is_data(told.get(b"content-type") or told.get(b"Content-Type") or b"")
+        ):
             return False
         credentialed = ""
         if b"cookie" in headers:
