@@ -30,7 +30,18 @@ LAYERS = (
 CORE = set[str]().union(*LAYERS[:8])
 LEAVES = {"browsers": {"run", "lab"}, "run": set[str](), "lab": set[str](), "docs": set[str]()}
 """What nothing imports but the entry points named, so that it could be deleted."""
-PURE = {"collections", "dataclasses", "enum", "functools", "itertools", "re", "string", "typing", "urllib.parse"}
+PURE = {
+    "collections",
+    "dataclasses",
+    "enum",
+    "functools",
+    "itertools",
+    "re",
+    "string",
+    "types",
+    "typing",
+    "urllib.parse",
+}
 """What the core takes of the standard library: none of it does input or output, or reads a clock."""
 IMPURE_BUILTINS = {"open", "print", "input", "eval", "exec", "compile", "__import__", "breakpoint"}
 

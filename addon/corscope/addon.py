@@ -284,6 +284,7 @@ class CorsAddon:
         if flow.live and adapter.PAGE_ORIGIN in flow.metadata:
             rewriting.restore_origin(flow)
         exchange = adapter.exchange(flow, client, headers)
+        exchange.edited = self.is_edited(flow)
         verdicts = self.session.judge(exchange)
         if exchange.status is None:
             self.tell(verdicts)
@@ -321,6 +322,13 @@ class CorsAddon:
             self.tell(verdicts[1:])
 
     # ------------------------------------------------------------------ rewriting
+
+    def is_edited(self, flow: http.HTTPFlow) -> bool:
+        """Tell whether the headers of a flow's response are our own work, now or when the flow was recorded."""
+        metadata = flow.metadata
+        if flow.id in self.rewritten or adapter.PAGE_ORIGIN in metadata or adapter.LOCAL_ANSWER in metadata:
+            return True
+        return not flow.live and bool((metadata.get(METADATA_KEY, {}).get("rewrite") or {}).get("applied"))
 
     def mend(
         self, flow: http.HTTPFlow, exchange: Exchange, head: Head, verdicts: list[Verdict]
@@ -410,8 +418,9 @@ class CorsAddon:
         """Write a verdict onto its flow, sparing what the user wrote there."""
         before = flow.metadata.get(METADATA_KEY)
         # Of a rewritten flow, what the server has to change all the same.
-        fix = fix_of(rewrite.was if rewrite is not None and rewrite.applied else verdict)
-        data = report.as_json(verdict, rewrite, fix)
+        data = report.as_json(
+            verdict, rewrite, fix_of(rewrite.was if rewrite is not None and rewrite.applied else verdict)
+        )
         stack = ""
         if "fix" in data:
             data["fix"]["stack"] = self.stack(flow)
@@ -423,7 +432,7 @@ class CorsAddon:
             return {**data, "rewrite": before["rewrite"]}
         said = dict(data)
         if flow.comment == "" or (before is not None and before.get("comment") == zlib.crc32(flow.comment.encode())):
-            flow.comment = report.comment(verdict, rewrite, stack, fix)
+            flow.comment = report.comment(verdict, rewrite, stack, data.get("fix"))
             said["comment"] = zlib.crc32(flow.comment.encode())
         if flow.marked == "" or (before is not None and before.get("mark") == flow.marked):
             unsure = verdict.outcome is Outcome.EXEMPT and verdict.reason is not None

@@ -93,6 +93,7 @@ class Diagnosis:
         "_echoes",
         "_endpoints",
         "_is_platform",
+        "_keyed",
         "_noted",
         "_outlooks",
         "_policies",
@@ -116,6 +117,8 @@ class Diagnosis:
         self._changes = 0
         """How often it has changed what is known of pages; the jar counts its own changes."""
         self._outlooks: OrderedDict[_Key, _Outlook] = OrderedDict()
+        self._keyed: tuple[Request, _Key] | None = None
+        """The latest request, for it is looked at more than once."""
         self._noted: OrderedDict[_Key, int] = OrderedDict()
         """Which cookies went with which requests, with the jar's changes by then: it learns nothing new before more."""
         self._endpoints: OrderedDict[tuple[bytes, str], _Endpoint] = OrderedDict()
@@ -182,7 +185,7 @@ class Diagnosis:
         if allowed == origin and response.get(b"access-control-allow-credentials") == b"true":
             always += self._risks(request, record)
         elif allowed == b"*":
-            always += _private_network(request, origin, _answered(exchange), "any page, for it sends `*`")
+            always += _private_network(exchange, origin, "any page, for it sends `*`")
         if exchange.scheme == "http" and origin.startswith(b"https:") and not is_private(exchange.host):
             always += (finding("mixed-content", origin=text(origin)),)
         if exchange.status in REDIRECT_STATUS and b"location" in response:
@@ -277,7 +280,7 @@ class Diagnosis:
 
     def travelled(self, request: Request, family: BrowserFamily, names: tuple[str, ...]) -> None:
         """Note that cookies went with a request."""
-        key = self._key(request, names)
+        key = self._key(request)
         if self._noted.get(key, -1) == self.jar.changes:
             return
         self.jar.travelled(names, self._context(request, family), request.exchange.id)
@@ -387,17 +390,22 @@ class Diagnosis:
             return include + told + tuple([replace(one, severity=Severity.INFO) for one in rest]), omit, ()
         return include + tuple([replace(one, severity=Severity.INFO) for one in told]), omit, rest
 
-    def _key(self, request: Request, names: tuple[str, ...]) -> _Key:
+    def _key(self, request: Request) -> _Key:
         """Return what decides which cookies travel with a request, and the names of those that did."""
+        if self._keyed is not None and self._keyed[0] is request:
+            return self._keyed[1]
         headers, paths = request.headers, self.jar.matching_paths(request.exchange.path)
-        where, access = headers.get(b"sec-fetch-site"), headers.get(b"sec-fetch-storage-access")
-        return request.target, paths, headers.get(b"origin"), where, access, names
+        get = headers.get
+        sent = cookie_names(headers[b"cookie"]) if b"cookie" in headers else ()
+        where, access = get(b"sec-fetch-site"), get(b"sec-fetch-storage-access")
+        key = request.target, paths, get(b"origin"), where, access, sent
+        self._keyed = request, key
+        return key
 
     def _outlook(self, request: Request, family: BrowserFamily) -> _Outlook:
         """Return what the jar says of a request."""
-        headers, now = request.headers, request.exchange.started
-        sent = cookie_names(headers[b"cookie"]) if b"cookie" in headers else ()
-        key = self._key(request, sent)
+        now, key = request.exchange.started, self._key(request)
+        sent = key[-1]
         known = self._outlooks.get(key)
         if known is not None and known.changes == self._changes + self.jar.changes and known.until > now:
             return known
@@ -502,7 +510,7 @@ class Diagnosis:
         if origin == OPAQUE:
             return (finding("null-origin-trusted", severity, said=said),)
         who = f"{text(origin)}, a page from the public web"
-        found = _private_network(request, origin, (severity, said), who)
+        found = _private_network(exchange, origin, who)
         if exchange.scheme == "https" and origin.startswith(b"http://") and not is_private(host_of(origin)):
             found += (finding("http-origin-trusted", severity, origin=text(origin), said=said),)
         echoes = entry(self._echoes, request.target, ENDPOINTS, dict[bytes, str])
@@ -785,11 +793,11 @@ def _answered(exchange: Exchange) -> tuple[Severity, str]:
     return Severity.INFO, f" (this answer has status {status}, and may hold nothing worth reading)"
 
 
-def _private_network(request: Request, origin: bytes, answered: tuple[Severity, str], who: str) -> tuple[Finding, ...]:
-    host = request.exchange.host
+def _private_network(exchange: Exchange, origin: bytes, who: str) -> tuple[Finding, ...]:
+    host = exchange.host
     if origin == OPAQUE or not is_private(host) or is_private(host_of(origin)):
         return ()
-    severity, said = answered
+    severity, said = _answered(exchange)
     return (
         finding("private-network-exposed", severity, host=host, who=who, said=said),
         finding("local-network-access", host=host),

@@ -1,6 +1,7 @@
 """The smallest complete set of headers with which a story passes, as changes to what was sent. Changes nothing."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from corscope.engine import (
@@ -15,7 +16,7 @@ from corscope.engine import (
     requested_names,
     varies_with_origin,
 )
-from corscope.headers import Headers, extract_tokens, get, get_all, is_token, pick, text
+from corscope.headers import Fields, Headers, Names, extract_tokens, get, get_all, is_token, pick, text
 from corscope.model import (
     BrowserFamily,
     Credentials,
@@ -36,11 +37,37 @@ from corscope.origins import (
     serialize_origin,
 )
 from corscope.policy import Policy, is_listable
-from corscope.rewriter import edited
+from corscope.rewriter import edited_fields, edited_status
 
 USUAL_METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE")
 USUAL_HEADERS = (b"content-type", b"authorization")
 """What stands for a `*` where `*` says nothing: what else the server let in with it is not in sight."""
+
+
+_READ = Names((*RESPONSE_HEADERS.wanted, b"vary"))
+
+
+class _Response(NamedTuple):
+    """What is read of an answer. A server sends the same with most of its answers, so that what it needs is kept."""
+
+    status: int
+    fields: Fields
+    """The lines that count here only."""
+    http_version: int
+
+    def edited(self, edits: tuple[Edit, ...]) -> "_Response":
+        return self._replace(status=edited_status(self.status, edits), fields=edited_fields(self.fields, edits))
+
+
+class _Asked(NamedTuple):
+    """What a preflight asks for."""
+
+    origin: bytes
+    method: bytes
+    names: tuple[bytes, ...]
+    """In lower case."""
+    own: bool
+    """Whether Firefox asks its own origin, of which it wants no Allow-Origin."""
 
 
 class Besides(NamedTuple):
@@ -78,22 +105,36 @@ def fix_of(verdict: Verdict) -> Fix | None:
     family = BrowserFamily(verdict.browser)
     asked = exchange if verdict.kind is Kind.PREFLIGHT else _preflight_before(verdict)
     seen = verdict.kind is not Kind.PREFLIGHT
-    actual = exchange if seen else exchange.with_response(200, ())
+    actual = _response(exchange) if seen else _Response(200, (), exchange.http_version)
     either_way = verdict.credentials is Credentials.UNKNOWN and not _only_with_credentials(verdict)
     include = verdict.credentials is not Credentials.OMIT and not either_way
     origin = verdict.origin.encode("latin-1")
-    change_preflight = _preflight_edits(asked, family, include=include) if asked is not None else ()
+    wanted = _asked_for(asked, family) if asked is not None else None
+    answered = _response(asked) if asked is not None else None
+    change_preflight = _preflight_edits(answered, wanted, family, include=include) if answered and wanted else ()
     change_actual = _origin_edits(actual, origin, family, include=include, vary=True)
     besides = Besides()
     if either_way:
         besides = Besides(
-            _preflight_edits(edited(asked, change_preflight), family, include=True) if asked is not None else (),
-            _origin_edits(edited(actual, change_actual), origin, family, include=True, vary=True),
+            _preflight_edits(answered.edited(change_preflight), wanted, family, include=True)
+            if answered and wanted
+            else (),
+            _origin_edits(actual.edited(change_actual), origin, family, include=True, vary=True),
         )
     if not (change_preflight or besides.preflight or (seen and (change_actual or besides.actual))):
         # What stops it is nothing that an answer can allow, such as a header's name that is no name.
         return None
-    return Fix(_policy(verdict, exchange, asked), change_preflight, change_actual, seen, besides)
+    if wanted is not None:
+        method, names = wanted.method, wanted.names
+    else:
+        # Its preflight is not in sight, but what it must have asked for is.
+        method, names = exchange.method, tuple(sorted(read_head(exchange.request_headers).script_set))
+    # What is not known to be without credentials has to pass with them as well.
+    credentials = verdict.credentials is not Credentials.OMIT
+    answers = tuple([one.fields for one in (answered, actual if seen else None) if one is not None])
+    policy = _policy(verdict.origin, answers, method, names, credentials)
+    path = exchange.path.partition("?")[0]
+    return Fix(policy._replace(path=path), change_preflight, change_actual, seen, besides)
 
 
 def _only_with_credentials(verdict: Verdict) -> bool:
@@ -135,45 +176,49 @@ def _target(exchange: Exchange) -> bytes:
 # ---------------------------------------------------------------------- edits
 
 
-def _read(exchange: Exchange, family: BrowserFamily) -> Headers:
-    """Return the response's headers as this browser reads them."""
-    fields = exchange.response_headers
-    headers = pick(fields, RESPONSE_HEADERS)
+def _response(exchange: Exchange) -> _Response:
+    fields = tuple([line for line in exchange.response_headers if _READ.stands_for(line[0]) is not None])
+    return _Response(exchange.status or 0, fields, exchange.http_version)
+
+
+def _read(response: _Response, family: BrowserFamily) -> Headers:
+    """Return an answer's headers as this browser reads them."""
+    headers = pick(response.fields, RESPONSE_HEADERS)
     if family is BrowserFamily.FIREFOX:
-        return as_firefox_reads(headers, fields, exchange.http_version)
+        return as_firefox_reads(headers, response.fields, response.http_version)
     return headers
 
 
-def _edit(exchange: Exchange, name: str, value: bytes) -> Edit:
+def _edit(response: _Response, name: str, value: bytes) -> Edit:
     """Set a header to one value, or remove it where the value is empty."""
-    before = tuple(get_all(exchange.response_headers, name.lower().encode()))
+    before = tuple(get_all(response.fields, name.lower().encode()))
     return Edit(Operation.SET, name, (value,), before) if value else Edit(Operation.REMOVE, name, (), before)
 
 
+@lru_cache(maxsize=256)
 def _origin_edits(
-    exchange: Exchange, origin: bytes, family: BrowserFamily, *, include: bool, vary: bool
+    response: _Response, origin: bytes, family: BrowserFamily, *, include: bool, vary: bool
 ) -> tuple[Edit, ...]:
     """Return what an answer needs to pass the CORS check; nothing where it passes."""
-    headers = _read(exchange, family)
+    headers = _read(response, family)
     if not cors_check(origin, headers, include=include):
         return ()
     edits: list[Edit] = []
     if headers.get(b"access-control-allow-origin") != origin:
-        edits.append(_edit(exchange, "Access-Control-Allow-Origin", origin))
+        edits.append(_edit(response, "Access-Control-Allow-Origin", origin))
     if include and headers.get(b"access-control-allow-credentials") != b"true":
-        edits.append(_edit(exchange, "Access-Control-Allow-Credentials", b"true"))
-    lines = tuple(get_all(exchange.response_headers, b"vary"))
+        edits.append(_edit(response, "Access-Control-Allow-Credentials", b"true"))
+    lines = tuple(get_all(response.fields, b"vary"))
     if vary and not varies_with_origin(lines):
-        edits.append(_edit(exchange, "Vary", b", ".join((*(one for one in lines if one), b"Origin"))))
+        edits.append(_edit(response, "Vary", b", ".join((*(one for one in lines if one), b"Origin"))))
     return tuple(edits)
 
 
-def _preflight_edits(asked: Exchange, family: BrowserFamily, *, include: bool) -> tuple[Edit, ...]:
+@lru_cache(maxsize=256)
+def _preflight_edits(response: _Response, asked: _Asked, family: BrowserFamily, *, include: bool) -> tuple[Edit, ...]:
     """Return what a preflight's answer needs so that it allows what was asked for; nothing where it does."""
-    head, headers, status = read_head(asked.request_headers), _read(asked, family), asked.status or 0
-    origin = head.get(b"origin", b"")
-    method, names = _asked_for(asked)
-    own = family is BrowserFamily.FIREFOX and origin == _target(asked)
+    headers, status = _read(response, family), response.status
+    origin, method, names, own = asked
     if not is_token(method) or not cors_preflight_fetch(
         origin, method, names, status, headers, include=include, family=family, same_origin=own
     ):
@@ -182,29 +227,31 @@ def _preflight_edits(asked: Exchange, family: BrowserFamily, *, include: bool) -
     if status not in OK_STATUS:
         edits.append(Edit(Operation.STATUS, "", (b"204",), (b"%d" % status,)))
     if not own:
-        edits += _origin_edits(asked, origin, family, include=include, vary=False)
+        edits += _origin_edits(response, origin, family, include=include, vary=False)
     listed = headers.get(b"access-control-allow-methods")
     methods = extract_tokens(listed)
     if methods is None or not is_method_allowed(method, methods, include=include):
         kept = _kept(listed, (method,), USUAL_METHODS, include=include)
         if not is_method_allowed(method, kept, include=include):
             kept += (method,)
-        edits.append(_edit(asked, "Access-Control-Allow-Methods", _joined(kept)))
+        edits.append(_edit(response, "Access-Control-Allow-Methods", _joined(kept)))
     listed = headers.get(b"access-control-allow-headers")
     allowed = extract_tokens(listed and listed.lower())
     if allowed is None or _not_allowed(names, allowed, family, include=include):
         kept = _kept(listed and listed.lower(), names, USUAL_HEADERS, include=include)
         kept += _not_allowed(names, kept, family, include=include)
-        edits.append(_edit(asked, "Access-Control-Allow-Headers", _joined(kept)))
+        edits.append(_edit(response, "Access-Control-Allow-Headers", _joined(kept)))
     return tuple(edits)
 
 
-def _asked_for(asked: Exchange) -> tuple[bytes, tuple[bytes, ...]]:
-    """Return the method and the header names, in lower case, that a preflight asks for."""
-    head = read_head(asked.request_headers)
+def _asked_for(preflight: Exchange, family: BrowserFamily) -> _Asked:
+    head = read_head(preflight.request_headers)
+    origin = head.get(b"origin", b"")
     names = requested_names(head.get(b"access-control-request-headers", b""))
+    own = family is BrowserFamily.FIREFOX and origin == _target(preflight)
     # What is no token came from no browser, and would make the whole list unreadable.
-    return head.get(b"access-control-request-method", b""), tuple(name for name in names if is_token(name))
+    names = tuple([name for name in names if is_token(name)])
+    return _Asked(origin, head.get(b"access-control-request-method", b""), names, own)
 
 
 def _not_allowed(
@@ -240,20 +287,19 @@ def _named(members: tuple[bytes, ...]) -> tuple[bytes, ...]:
 # ---------------------------------------------------------------------- policy
 
 
-def _policy(verdict: Verdict, exchange: Exchange, asked: Exchange | None) -> Policy:
-    """Return a policy that lets the story pass and takes back nothing that its answers allow by name."""
-    answers = [one.response_headers for one in (asked, exchange) if one is not None]
-    if asked is not None:
-        method, names = _asked_for(asked)
-    else:
-        # Its preflight is not in sight, but what it must have asked for is.
-        method, names = exchange.method, tuple(sorted(read_head(exchange.request_headers).script_set))
+@lru_cache(maxsize=256)
+def _policy(
+    origin: str, answers: tuple[Fields, ...], method: bytes, names: tuple[bytes, ...], credentials: bool
+) -> Policy:
+    """Return a policy that lets the story pass and takes back nothing that its answers allow by name.
+
+    `answers` are those of the preflight and of the actual request, as far as they were seen.
+    """
     methods: list[bytes] = []
     headers: list[bytes] = []
     for answer in answers:
         methods += _kept(get(answer, b"access-control-allow-methods"), (), USUAL_METHODS, include=True)
         headers += _kept(get(answer, b"access-control-allow-headers"), (), USUAL_HEADERS, include=True)
-    own = verdict.origin or ""
     said = [text(get(answer, b"access-control-allow-origin") or b"") for answer in answers]
     others = [one for one in said if is_listable(one)]
     # The same pages, or others, may send credentials elsewhere: what was allowed to them stays allowed.
@@ -261,15 +307,13 @@ def _policy(verdict: Verdict, exchange: Exchange, asked: Exchange | None) -> Pol
         is_listable(one) and get(answer, b"access-control-allow-credentials") == b"true"
         for one, answer in zip(said, answers, strict=True)
     )
-    exposed = extract_tokens(get(exchange.response_headers, b"access-control-expose-headers")) or ()
+    exposed = extract_tokens(get(answers[-1], b"access-control-expose-headers")) or ()
     return Policy(
-        origins=tuple(dict.fromkeys((own, *others))),
-        # What is not known to be without credentials has to pass with them as well.
-        credentials=verdict.credentials is not Credentials.OMIT or granted,
+        origins=tuple(dict.fromkeys((origin, *others))),
+        credentials=credentials or granted,
         methods=_texts(*methods, method, b"GET", b"HEAD", b"POST"),
         request_headers=_texts(*(name.lower() for name in (*headers, *names))),
         exposed_headers=_texts(*_named(exposed)),
-        path=exchange.path.partition("?")[0],
     )
 
 

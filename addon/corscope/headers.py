@@ -41,6 +41,11 @@ class Names:
         """Tell whether a name, in lower case, is of interest."""
         return lower in self.wanted
 
+    def stands_for(self, spelled: bytes) -> bytes | None:
+        """Return a name's lower-case form, None where it is of no interest."""
+        known = self.known
+        return known[spelled] if spelled in known else self.learn(spelled)
+
     def learn(self, spelled: bytes) -> bytes | None:
         """Return what a spelling stands for, and keep it."""
         lower = spelled.lower()

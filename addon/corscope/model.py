@@ -119,6 +119,9 @@ class Exchange:
     proxy_error: str = ""
     """What the proxy says went wrong then; empty where that is not known."""
 
+    edited: bool = False
+    """Whether the proxy itself made or changed the response's headers: then they tell nothing of the server."""
+
     def with_response(self, status: int, headers: Fields) -> "Exchange":
         """Return the same exchange with another response. (`dataclasses.replace` takes four times as long.)"""
         return Exchange(
@@ -142,6 +145,7 @@ class Exchange:
             in_order=self.in_order,
             proxy_made=self.proxy_made,
             proxy_error=self.proxy_error,
+            edited=self.edited,
         )
 
 

@@ -5,7 +5,7 @@ configuration that people copy.
 """
 
 import re
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from corscope.origins import parse_location
 
@@ -13,8 +13,7 @@ DEFAULT_MAX_AGE = 600
 """Seconds that a server should let a preflight's answer be kept: less than any browser's limit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(NamedTuple):
     """One server's CORS policy, as far as the traffic shows what is needed."""
 
     origins: tuple[str, ...]
@@ -51,8 +50,7 @@ def sound(policy: Policy) -> Policy:
     Tokens allow more than that (RFC 9110, section 5.6.2); what nobody uses is left out. A path with anything unusual in
     it becomes `/`.
     """
-    return replace(
-        policy,
+    return policy._replace(
         origins=tuple(origin for origin in policy.origins if _ORIGIN.fullmatch(origin)),
         methods=tuple(method for method in policy.methods if _NAME.fullmatch(method)),
         request_headers=tuple(name for name in policy.request_headers if _NAME.fullmatch(name)),

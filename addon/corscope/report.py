@@ -1,6 +1,7 @@
 """Verdicts as text and as JSON. Renders and decides nothing; every word about a finding comes from the catalogue."""
 
 from functools import lru_cache
+from types import EllipsisType
 from typing import Any, NamedTuple
 
 from corscope.catalogue import CATALOGUE, FIREFOX_REASONS, fill
@@ -113,11 +114,16 @@ def _shortened(line: str, length: int) -> str:
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
-def comment(verdict: Verdict, rewrite: Rewrite | None = None, stack: str = "", fix: Fix | None = None) -> str:
+def comment(
+    verdict: Verdict,
+    rewrite: Rewrite | None = None,
+    stack: str = "",
+    fix: dict[str, Any] | EllipsisType | None = ...,
+) -> str:
     """Return the flow's comment: the headline, then why, the evidence, and the exact header to send.
 
     `rewrite` is what was done, or could be done, to the response; `stack` names the server software for which there is
-    a configuration; `fix` is what `fix_of` returns, where that is known already.
+    a configuration; `fix` is the verdict's in its JSON form, where that is known already.
     """
     if rewrite is not None and rewrite.applied:
         lines = [_rewritten_headline(verdict, rewrite), "", *changes(rewrite)]
@@ -131,8 +137,10 @@ def comment(verdict: Verdict, rewrite: Rewrite | None = None, stack: str = "", f
         return "\n".join([comment(verdict, stack=stack, fix=fix), "", *changes(rewrite)])
     if verdict.outcome is Outcome.EXEMPT:
         return "\n".join(_said(verdict))
-    fix = fix or fix_of(verdict)
-    lines = [*_said(verdict), *(fix_lines(fix_json(fix)) if fix is not None else ())]
+    if fix is ...:
+        found = fix_of(verdict)
+        fix = fix_json(found) if found is not None else None
+    lines = [*_said(verdict), *(fix_lines(fix) if fix is not None else ())]
     if stack and fix is not None:
         lines.append(_configuration_line(stack))
     return "\n".join([*lines, *_surroundings(verdict)])
@@ -344,10 +352,10 @@ def log_line(verdict: Verdict) -> str:
     return f"{headline(verdict)} · {verdict.method} {shown_url(verdict.url)} · from {verdict.origin or verdict.page}"
 
 
-def as_json(verdict: Verdict, rewrite: Rewrite | None = None, fix: Fix | None = None) -> dict[str, Any]:
+def as_json(verdict: Verdict, rewrite: Rewrite | None = None, fix: Fix | EllipsisType | None = ...) -> dict[str, Any]:
     """Return a verdict as plain JSON values, the format of the JSON Lines report.
 
-    `rewrite` and `fix` as in `comment`.
+    `rewrite` as in `comment`; `fix` is what `fix_of` returns, where that is known already.
     """
     data = {
         "flow_id": verdict.flow_id,
@@ -393,7 +401,8 @@ def as_json(verdict: Verdict, rewrite: Rewrite | None = None, fix: Fix | None = 
         "redirected_from": verdict.redirected_from,
         "browser": verdict.browser,
     }
-    fix = fix or fix_of(verdict)
+    if fix is ...:
+        fix = fix_of(verdict)
     if fix is not None:
         data["fix"] = fix_json(fix)
     if rewrite is not None:

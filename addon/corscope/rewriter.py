@@ -261,9 +261,11 @@ def edited_status(status: int, edits: Iterable[Edit]) -> int:
 
 def edited(exchange: Exchange, edits: Sequence[Edit]) -> Exchange:
     """Return an exchange with edits made to its response."""
-    return exchange.with_response(
+    made = exchange.with_response(
         edited_status(exchange.status or 0, edits), edited_fields(exchange.response_headers, edits)
     )
+    made.edited = True
+    return made
 
 
 def drops_body(edits: Iterable[Edit]) -> bool:

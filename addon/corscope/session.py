@@ -486,10 +486,11 @@ class Session:
             )
             self._learn_from_cache(client, request, record, method, unsafe)
             if record.if_omit:
-                record.hints = Hints(client.diagnosis.refused(record))
+                record.hints = NO_HINTS if exchange.edited else Hints(client.diagnosis.refused(record))
                 return
         record.findings = preflight_findings(unsafe, response, family)
-        record.findings += client.diagnosis.preflight(request, record, response)
+        if not exchange.edited:
+            record.findings += client.diagnosis.preflight(request, record, response)
         step = Step(
             flow_id=exchange.id,
             record=record,
@@ -562,8 +563,8 @@ class Session:
                 self._expect_redirect(client, request, origin, to, record=record, first_url=first_url, redirects=count)
             omit, include = omit + then, include + then
         record.if_omit, record.if_include = omit, include
-        if record.stored_unknown:
-            # What the browser checks is not in sight.
+        if record.stored_unknown or exchange.edited:
+            # What the browser checks, or what the server sent, is not in sight.
             record.hints = NO_HINTS
         else:
             record.hints = client.diagnosis.actual(request, record, checked, preflight)

@@ -1,10 +1,10 @@
 """Which stack answered, by what its responses say of themselves; a guess, with its evidence."""
 
 import re
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final, NamedTuple
 
-from corscope.headers import Fields, normalize, text
+from corscope.headers import Fields, Names, normalize, text
 
 
 class Guess(NamedTuple):
@@ -58,22 +58,25 @@ _CLUES: Final[tuple[tuple[str, str, str], ...]] = (
 )
 """Stack, header, and what its value begins with; the first row that fits is taken."""
 
-_COMPILED: Final = tuple((stack, name, re.compile(begins, re.IGNORECASE)) for stack, name, begins in _CLUES)
+_COMPILED: Final = tuple((stack, name.encode(), re.compile(begins, re.IGNORECASE)) for stack, name, begins in _CLUES)
+_NAMES: Final = Names(name for _, name, _ in _COMPILED)
 _LONGEST: Final = 80
 
 
 def guess(headers: Fields) -> Guess | None:
     """Guess the stack behind a response from its headers; None where nothing tells."""
-    lines = tuple(_lines(headers))
+    telling = tuple([line for line in headers if _NAMES.stands_for(line[0]) is not None])
+    return _guess(telling) if telling else None
+
+
+@lru_cache(maxsize=128)
+def _guess(telling: Fields) -> Guess | None:
+    lines = [(name.lower(), text(name), text(normalize(value))) for name, value in telling]
     for stack, wanted, begins in _COMPILED:
-        for name, value in lines:
-            if name.lower() == wanted and begins.match(value):
+        for lower, name, value in lines:
+            if lower == wanted and begins.match(value):
                 return Guess(stack, _evidence(name, value))
     return None
-
-
-def _lines(headers: Fields) -> Iterator[tuple[str, str]]:
-    return ((text(name), text(normalize(value))) for name, value in headers)
 
 
 def _evidence(name: str, value: str) -> str:
