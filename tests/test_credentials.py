@@ -154,7 +154,7 @@ def test_authorization_without_a_preflight_in_sight_is_weak() -> None:
     """A preflight from before the capture may have listed it."""
     verdict = judged(exchange("GET https://b.test/x", headers={"Authorization": "Basic x"}, response=ANY, **HOME))
     assert (verdict.credentials, verdict.outcome) == (UNKNOWN, Outcome.CONDITIONAL)
-    assert verdict.credentials_evidence == ("Authorization (basic) that no preflight in sight listed",)
+    assert verdict.credentials_evidence == ("Authorization (Basic) that no preflight in sight listed",)
 
 
 def test_no_evidence_names_a_value() -> None:

@@ -190,6 +190,7 @@ def test_json_has_every_key_and_plain_values() -> None:
         "when the request's credentials mode is 'include'.",
         "cookies_withheld": [],
         "story": [],
+        "story_id": "f-1",
         "fix": {
             "policy": {
                 "origins": ["https://a.test"],

@@ -106,6 +106,7 @@ def test_a_verdict_says_all_that_is_known() -> None:
         accept=b"*/*",
         browser="chromium",
         reason=verdict.findings[0],
+        story_id="f-1",
         exchange=one,
     )
     assert ids(verdict) == ["allow-origin-wildcard-with-credentials", "allow-credentials-missing"]

@@ -18,6 +18,7 @@ from mitmproxy.proxy import server_hooks
 from mitmproxy.utils import asyncio_utils
 
 from corscope import adapter, report, rewriter, rewriting
+from corscope.advice import configuration_lines, stack_json
 from corscope.catalogue import CATALOGUE
 from corscope.fixes import fix_of
 from corscope.headers import Fields
@@ -26,8 +27,8 @@ from corscope.modes import Head
 from corscope.privacy import shown_url
 from corscope.public_suffixes import is_platform, is_public_suffix
 from corscope.session import DEFAULT_GRACE, Session
-from corscope.stacks import STACKS, guess
-from corscope.view import METADATA_KEY, CORSContentview, configuration_lines
+from corscope.stacks import STACKS
+from corscope.view import METADATA_KEY, CORSContentview
 
 logger = logging.getLogger(__name__)
 
@@ -423,7 +424,8 @@ class CorsAddon:
         )
         stack = ""
         if "fix" in data:
-            data["fix"]["stack"] = self.stack(flow)
+            answer = flow.response.headers.fields if flow.response is not None else ()
+            data["fix"]["stack"] = stack_json(ctx.options.cors_stack, answer)
             if data["fix"]["stack"] is not None:
                 stack = "{title} ({evidence})".format(**data["fix"]["stack"])
         if rewrite is None and before is not None and not flow.live and (before.get("rewrite") or {}).get("applied"):
@@ -442,20 +444,6 @@ class CorsAddon:
             said["mark"] = flow.marked
         flow.metadata[METADATA_KEY] = said
         return data
-
-    def stack(self, flow: http.HTTPFlow) -> dict[str, str] | None:
-        """Return the server software to show a configuration for, and how it is known; None where nothing tells."""
-        chosen = ctx.options.cors_stack
-        if chosen:
-            return {"id": chosen, "title": STACKS[chosen].title, "evidence": "chosen with cors_stack"}
-        guessed = guess(flow.response.headers.fields) if flow.response is not None else None
-        if guessed is None:
-            return None
-        return {
-            "id": guessed.stack,
-            "title": STACKS[guessed.stack].title,
-            "evidence": f"guessed from {guessed.evidence}",
-        }
 
     def tell(self, verdicts: Sequence[Verdict]) -> None:
         """Pass on the verdicts of earlier exchanges that have been settled."""

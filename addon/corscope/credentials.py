@@ -41,8 +41,19 @@ STORAGE_ACCESS_SINCE = {BrowserFamily.CHROMIUM: 133, BrowserFamily.FIREFOX: 147}
 _NEVER_FROM_WORKERS = frozenset((b"audio", b"font", b"image", b"manifest", b"script", b"style", b"track", b"video"))
 """Destinations of elements: workers, for which Firefox sends no Sec-Fetch-Storage-Access, fetch with `empty`."""
 
-_BROWSER_SCHEMES = frozenset((b"basic", b"digest", b"negotiate", b"ntlm"))
+BROWSER_SCHEMES = frozenset(("basic", "digest", "negotiate", "ntlm"))
 """Authentication schemes that a browser answers by itself, from its authentication cache."""
+
+_SCHEMES = BROWSER_SCHEMES | {"apikey", "aws4-hmac-sha256", "bearer", "dpop", "hawk", "hoba", "jwt", "token"}
+
+
+def authentication_scheme(authorization: bytes) -> str | None:
+    """Return the scheme that an Authorization names, as it spells it; None where none is known that may be named.
+
+    Whatever else comes first may be the secret itself.
+    """
+    first = text(authorization.partition(b" ")[0])
+    return first if first.lower() in _SCHEMES else None
 
 
 @lru_cache(maxsize=64)
@@ -134,18 +145,18 @@ def authorization_evidence(request: Headers, asked: frozenset[bytes] | None) -> 
     value = request.get(b"authorization")
     if value is None or (asked is not None and b"authorization" in asked):
         return None
-    scheme = value.partition(b" ")[0].lower()
-    if scheme not in _BROWSER_SCHEMES:
+    scheme = authentication_scheme(value)
+    if scheme is None or scheme.lower() not in BROWSER_SCHEMES:
         return None
     if asked is None:
         # A preflight from before the capture may still have listed it.
         return Evidence(
-            Credentials.INCLUDE, Strength.WEAK, f"Authorization ({text(scheme)}) that no preflight in sight listed"
+            Credentials.INCLUDE, Strength.WEAK, f"Authorization ({scheme}) that no preflight in sight listed"
         )
     return Evidence(
         Credentials.INCLUDE,
         Strength.STRONG,
-        f"Authorization ({text(scheme)}) that its preflight did not list: the browser added it",
+        f"Authorization ({scheme}) that its preflight did not list: the browser added it",
     )
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from corscope.causes import looks_like_login
 from corscope.content_security_policy import allows, connect_sources
 from corscope.cookie_jar import Context, CookieJar, Fate, Reason, SameSite, parse_set_cookie
-from corscope.credentials import cookie_names
+from corscope.credentials import BROWSER_SCHEMES, authentication_scheme, cookie_names
 from corscope.engine import DEFAULT_MAX_AGE, OK_STATUS, REDIRECT_STATUS, RESPONSE_HEADERS, Fault, varies_with_origin
 from corscope.findings import finding
 from corscope.follow_ups import Step
@@ -760,26 +760,20 @@ def _authorization(request: Request, step: Step | None, origin: str) -> tuple[Fi
     value = request.headers.get(b"authorization")
     if value is None:
         return ()
-    first = text(value.partition(b" ")[0])
-    # Whatever else comes first may be the secret itself.
-    scheme = first if first.lower() in _SCHEMES else "of no known scheme"
+    known = authentication_scheme(value)
+    scheme = known or "of no known scheme"
     asked = step.asked if step is not None and step.is_preflight else None
     if asked is not None and step is not None:
         if b"authorization" in asked:
             return (finding("authorization-by-script", evidence=f"its preflight asked for it (flow {step.flow_id})"),)
         evidence = f"its preflight (flow {step.flow_id}) did not ask for it"
-        if scheme.lower() not in _BROWSERS_OWN:
+        if scheme.lower() not in BROWSER_SCHEMES:
             return (finding("authorization-on-the-way", scheme=scheme, evidence=evidence),)
         return (finding("authorization-by-browser", scheme=scheme, evidence=evidence, origin=origin),)
-    if scheme.lower() not in _BROWSERS_OWN:
-        said = f"{scheme} credentials" if scheme == first else "credentials of no known scheme"
+    if scheme.lower() not in BROWSER_SCHEMES:
+        said = f"{scheme} credentials" if known else "credentials of no known scheme"
         return (finding("authorization-by-script", evidence=f"browsers never send {said} by themselves"),)
     return ()
-
-
-_BROWSERS_OWN = frozenset(("basic", "digest", "negotiate", "ntlm"))
-_SCHEMES = _BROWSERS_OWN | {"apikey", "aws4-hmac-sha256", "bearer", "dpop", "hawk", "hoba", "jwt", "token"}
-"""Authentication schemes that may be named."""
 
 
 def _answered(exchange: Exchange) -> tuple[Severity, str]:

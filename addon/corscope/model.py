@@ -74,6 +74,16 @@ class Browser:
     """Major version; 0 when unknown."""
 
 
+class Observed(NamedTuple):
+    """What a browser's own record, a HAR that it exported, says became of an exchange."""
+
+    delivered: bool | None
+    """True: the page got the response. False: the browser kept it from the page, as it does for CORS. None: neither is
+    said, or it failed for another reason (aborted, no connection, a blocker)."""
+    said: str
+    """The record's own words, such as `net::ERR_FAILED`; empty where it has none."""
+
+
 # Exchanges and verdicts are values like the rest and never changed, but not frozen: one of each is made for every CORS
 # request, and a frozen dataclass takes three times as long to make.
 
@@ -119,6 +129,8 @@ class Exchange:
     proxy_error: str = ""
     """What the proxy says went wrong then; empty where that is not known."""
 
+    observed: Observed | None = None
+    """What the browser's own record says became of it; None where the capture is no browser's."""
     edited: bool = False
     """Whether the proxy itself made or changed the response's headers: then they tell nothing of the server."""
 
@@ -145,6 +157,7 @@ class Exchange:
             in_order=self.in_order,
             proxy_made=self.proxy_made,
             proxy_error=self.proxy_error,
+            observed=self.observed,
             edited=self.edited,
         )
 
@@ -215,6 +228,8 @@ class Verdict:
     """Why cookies did not travel, where others did and nobody seems to miss them: no findings, but told on demand."""
     reason: Finding | None = None
     """What decides a verdict that is not `allowed`: it may be silenced, and then is not among the findings."""
+    story_id: str = ""
+    """The flow with which its story begins: exchanges that certainly belong together share it."""
     story: "tuple[Verdict, ...]" = ()
     """What led to an exchange that is not allowed: its preflight and the hops before it, first things first."""
     exchange: Exchange | None = None

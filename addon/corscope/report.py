@@ -1,14 +1,16 @@
 """Verdicts as text and as JSON. Renders and decides nothing; every word about a finding comes from the catalogue."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 from types import EllipsisType
 from typing import Any, NamedTuple
 
 from corscope.catalogue import CATALOGUE, FIREFOX_REASONS, fill
 from corscope.console import console_message, reason
+from corscope.credentials import authentication_scheme, cookie_names
 from corscope.fixes import Fix, fix_of
-from corscope.headers import text
-from corscope.model import Credentials, Edit, Finding, Kind, Operation, Outcome, Rewrite, Verdict
+from corscope.headers import Fields, text
+from corscope.model import Credentials, Edit, Exchange, Finding, Kind, Observed, Operation, Outcome, Rewrite, Verdict
 from corscope.privacy import HIDDEN, shown_url
 
 HEADLINE_LENGTH = 60
@@ -396,11 +398,14 @@ def as_json(verdict: Verdict, rewrite: Rewrite | None = None, fix: Fix | Ellipsi
             for part in verdict.story
         ],
         "note": verdict.note or None,
+        "story_id": verdict.story_id,
         "preflight": verdict.preflight,
         "preflight_reason": verdict.preflight_reason,
         "redirected_from": verdict.redirected_from,
         "browser": verdict.browser,
     }
+    if verdict.exchange is not None and verdict.exchange.observed is not None:
+        data["observed"] = _observed_json(verdict, verdict.exchange.observed)
     if fix is ...:
         fix = fix_of(verdict)
     if fix is not None:
@@ -408,6 +413,49 @@ def as_json(verdict: Verdict, rewrite: Rewrite | None = None, fix: Fix | Ellipsi
     if rewrite is not None:
         data["rewrite"] = rewrite_json(rewrite)
     return data
+
+
+def _observed_json(verdict: Verdict, observed: Observed) -> dict[str, Any]:
+    """Return what the browser's own record says, and whether it agrees: None where either leaves it open."""
+    definite = verdict.outcome in (Outcome.ALLOWED, Outcome.BLOCKED) and observed.delivered is not None
+    return {
+        "delivered": observed.delivered,
+        "said": observed.said,
+        "agrees": (verdict.outcome is Outcome.ALLOWED) == observed.delivered if definite else None,
+    }
+
+
+_SHOWN_WHOLE = frozenset(
+    (
+        "accept", "age", "allow", "cache-control", "content-type", "cross-origin-resource-policy", "etag", "location",
+        "max-age", "origin", "priority", "server", "timing-allow-origin", "vary", "via", "x-cache",
+        "x-content-type-options",
+    )
+)  # fmt: skip
+_SHOWN_BEGINNINGS = ("access-control-", "sec-fetch-")
+_SECRET_HEADERS = frozenset(("authorization", "cookie", "proxy-authorization", "set-cookie"))
+
+
+def wire_json(exchange: Exchange) -> dict[str, Any]:
+    """Return the header lines that matter to CORS as plain JSON values, in the order of the wire, without secrets.
+
+    Lists of [name, value]. Of Cookie the names, of Authorization the scheme where it is a known one.
+    """
+    return {
+        "request": [list(line) for line in _shown_lines(exchange.request_headers)],
+        "response": [list(line) for line in _shown_lines(exchange.response_headers)],
+    }
+
+
+def _shown_lines(fields: Fields) -> Iterator[tuple[str, str]]:
+    for name, value in fields:
+        lower = text(name).lower()
+        if lower == "cookie":
+            yield text(name), "; ".join(f"{one}={HIDDEN}" for one in cookie_names(value))
+        elif lower in ("authorization", "proxy-authorization"):
+            yield text(name), f"{authentication_scheme(value) or ''} {HIDDEN}".strip()
+        elif lower in _SHOWN_WHOLE or lower in _SECRET_HEADERS or lower.startswith(_SHOWN_BEGINNINGS):
+            yield text(name), _shown_value(text(name), value)
 
 
 def explanation(data: dict[str, Any]) -> list[str]:

@@ -50,6 +50,7 @@ from corscope.model import (
     Finding,
     Hints,
     Kind,
+    Observed,
     Outcome,
     RequestMode,
     Severity,
@@ -407,6 +408,7 @@ class Session:
             page=text(origin if origin is not None else request.target),
             browser=str(client.browser.family),
             reason=next((one for one in findings if one.severity is Severity.ERROR or one.id in _DECIDE), None),
+            story_id=exchange.id,
             exchange=exchange,
         )
 
@@ -414,7 +416,10 @@ class Session:
         self, client: _Client, request: Request, response: Headers, mode: RequestMode, link: Link
     ) -> Record:
         exchange, headers, step = request.exchange, request.headers, link.step
-        story = step.record.story if link.certain and step is not None and step.record is not None else Story()
+        if link.certain and step is not None and step.record is not None:
+            story = step.record.story
+        else:
+            story = Story(id=exchange.id)
         record = Record(
             exchange,
             Kind.PREFLIGHT if request.is_preflight else Kind.ACTUAL,
@@ -776,6 +781,8 @@ class Session:
                 client.cookies.travelled(_route(request, record), names, exchange.path, exchange.started, exchange.id)
                 client.diagnosis.travelled(request, client.browser.family, names)
             return
+        if exchange.observed is not None and exchange.observed.delivered is not None and record.is_open:
+            self._learn_from_browser(record, exchange.observed)
         if preflight or exchange.sanitized:
             return
         if b"authorization" in headers:
@@ -807,6 +814,18 @@ class Session:
                 # No verdict hangs on it: of two windows with cookies of their own it may be the other one.
                 words = f"no cookie {held.name}, which was set in flow {held.flow_id} and would have come along"
                 learn(story, Evidence(Credentials.OMIT, Strength.LIKELY, words))
+
+    def _learn_from_browser(self, record: Record, observed: Observed) -> None:
+        """Learn from what a browser's own record says became of an exchange that passes without credentials only."""
+        if record.if_omit:
+            return
+        said = f" ({observed.said})" if observed.said else ""
+        if observed.delivered:
+            words = f"the browser's own record says that the response was let through{said}"
+            self._evidences.learn(record.story, Evidence(Credentials.OMIT, Strength.STRONG, words))
+        else:
+            words = f"the browser's own record says that the response was kept from the page{said}"
+            self._evidences.learn(record.story, Evidence(Credentials.INCLUDE, Strength.STRONG, words))
 
     # ------------------------------------------------------------------ state and what goes out
 

@@ -31,6 +31,8 @@ class Story:
     connections: "list[Connection] | None" = None
     """Connections that will share what is learned of this story."""
     redirects: int = 0
+    id: str = ""
+    """The flow with which it begins."""
 
 
 @dataclass(slots=True, eq=False)

@@ -60,6 +60,7 @@ def verdict_of(record: Record) -> Verdict:
         settled=settled,
         withheld=hints.withheld if credentials is Credentials.INCLUDE else (),
         reason=findings[0] if outcome is not Outcome.ALLOWED else None,
+        story_id=story.id,
         story=story_before(record) if outcome is not Outcome.ALLOWED and record.before is not None else (),
         exchange=exchange,
     )

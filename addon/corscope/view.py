@@ -1,44 +1,14 @@
 """The "CORS" view of a flow in mitmproxy and mitmweb: the verdict in place of the body."""
 
 import textwrap
-from typing import Any
 
 from mitmproxy import contentviews
 
-from corscope.policy import Policy
+from corscope.advice import configuration_lines
 from corscope.report import explanation
-from corscope.stacks import STACKS, configuration
 
 METADATA_KEY = "corscope"
 """Where a flow's verdict is kept: `~meta` finds it."""
-
-ALLOWS = "It allows what this traffic shows: add what else your pages use."
-"""Said before a configuration: a site's pages ask for more than one story tells."""
-
-
-def configuration_lines(verdict: dict[str, Any], stack: str = "") -> list[str]:
-    """Return the configuration that mends a verdict's story, line by line, from its JSON form.
-
-    It is for the server software named, or for the one that was chosen or guessed; nothing where there is none.
-    """
-    fix = verdict.get("fix")
-    if fix is None:
-        return []
-    chosen = fix.get("stack") or {}
-    stack = stack or chosen.get("id", "")
-    if not stack:
-        return []
-    title, file = STACKS[stack].title, STACKS[stack].file
-    values: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in fix["policy"].items()
-    }
-    policy = Policy(**values)
-    told = f" ({chosen['evidence']})" if chosen.get("id") == stack and chosen.get("evidence") else ""
-    try:
-        lines = configuration(stack, policy).splitlines()
-    except ValueError as error:
-        return ["", f"Configuration for {title}: {error}."]
-    return ["", f"Configuration for {title}{told}, in {file}:", ALLOWS, "", *lines]
 
 
 class CORSContentview(contentviews.Contentview):

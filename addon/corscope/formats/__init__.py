@@ -1,0 +1,1 @@
+"""Reports on captures, a module for each format. They render and decide nothing."""
