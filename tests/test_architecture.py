@@ -23,7 +23,7 @@ LAYERS = (
     {"diagnosis", "fixes"},
     {"session", "report"},
     {"adapter", "public_suffixes", "stacks"},
-    {"rewriting", "advice", "captures"},
+    {"rewriting", "advice", "captures", "settings"},
     {"view"},
     {"addon", "checking", "formats", "baselines"},
 )

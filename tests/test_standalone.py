@@ -59,8 +59,9 @@ def addon_path() -> dict[str, set[str]]:
 
     The stacks are made for it, and have to stay fit for it.
     """
-    needed = {"cors_addon.py": set(imported(parse(ADDON)))}
-    waiting = ["corscope", "corscope.stacks", *needed["cors_addon.py"]]
+    # What the package gives on demand, such as `corscope.check`, the addon does not ask for.
+    needed = {"cors_addon.py": set(imported(parse(ADDON))), "corscope": set[str]()}
+    waiting = ["corscope.stacks", *needed["cors_addon.py"]]
     while waiting:
         module = waiting.pop()
         if module.partition(".")[0] != "corscope" or module in needed:

@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-import difflib
 import json
 import logging
 import time
 import weakref
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,20 +18,18 @@ from mitmproxy.utils import asyncio_utils
 
 from corscope import adapter, report, rewriter, rewriting
 from corscope.advice import configuration_lines, stack_json
-from corscope.catalogue import CATALOGUE
 from corscope.fixes import fix_of
 from corscope.headers import Fields
 from corscope.model import Exchange, Outcome, Rewrite, Verdict
 from corscope.modes import Head
 from corscope.privacy import shown_url
-from corscope.public_suffixes import is_platform, is_public_suffix
 from corscope.session import DEFAULT_GRACE, Session
+from corscope.settings import BROWSERS, SettingError, check_browser, check_stack, new_session, parse_silence
 from corscope.stacks import STACKS
 from corscope.view import METADATA_KEY, CORSContentview
 
 logger = logging.getLogger(__name__)
 
-BROWSERS = ("auto", "chromium", "firefox", "spec")
 
 MARKS = {
     Outcome.BLOCKED: ":no_entry:",
@@ -56,7 +53,7 @@ class CorsAddon:
     """Judges every exchange as the browser will: options and commands begin with `cors_` and `cors.`"""
 
     def __init__(self) -> None:
-        self.session = self.new_session()
+        self.session = new_session()
         self.report: IO[str] | None = None
         self.report_path = ""
         self.last_live = 0.0
@@ -79,11 +76,6 @@ class CorsAddon:
         """A hook that is only there when it is needed: mitmproxy passes by what is None."""
         self.view = CORSContentview()
         self.ticker: asyncio.Task[None] | None = None
-
-    @staticmethod
-    def new_session(browser: str = "auto", grace: float = DEFAULT_GRACE) -> Session:
-        """Return a session that knows the Public Suffix List."""
-        return Session(browser=browser, grace=grace, is_public_suffix=is_public_suffix, is_platform=is_platform)
 
     # ------------------------------------------------------------------ lifecycle
 
@@ -128,28 +120,24 @@ class CorsAddon:
     def configure(self, updated: set[str]) -> None:
         try:
             self.take(updated)
-        except exceptions.OptionsError as error:
+        except (exceptions.OptionsError, SettingError) as error:
             # A script that was just loaded is told of all options at once, and mitmproxy would show a traceback of what
             # it raises then. An error in the log ends mitmproxy's start just as well, in one line.
             if not updated.issuperset(ctx.options.keys()):
-                raise
+                raise exceptions.OptionsError(str(error)) from error
             logger.error(str(error))
 
     def take(self, updated: set[str]) -> None:
-        """Take over the options that have changed. Raises OptionsError."""
+        """Take over the options that have changed. Raises OptionsError or SettingError."""
         if "cors_grace" in updated:
             self.session.grace = parse_grace(ctx.options.cors_grace)
         if "cors_browser" in updated and ctx.options.cors_browser != self.session.browser:
             # mitmproxy itself does not hold a value from the command line to the choices.
-            if ctx.options.cors_browser not in BROWSERS:
-                raise exceptions.OptionsError(
-                    f"cors_browser takes {', '.join(BROWSERS)}, not {ctx.options.cors_browser!r}."
-                )
-            fresh = self.new_session(ctx.options.cors_browser, self.session.grace)
-            fresh.silence = self.session.silence
-            self.session = fresh
+            check_browser("cors_browser", ctx.options.cors_browser)
+            known = self.session
+            self.session = new_session(ctx.options.cors_browser, grace=known.grace, silence=known.silence)
         if "cors_silence" in updated:
-            self.session.silence = parse_silence(ctx.options.cors_silence)
+            self.session.silence = parse_silence("cors_silence", ctx.options.cors_silence)
         if "cors_stack" in updated and ctx.options.cors_stack:
             check_stack("cors_stack", ctx.options.cors_stack)
         if rewriting.OPTIONS & updated:
@@ -550,7 +538,7 @@ class CorsAddon:
         if stack:
             try:
                 check_stack("cors.fix", stack)
-            except exceptions.OptionsError as error:
+            except SettingError as error:
                 raise exceptions.CommandError(str(error)) from error
         lines: list[list[str]] = []
         for one in flows:
@@ -641,29 +629,6 @@ def parse_grace(value: str) -> float:
     if not 0 <= seconds < 3600:
         raise exceptions.OptionsError(f"cors_grace takes seconds from 0 to 3599, such as 3 or 0.5, not {value!r}.")
     return seconds
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the known word that was perhaps meant, as the end of a sentence."""
-    found = difflib.get_close_matches(word, known, 1)
-    return f" (did you mean {found[0]}?)" if found else ""
-
-
-def check_stack(what: str, stack: str) -> None:
-    """Raise OptionsError for the id of a stack that is not known."""
-    if stack not in STACKS:
-        raise exceptions.OptionsError(f"{what} takes {', '.join(STACKS)}, not {stack!r}{nearest(stack, STACKS)}.")
-
-
-def parse_silence(values: Sequence[str]) -> frozenset[str]:
-    """Parse `cors_silence`: ids of findings, apart or with commas between. Raises OptionsError."""
-    ids = frozenset(id_ for value in values for id_ in value.replace(",", " ").split())
-    for id_ in sorted(ids):
-        if id_ not in CATALOGUE:
-            raise exceptions.OptionsError(
-                f"cors_silence: there is no finding {id_!r}{nearest(id_, CATALOGUE)}; docs/findings.md lists them."
-            )
-    return ids
 
 
 def open_report(path: str) -> IO[str]:

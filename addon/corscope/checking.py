@@ -1,12 +1,18 @@
 """Judges whole captures: what comes out is final, in the capture's order. Bounded in memory, whatever the size."""
 
+import os
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from corscope.captures.capture import Entry
+from mitmproxy import flowfilter
+
+from corscope.captures.capture import Damage, Entry
+from corscope.captures.sources import read_capture
 from corscope.model import Exchange, Verdict
+from corscope.scope import OriginPatternError, parse_origin
 from corscope.session import Session
+from corscope.settings import SettingError, check_browser, new_session, parse_silence
 
 HELD = 5_000
 """Exchanges whose verdicts what comes later in a capture may still change; of more, the oldest are told as they are."""
@@ -44,6 +50,88 @@ def check_entries(entries: Iterable[Entry], session: Session) -> Iterator[Checke
     yield from held.values()
 
 
+class Choice(NamedTuple):
+    """What of a capture is told, and how it is judged."""
+
+    browser: str = "auto"
+    silence: frozenset[str] = frozenset()
+    """Findings that are not told."""
+    origins: frozenset[str] = frozenset()
+    """Origins of the pages whose exchanges are told; empty for all."""
+    filter: str = ""
+    """A mitmproxy flow filter; empty for none."""
+
+    def takes(self, checked: Checked) -> bool:
+        """Tell whether an exchange is to be told."""
+        return checked.wanted and (not self.origins or checked.verdict.page in self.origins)
+
+
+def choose(
+    *,
+    browser: str = "auto",
+    silence: Iterable[str] = (),
+    origins: Iterable[str] = (),
+    filter: str = "",  # noqa: A002 - the name that users know from mitmproxy
+) -> Choice:
+    """Return a choice whose parts make sense. Raises SettingError."""
+    check_browser("browser", browser)
+    pages: set[str] = set()
+    for origin in origins:
+        try:
+            pages.add("null" if origin == "null" else parse_origin(origin).decode("latin-1"))
+        except OriginPatternError as error:
+            raise SettingError(f"origin: {error}") from error
+    _parse_filter(filter)
+    return Choice(browser, parse_silence("silence", silence), frozenset(pages), filter)
+
+
+def _parse_filter(expression: str) -> flowfilter.TFilter | None:
+    """Parse a flow filter; None for none. Raises SettingError."""
+    if not expression:
+        return None
+    try:
+        return flowfilter.parse(expression)
+    except ValueError as error:
+        said = f"filter: {expression!r} is no flow filter ({error}); an example is ~d api.example"
+        raise SettingError(said) from error
+
+
+def check_capture(path: str | os.PathLike[str], choice: Choice, damaged: Callable[[Damage], None]) -> Iterator[Checked]:
+    """Judge one capture; all its exchanges come out, those too that are not to be told.
+
+    Raises UnreadableCapture where nothing can be read, OSError where the file can't be opened.
+    """
+    entries = read_capture(path, wanted=_parse_filter(choice.filter), damaged=damaged)
+    return check_entries(entries, new_session(choice.browser, silence=choice.silence))
+
+
+def check(
+    path: str | os.PathLike[str],
+    *,
+    browser: str = "auto",
+    silence: Collection[str] = (),
+    origins: Collection[str] = (),
+    filter: str = "",  # noqa: A002 - as above
+    on_damage: Callable[[Damage], None] | None = None,
+) -> Iterator[Verdict]:
+    """Judge a capture, .mitm or HAR, packed or not: yield its verdicts, each final, in the capture's order.
+
+    `browser` is `auto`, `chromium`, `firefox` or `spec`; `silence` are ids of findings that are not told; `origins`
+    those of the pages that are of interest, all where it is empty; `filter` is a mitmproxy flow filter; `on_damage` is
+    told what could not be read.
+
+    Raises SettingError for an argument that makes no sense, UnreadableCapture where nothing can be read, OSError where
+    the file can't be opened.
+    """
+    choice = choose(browser=browser, silence=silence, origins=origins, filter=filter)
+    return (
+        checked.verdict
+        for checked in check_capture(path, choice, on_damage or (lambda _: None))
+        if choice.takes(checked)
+    )
+
+
 def judge(exchange: Exchange, *, browser: str = "auto") -> Verdict:
-    """Judge one exchange by itself, without what came before it."""
-    return Session(browser=browser).judge(exchange)[0]
+    """Judge one exchange by itself, without what came before it; `browser` as in `check`. Raises SettingError."""
+    check_browser("browser", browser)
+    return new_session(browser).judge(exchange)[0]
