@@ -183,6 +183,7 @@ def test_json_has_every_key_and_plain_values() -> None:
         "credentials_evidence": ["cookie header: sid"],
         "verdict": "blocked",
         "settled": True,
+        "reason": "allow-origin-wildcard-with-credentials",
         "devtools_error": "WildcardOriginNotAllowed",
         "failed_parameter": "",
         "console": "Access to fetch at 'https://b.test/x?q=1' from origin 'https://a.test' has been blocked by CORS "

@@ -17,7 +17,7 @@ from mitmproxy.proxy import server_hooks
 from mitmproxy.utils import asyncio_utils
 
 from corscope import adapter, report, rewriter, rewriting
-from corscope.advice import configuration_lines, stack_json
+from corscope.advice import configuration_lines, verdict_json
 from corscope.fixes import fix_of
 from corscope.headers import Fields
 from corscope.model import Exchange, Outcome, Rewrite, Verdict
@@ -406,16 +406,10 @@ class CorsAddon:
     def inscribe(self, flow: http.HTTPFlow, verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
         """Write a verdict onto its flow, sparing what the user wrote there."""
         before = flow.metadata.get(METADATA_KEY)
-        # Of a rewritten flow, what the server has to change all the same.
-        data = report.as_json(
-            verdict, rewrite, fix_of(rewrite.was if rewrite is not None and rewrite.applied else verdict)
-        )
+        data = self.as_json(verdict, rewrite)
         stack = ""
-        if "fix" in data:
-            answer = flow.response.headers.fields if flow.response is not None else ()
-            data["fix"]["stack"] = stack_json(ctx.options.cors_stack, answer)
-            if data["fix"]["stack"] is not None:
-                stack = "{title} ({evidence})".format(**data["fix"]["stack"])
+        if "fix" in data and data["fix"]["stack"] is not None:
+            stack = "{title} ({evidence})".format(**data["fix"]["stack"])
         if rewrite is None and before is not None and not flow.live and (before.get("rewrite") or {}).get("applied"):
             # Of a saved flow that was rewritten, what was said then still holds.
             flow.metadata[METADATA_KEY] = {**before, **data}
@@ -433,6 +427,13 @@ class CorsAddon:
         flow.metadata[METADATA_KEY] = said
         return data
 
+    @staticmethod
+    def as_json(verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
+        """Return a verdict as JSON values, with what the user's own server software needs."""
+        # Of a rewritten flow, what the server has to change all the same.
+        broken = rewrite.was if rewrite is not None and rewrite.applied else verdict
+        return verdict_json(verdict, rewrite, fix_of(broken), stack=ctx.options.cors_stack)
+
     def tell(self, verdicts: Sequence[Verdict]) -> None:
         """Pass on the verdicts of earlier exchanges that have been settled."""
         for verdict in verdicts:
@@ -448,7 +449,7 @@ class CorsAddon:
                 if verdict.settled:
                     del self.flows[verdict.flow_id]
             else:
-                self.write(verdict, report.as_json(verdict, plan) if plan is not None else None)
+                self.write(verdict, self.as_json(verdict, plan) if plan is not None else None)
                 self.log(verdict)
 
     def show(self, flow: flow.Flow) -> None:
@@ -491,7 +492,7 @@ class CorsAddon:
             return
         try:
             self.report.write(
-                json.dumps(data if data is not None else report.as_json(verdict), ensure_ascii=False) + "\n"
+                json.dumps(data if data is not None else self.as_json(verdict), ensure_ascii=False) + "\n"
             )
             self.report.flush()
         except OSError as error:

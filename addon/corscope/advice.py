@@ -2,8 +2,13 @@
 
 from typing import Any
 
+from types import EllipsisType
+
+from corscope.fixes import Fix
 from corscope.headers import Fields
+from corscope.model import Rewrite, Verdict
 from corscope.policy import Policy
+from corscope.report import as_json
 from corscope.stacks import STACKS, configuration, guess
 
 ALLOWS = "It allows what this traffic shows: add what else your pages use."
@@ -33,6 +38,23 @@ def configuration_lines(verdict: dict[str, Any], stack: str = "") -> list[str]:
     except ValueError as error:
         return ["", f"Configuration for {title}: {error}."]
     return ["", f"Configuration for {title}{told}, in {file}:", ALLOWS, "", *lines]
+
+
+def verdict_json(
+    verdict: Verdict,
+    rewrite: Rewrite | None = None,
+    fix: Fix | EllipsisType | None = ...,
+    *,
+    stack: str = "",
+) -> dict[str, Any]:
+    """Return a verdict as plain JSON values, with the server software to show a configuration for as `fix.stack`.
+
+    `rewrite` and `fix` as in `report.as_json`; `stack` as in `stack_json`.
+    """
+    data = as_json(verdict, rewrite, fix)
+    if "fix" in data and verdict.exchange is not None:
+        data["fix"]["stack"] = stack_json(stack, verdict.exchange.response_headers)
+    return data
 
 
 def stack_json(chosen: str, response_headers: Fields) -> dict[str, str] | None:

@@ -47,10 +47,11 @@ def _sections() -> Iterator[str]:
     for title, entries in _groups():
         yield f"# {title}\n"
         for entry in entries:
-            yield from _section(entry)
+            yield from section(entry)
 
 
-def _section(entry: Entry) -> Iterator[str]:
+def section(entry: Entry) -> Iterator[str]:
+    """Yield the lines of one entry."""
     kind = f"a cause of [{entry.of}](#{entry.of})" if entry.of else entry.severity
     yield f"## {entry.id}\n"
     yield f"**{_shown(entry.title)}** · {kind} · [standard]({entry.section})\n"

@@ -372,6 +372,7 @@ def as_json(verdict: Verdict, rewrite: Rewrite | None = None, fix: Fix | Ellipsi
         "credentials_evidence": list(verdict.credentials_evidence),
         "verdict": str(verdict.outcome),
         "settled": verdict.settled,
+        "reason": verdict.reason.id if verdict.reason is not None else None,
         "devtools_error": verdict.devtools_error,
         "failed_parameter": shown_url(verdict.failed_parameter) if verdict.failed_parameter is not None else None,
         "console": console_message(verdict),

@@ -5,18 +5,20 @@ An edit is what the server should have sent. A second plan on an edited response
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from corscope.causes import Answer, cause_of
 from corscope.engine import (
     CORS_SAFELISTED_RESPONSE_HEADERS,
     OK_STATUS,
+    REDIRECT_STATUS,
     RESPONSE_HEADERS,
     cors_check,
     cors_preflight_fetch,
     requested_names,
     varies_with_origin,
 )
-from corscope.headers import Fields, Headers, extract_tokens, get_all, is_token, normalize, pick
+from corscope.headers import Fields, Names, extract_tokens, get_all, is_token, normalize, pick
 from corscope.model import BrowserFamily, Edit, Exchange, Operation, Outcome, Verdict
 from corscope.modes import Head, is_cors_preflight, url_of
 from corscope.origins import is_potentially_trustworthy
@@ -101,11 +103,40 @@ def plan(exchange: Exchange, head: Head, settings: Settings, *, mend: bool = Tru
     `head` is what was read of its request, with its Origin. Without `mend` it passes already, and only cookies and
     exposed headers are looked after.
     """
-    origin, fields = head[b"origin"], exchange.response_headers
-    edits = _Edits(fields)
+    fields, asked = exchange.response_headers, None
     if is_cors_preflight(exchange.method, head):
-        if mend:
-            _plan_preflight(exchange, head, origin, pick(fields, RESPONSE_HEADERS), settings, edits)
+        if not mend:
+            return ()
+        asked = head[b"access-control-request-method"], head.get(b"access-control-request-headers", b"")
+    capitals = any(name != name.lower() for name, _ in fields)
+    if "*" not in settings.expose_headers:
+        fields = tuple([line for line in fields if _PLANNED.stands_for(line[0]) is not None])
+    answer = Answer(url_of(exchange) if exchange.status in REDIRECT_STATUS else "", fields, True)
+    trustworthy = is_potentially_trustworthy(exchange.scheme, exchange.host)
+    return _plan(head[b"origin"], asked, exchange.status or 0, answer, settings, capitals, mend, trustworthy)
+
+
+_PLANNED = Names((*RESPONSE_HEADERS.wanted, b"vary", b"set-cookie", *_OF_A_BODY))
+"""What a plan depends on, unless all headers are to be exposed."""
+
+
+# A server sends the same with most of its answers.
+@lru_cache(maxsize=256)
+def _plan(
+    origin: bytes,
+    asked: tuple[bytes, bytes] | None,
+    status: int,
+    answer: Answer,
+    settings: Settings,
+    capitals: bool,
+    mend: bool,
+    trustworthy: bool,
+) -> tuple[Edit, ...]:
+    """Plan for an answer to `origin`: to a preflight that asked for method and headers, or to an actual request."""
+    fields = answer.response
+    edits = _Edits(fields, capitals)
+    if asked is not None:
+        _plan_preflight(origin, *asked, status, answer, settings, edits)
         return tuple(edits.made)
     if mend:
         checked = {
@@ -113,7 +144,6 @@ def plan(exchange: Exchange, head: Head, settings: Settings, *, mend: bool = Tru
             for name in (ALLOW_ORIGIN, ALLOW_CREDENTIALS)
             if name in edits.lines
         }
-        answer = Answer(url_of(exchange), fields, True)
         faults = [cause_of(fault, answer)[0] for fault in cors_check(origin, checked, include=True)]
         edits.set(ALLOW_ORIGIN, (origin,), faults)
         edits.set(ALLOW_CREDENTIALS, (b"true",), faults)
@@ -124,7 +154,7 @@ def plan(exchange: Exchange, head: Head, settings: Settings, *, mend: bool = Tru
     exposed = _exposed(fields, settings.expose_headers)
     if exposed:
         edits.set(EXPOSE_HEADERS, (exposed,), ())
-    if settings.cookies != COOKIES_OFF and is_potentially_trustworthy(exchange.scheme, exchange.host):
+    if settings.cookies != COOKIES_OFF and trustworthy:
         lines = get_all(fields, b"set-cookie")
         partitioned = settings.cookies == COOKIES_PARTITIONED
         edits.set(b"set-cookie", tuple(cross_site_cookie(line, partitioned=partitioned) for line in lines), ())
@@ -132,13 +162,11 @@ def plan(exchange: Exchange, head: Head, settings: Settings, *, mend: bool = Tru
 
 
 def _plan_preflight(
-    exchange: Exchange, head: Head, origin: bytes, response: Headers, settings: Settings, edits: "_Edits"
+    origin: bytes, method: bytes, asked: bytes, status: int, answer: Answer, settings: Settings, edits: "_Edits"
 ) -> None:
-    method = head[b"access-control-request-method"]
-    asked = head.get(b"access-control-request-headers", b"")
-    names, status = requested_names(asked), exchange.status or 0
+    response = pick(answer.response, RESPONSE_HEADERS)
+    names = requested_names(asked)
     found = cors_preflight_fetch(origin, method, names, status, response, include=True, family=BrowserFamily.SPEC)
-    answer = Answer(url_of(exchange), exchange.response_headers, True)
     faults = [cause_of(fault, answer)[0] for fault in found]
     if status not in OK_STATUS:
         edits.status(204, status, faults)
@@ -164,7 +192,8 @@ def _plan_preflight(
 class _Edits:
     """Collects edits to one header list."""
 
-    def __init__(self, fields: Fields) -> None:
+    def __init__(self, fields: Fields, capitals: bool) -> None:
+        """`capitals`: whether any name of the response has one."""
         self.made: list[Edit] = []
         self.lines: dict[bytes, list[bytes]] = {}
         """The values of each header, by its name in lower case."""
@@ -176,7 +205,7 @@ class _Edits:
             else:
                 self.lines[lower], self._spelled[lower] = [value], name
         # HTTP/2 knows small letters only; a server that writes capitals speaks HTTP/1.
-        self._capitals = any(lower != name for lower, name in self._spelled.items())
+        self._capitals = capitals
 
     def set(self, name: bytes, values: tuple[bytes, ...], faults: Sequence[str]) -> None:
         before = tuple(self.lines.get(name, ()))

@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, BinaryIO, cast
@@ -27,6 +27,9 @@ STDIN = "-"
 SUFFIXES = (".mitm", ".mitmproxy", ".flow", ".flows", ".dump", ".har")
 COMPRESSED = ("", ".gz", ".xz", ".bz2", ".zip")
 """How the names of captures end that are looked for in folders."""
+
+_PACE = 256
+"""Exchanges between two words on how far the reading is."""
 
 _IN_MEMORY = 16_000_000
 """Bytes of a zip from a pipe that are kept in memory; more go into a temporary file."""
@@ -70,9 +73,15 @@ def _is_named_as_capture(name: str) -> bool:
 
 
 def read_capture(
-    path: str | os.PathLike[str], *, wanted: flowfilter.TFilter | None = None, damaged: OnDamage
+    path: str | os.PathLike[str],
+    *,
+    wanted: flowfilter.TFilter | None = None,
+    damaged: OnDamage,
+    at: Callable[[int], None] | None = None,
 ) -> Iterator[Entry]:
     """Read the exchanges of one capture, in its order; `-` is standard input. See `capture.Reader` for the rest.
+
+    `at` is told from time to time at which byte of the file the reading is.
 
     Raises UnreadableCapture where nothing can be read, OSError where the file can't be opened.
     """
@@ -84,6 +93,8 @@ def read_capture(
             for member, file in _unpacked(cast("BinaryIO", raw), stack):
                 for entry in _read(file, wanted, damaged if not member else _of_member(member, damaged)):
                     read += 1
+                    if at is not None and read % _PACE == 0 and raw.seekable():
+                        at(raw.tell())
                     yield entry
         except UnreadableCapture as error:
             if not read:

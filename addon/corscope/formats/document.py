@@ -5,9 +5,45 @@ An entry is a verdict in its JSON form (`corscope.report.as_json`) with these ke
 `corscope.report.wire_json` returns; `known`: whether all that is wrong with it is in the user's baseline.
 """
 
+from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
+from corscope.advice import verdict_json
+from corscope.model import Outcome, Severity, Verdict
+from corscope.report import wire_json
+
 type Entry = dict[str, Any]
+
+
+class Takes(IntEnum):
+    """Which exchanges a format shows; each includes those before it."""
+
+    TROUBLE = 0
+    """What is blocked or conditional, of what something was found, and where a browser's record says otherwise; not
+    what is blocked for a reason that is silenced."""
+    CORS = 1
+    """What is subject to CORS."""
+    EVERYTHING = 2
+
+
+def kind_of(verdict: Verdict) -> Takes:
+    """Tell the first of `Takes` that includes a verdict."""
+    if verdict.outcome in (Outcome.BLOCKED, Outcome.CONDITIONAL) and verdict.reason in verdict.findings:
+        return Takes.TROUBLE
+    if any(one.severity is not Severity.INFO for one in verdict.findings):
+        return Takes.TROUBLE
+    if verdict.outcome is Outcome.EXEMPT:
+        return Takes.CORS if verdict.findings else Takes.EVERYTHING
+    observed = verdict.exchange.observed if verdict.exchange is not None else None
+    return Takes.TROUBLE if observed is not None and observed.delivered is False else Takes.CORS
+
+
+def entry_of(verdict: Verdict, capture: str, number: int, stack: str = "") -> Entry:
+    """Return the entry of a verdict; `stack` is the server software that the user named, empty for a guess."""
+    entry = verdict_json(verdict, stack=stack)
+    if verdict.exchange is not None:
+        entry["wire"] = wire_json(verdict.exchange)
+    return {**entry, "capture": capture, "number": number, "known": False}
 
 
 class CaptureSummary(NamedTuple):
@@ -43,8 +79,10 @@ class Summary(NamedTuple):
 class Format(Protocol):
     """Writes a report; made with the text file that it writes to. Holds no more than it needs for its end."""
 
+    takes: Takes
+
     def add(self, entry: Entry) -> None:
-        """Take the next entry, in the captures' order. Exempt ones come only where something was found of them."""
+        """Take the next entry, in the captures' order, of those that `takes` includes."""
 
     def finish(self, summary: Summary) -> None:
         """Write what is left; the file stays open."""

@@ -1,0 +1,182 @@
+"""Whole captures judged: final verdicts, in order, in bounded memory; and the Python API."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import corscope
+from builders import ANY, GOOD, exchange, preflight
+from corscope import checking
+from corscope.captures.capture import Damage, Entry, UnreadableCapture
+from corscope.checking import check_entries
+from corscope.model import Credentials, Exchange, Observed, Outcome
+from corscope.report import as_json
+from corscope.session import Session
+from corscope.settings import SettingError
+from proxies import ADDON, allowed_flow, blocked_flow, cors_flow, exempt_flow, write_recording
+
+COOKIE = {"Cookie": "sid=1", "Sec-Fetch-Storage-Access": "active"}
+
+
+def outcomes(*exchanges: Exchange) -> list[tuple[str, str]]:
+    entries = [Entry(one) for one in exchanges]
+    return [(one.verdict.flow_id, str(one.verdict.outcome)) for one in check_entries(entries, Session())]
+
+
+def test_what_comes_later_settles_what_came_before_and_the_order_stays() -> None:
+    assert outcomes(
+        exchange("GET https://b.test/1", response=ANY, site="same-site", flow="1", at=1.0, connection="x"),
+        exchange("GET https://b.test/2", response=GOOD, flow="2", at=2.0, connection="y"),
+        exchange(
+            "GET https://b.test/3", headers=COOKIE, response=ANY, site="same-site", flow="3", at=3.0, connection="x"
+        ),
+    ) == [("1", "blocked"), ("2", "allowed"), ("3", "blocked")]
+
+
+def test_the_end_of_a_capture_settles_what_nothing_followed() -> None:
+    asked = preflight(
+        "https://b.test/x", "PUT", response={**ANY, "Access-Control-Allow-Methods": "PUT"}, flow="1", at=1
+    )
+    later = exchange("GET https://b.test/y", response=GOOD, flow="2", at=9.0)
+    assert outcomes(asked, later) == [("1", "blocked"), ("2", "allowed")]
+
+
+def test_a_request_without_a_response_has_no_verdict_of_its_own() -> None:
+    assert outcomes(exchange("GET https://b.test/1", status=None, flow="1")) == []
+
+
+def test_no_more_is_held_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checking, "HELD", 3)
+    read: list[str] = []
+
+    def entries() -> Iterator[Entry]:
+        for number in range(10):
+            read.append(str(number))
+            yield Entry(exchange(f"GET https://b.test/{number}", response=ANY, flow=str(number), at=number))
+
+    told = [(one.verdict.flow_id, len(read)) for one in check_entries(entries(), Session())]
+    assert [flow for flow, _ in told] == [str(number) for number in range(10)]
+    assert told[0] == ("0", 4)
+
+
+def test_ordinary_exchanges_may_be_passed_by() -> None:
+    image = exchange(
+        "GET https://a.test/i.png", origin=None, mode="no-cors", site="same-origin", dest="image", flow="i"
+    )
+    entries = [Entry(exchange("GET https://b.test/1", response=GOOD, flow="1")), Entry(image)]
+    passed: list[Entry] = []
+    told = [one.verdict.flow_id for one in check_entries(entries, Session(), passed=passed.append)]
+    assert (told, passed) == (["1"], [entries[1]])
+    assert [one.number for one in check_entries(entries, Session())] == [0, 1]
+
+
+# -- what the browser's own record says --------------------------------------------------------------------------------
+
+
+def recorded(observed: Observed | None, **more: object) -> Exchange:
+    """Passes without credentials only, and nothing on the wire tells; a HAR from which cookies were left out."""
+    one = exchange("GET https://b.test/x", response=ANY, **more)  # type: ignore[arg-type]
+    one.sanitized, one.in_order, one.connection, one.observed = True, False, None, observed
+    return one
+
+
+@pytest.mark.parametrize(
+    ("observed", "credentials", "outcome", "agrees"),
+    [
+        (Observed(True, ""), Credentials.OMIT, Outcome.ALLOWED, True),
+        (Observed(False, "net::ERR_FAILED"), Credentials.INCLUDE, Outcome.BLOCKED, True),
+        (Observed(None, "net::ERR_ABORTED"), Credentials.UNKNOWN, Outcome.CONDITIONAL, None),
+    ],
+)
+def test_a_browsers_own_record_decides_what_the_wire_leaves_open(
+    observed: Observed, credentials: Credentials, outcome: Outcome, agrees: bool | None
+) -> None:
+    verdict = corscope.judge(recorded(observed))
+    assert (verdict.credentials, verdict.outcome) == (credentials, outcome)
+    assert as_json(verdict)["observed"] == {
+        "delivered": observed.delivered,
+        "said": observed.said,
+        "agrees": agrees,
+    }
+
+
+def test_a_browsers_own_record_never_changes_what_the_wire_decides() -> None:
+    verdict = corscope.judge(exchange("GET https://b.test/x", headers=COOKIE, response=ANY))
+    assert verdict.outcome is Outcome.BLOCKED
+    told = exchange("GET https://b.test/x", headers=COOKIE, response=ANY)
+    told.observed = Observed(True, "")
+    verdict = corscope.judge(told)
+    assert (verdict.outcome, as_json(verdict)["observed"]["agrees"]) == (Outcome.BLOCKED, False)
+
+
+# -- the API -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    flows = [blocked_flow(), allowed_flow(), exempt_flow(), cors_flow(origin="https://other.example")]
+    return write_recording(tmp_path / "four.mitm", flows)
+
+
+def test_check_yields_the_verdicts_of_a_capture(recording: Path) -> None:
+    assert [str(one.outcome) for one in corscope.check(recording)] == ["blocked", "allowed", "exempt", "blocked"]
+
+
+def test_check_tells_only_what_is_asked_for(recording: Path) -> None:
+    assert [one.url for one in corscope.check(recording, origins=["https://other.example"])] == [
+        "https://api.example/v1"
+    ]
+    assert [str(one.outcome) for one in corscope.check(recording, filter="~u allowed")] == ["allowed"]
+    silent = next(corscope.check(recording, silence=["allow-origin-wildcard-with-credentials"]))
+    assert "allow-origin-wildcard-with-credentials" not in [one.id for one in silent.findings]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"browser": "chrom"}, "browser takes auto, chromium, firefox, spec, not 'chrom' (did you mean chromium?)"),
+        ({"silence": ["allow-origin-mising"]}, "did you mean allow-origin-missing?"),
+        ({"origins": ["https://app.example/"]}, "write https://app.example"),
+        ({"filter": "~q ("}, "filter: '~q (' is no flow filter"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_named_at_once(
+    arguments: dict[str, object], said: str, recording: Path
+) -> None:
+    with pytest.raises(SettingError) as raised:
+        corscope.check(recording, **arguments)  # type: ignore[arg-type]
+    assert said in str(raised.value)
+
+
+def test_damage_is_told_and_what_is_no_capture_is_an_error(recording: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.mitm"
+    cut.write_bytes(recording.read_bytes()[:-100])
+    damages: list[Damage] = []
+    assert len(list(corscope.check(cut, on_damage=damages.append))) == 3
+    assert len(damages) == 1
+    (tmp_path / "page.html").write_text("<html>")
+    with pytest.raises(UnreadableCapture):
+        list(corscope.check(tmp_path / "page.html"))
+    with pytest.raises(FileNotFoundError):
+        list(corscope.check(tmp_path / "nowhere.mitm"))
+
+
+def test_judge_takes_one_exchange_by_itself() -> None:
+    assert corscope.judge(exchange("GET https://b.test/x", response=GOOD)).outcome is Outcome.ALLOWED
+    with pytest.raises(SettingError):
+        corscope.judge(exchange("GET https://b.test/x"), browser="opera")
+
+
+def test_the_api_is_loaded_on_demand_only() -> None:
+    program = (
+        "import sys, corscope; print('mitmproxy' in sys.modules); corscope.check; print('mitmproxy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ADDON.parent, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
+    with pytest.raises(AttributeError, match="no attribute 'chek'"):
+        corscope.chek  # type: ignore[attr-defined]  # noqa: B018

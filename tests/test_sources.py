@@ -1,0 +1,157 @@
+"""Captures wherever people keep them: files, folders, globs, archives, pipes, and what is none."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from corscope.captures.capture import Damage, Entry, UnreadableCapture
+from corscope.captures.sources import NoCapture, find_captures, read_capture
+from proxies import ADDON, allowed_flow, blocked_flow, write_recording
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Two exchanges in mitmproxy's format."""
+    path = tmp_path_factory.mktemp("recording") / "two.mitm"
+    return write_recording(path, [blocked_flow(), allowed_flow()]).read_bytes()
+
+
+def read(path: Path | str) -> list[Entry]:
+    damages: list[Damage] = []
+    entries = list(read_capture(path, damaged=damages.append))
+    assert damages == []
+    return entries
+
+
+def zipped(content: bytes, *names: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("readme.txt", "beside it")
+        for name in names:
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "plain": bytes,
+    "gzip": gzip.compress,
+    "xz": lzma.compress,
+    "bzip2": bz2.compress,
+    "zip": lambda content: zipped(content, "in/two.mitm"),
+    "gzip in zip": lambda content: zipped(gzip.compress(content), "two.mitm.gz"),
+}
+
+
+@pytest.mark.parametrize("how", PACKED)
+def test_a_capture_is_read_whatever_packs_it_and_whatever_its_name(how: str, recording: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "capture.bin"
+    path.write_bytes(PACKED[how](recording))
+    assert [entry.exchange.path for entry in read(path)] == ["/blocked", "/allowed"]
+
+
+def test_all_captures_in_a_zip_are_read(recording: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "several.zip"
+    path.write_bytes(zipped(recording, "a.mitm", "b.flow"))
+    assert len(read(path)) == 4
+
+
+@pytest.mark.parametrize("how", ["plain", "gzip", "zip"])
+def test_standard_input_is_read(how: str, recording: bytes) -> None:
+    program = (
+        "from corscope.captures.sources import read_capture\n"
+        "print(*(entry.exchange.path for entry in read_capture('-', damaged=print)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input=PACKED[how](recording),
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ADDON.parent)},
+    )
+    assert done.stdout.split() == [b"/blocked", b"/allowed"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe_is_read(recording: bytes, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=[recording])
+    writer.start()
+    assert len(read(find_captures([str(pipe)])[0])) == 2
+    writer.join()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "it is empty"),
+        (b"  \n", "it is empty"),
+        (b"<!doctype html>", "it is no capture: it begins with b'<!doctype ht'"),
+        (gzip.compress(b""), "it is empty"),
+        (gzip.compress(b"5:hello,")[:12], "its compression is damaged"),
+        (zipped(b"", "picture.png"), "there is no capture in this zip"),
+        (b"PK\x03\x04 and then nonsense", "its compression is damaged"),
+    ],
+)
+def test_what_is_no_capture_is_named_with_what_was_expected(content: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.har"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableCapture, match=r"odd\.har: ") as raised:
+        read(path)
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_cut_archive_gives_what_is_there_and_one_damage(recording: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "cut.mitm.gz"
+    noise = os.urandom(200_000)
+    many = recording * 400
+    packed = gzip.compress(many + b"9:" + noise)
+    path.write_bytes(packed[: len(packed) - 150_000])
+    damages: list[Damage] = []
+    entries = list(read_capture(path, damaged=damages.append))
+    assert len(entries) == 800
+    assert len(damages) == 1
+
+
+def test_folders_and_globs_are_searched(recording: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    for name in ("a/2.mitm", "a/1.har.gz", "a/b/3.FLOW", "a/notes.txt", "x.har"):
+        (tmp_path / name).write_bytes(recording)
+    names = [str(tmp_path / name) for name in ("a/1.har.gz", "a/2.mitm", "a/b/3.FLOW")]
+    assert find_captures([str(tmp_path / "a")]) == names
+    assert find_captures([str(tmp_path / "**" / "*.mitm")]) == [names[1]]
+    both = [str(tmp_path / "x.har"), names[1]]
+    assert find_captures([both[0], str(tmp_path / "a" / "*.mitm"), both[1], both[0]]) == both
+    # What is named is read, whatever its name.
+    assert find_captures([str(tmp_path / "a" / "notes.txt"), "-"]) == [str(tmp_path / "a" / "notes.txt"), "-"]
+
+
+def test_a_name_with_brackets_is_a_name_first(recording: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "run[1].mitm"
+    path.write_bytes(recording)
+    assert find_captures([str(path)]) == [str(path)]
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [("nowhere.har", "there is no such file or folder"), ("*.nothing", "no file matches"), ("empty", "no capture in")],
+)
+def test_an_argument_that_leads_nowhere_is_named(argument: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NoCapture) as raised:
+        find_captures([str(tmp_path / argument)])
+    assert str(raised.value).startswith(str(tmp_path / argument))
+    assert said in str(raised.value)
