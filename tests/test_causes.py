@@ -17,6 +17,9 @@ ORIGINS = [
     # one character too many, or another one
     (APP, "https://a.test/", "allow-origin-trailing-slash"),
     (APP, "https://a.test//", "allow-origin-path"),
+    # several, in ways that no header knows
+    (APP, "https://x.test;https://a.test", "allow-origin-list"),
+    (APP, "https://x.test|https://a.test", "allow-origin-list"),
     (APP, "https://a.test/app", "allow-origin-path"),
     (APP, "https://a.test/?x=1", "allow-origin-path"),
     (APP, "https://A.test", "allow-origin-case"),
@@ -280,6 +283,8 @@ def test_logins_are_recognised(location: str) -> None:
         "/authorized-dealers",
         "/lesson/1",
         "/oauthors",
+        "/items/login-history",
+        "/authorize-payment",
         "/home?from=login",
         "/home?login=ok",
         "/home#login",

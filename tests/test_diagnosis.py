@@ -25,9 +25,10 @@ from builders import (
 )
 from corscope import diagnosis
 from corscope.diagnosis import Diagnosis
+from corscope.fixes import fix_of
 from corscope.model import Severity, Verdict
 from corscope.public_suffixes import is_platform, is_public_suffix
-from corscope.report import as_json, comment
+from corscope.report import as_json, comment, headline
 from corscope.session import Session
 from test_catalogue import CASES, parse, run
 
@@ -643,3 +644,101 @@ def test_secrets_in_an_allow_origin_are_no_evidence() -> None:
     flow = talk.say("GET https://b.test/x", origin="https://y.test", response={ALLOW_ORIGIN: "https://y.test"})
     assert "vary-origin-missing" in ids(talk[flow])
     assert "SECRET" not in comment(talk[flow]) + str(as_json(talk[flow]))
+
+
+# ---------------------------------------------------------------------- what is not to be said
+
+
+def test_a_star_for_one_page_and_the_name_of_another_is_no_login() -> None:
+    """What differs is the origin, or the method, and not that somebody logged in."""
+    talk = Talk()
+    talk.say("GET https://b.test/x", origin="https://x.test", response={**ANY, **VARIES})
+    other = talk.say("GET https://b.test/x", headers={"Cookie": "a=1", **ACTIVE}, response=let_in(PAGE))
+    talk.say("GET https://b.test/y", response={**ANY, **VARIES})
+    post = talk.say("POST https://b.test/y", headers={"Cookie": "a=1", **ACTIVE}, response=let_in(PAGE))
+    for flow in (other, post):
+        assert "wildcard-until-login" not in ids(talk[flow])
+
+
+@pytest.mark.parametrize("status", [200, 401])
+def test_a_star_to_who_has_no_cookie_yet_is_told(status: int) -> None:
+    talk = Talk()
+    talk.say("GET https://b.test/me", headers=ACTIVE, response={**ANY, **VARIES}, status=status)
+    flow = talk.say("GET https://b.test/me", headers={"Cookie": "a=1", **ACTIVE}, response=let_in(PAGE))
+    assert "wildcard-until-login" in ids(talk[flow])
+
+
+def test_other_methods_and_bare_redirects_prove_nothing_of_vary() -> None:
+    talk = Talk()
+    talk.say("POST https://b.test/x", origin="https://x.test", response={ALLOW_ORIGIN: "https://x.test"})
+    assert ids(talk[talk.say("GET https://b.test/x", response=ANY)]) == []
+    talk.say("GET https://b.test/y", origin="https://x.test", status=302, response={"Location": "/start"})
+    assert ids(talk[talk.say("GET https://b.test/y", response={ALLOW_ORIGIN: PAGE})]) == []
+
+
+def test_a_redirect_to_a_login_is_no_matter_of_headers() -> None:
+    talk = Talk()
+    away = {"Location": "https://idp.test/login"}
+    bare = talk.say("GET https://b.test/x", headers=ACTIVE, status=302, response=away)
+    assert headline(talk[bare]) == "redirected to a login page — CORS blocked"
+    hop = talk.say("GET https://b.test/y", headers=ACTIVE, status=302, response={**let_in(PAGE), **away})
+    asked = talk.say("GET https://idp.test/login", origin="null", headers=ACTIVE)
+    assert talk[hop].outcome == "allowed"
+    assert headline(talk[asked]) == "redirected to a login page — CORS blocked"
+    assert [fix_of(talk[flow]) for flow in (bare, asked)] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        ({"CF-RAY": "1"}, True),
+        ({"CF-RAY": "1", "X-Powered-By": "Express"}, False),
+        ({"CF-RAY": "1", "Set-Cookie": "sid=SECRET"}, False),
+        ({"CF-RAY": "1", "Set-Cookie": "__cf_bm=SECRET"}, True),
+        ({"Server": "envoy", "x-envoy-upstream-service-time": "12"}, False),
+        ({"Server": "awselb/2.0", "X-Powered-By": "Express"}, True),
+    ],
+)
+def test_what_was_made_behind_a_layer_is_not_the_layers(headers: dict[str, str], told: bool) -> None:
+    verdict = judged(exchange("GET https://b.test/x", status=403, response={**headers, "Content-Type": "text/html"}))
+    assert ("answered-by-intermediary" in ids(verdict)) is told
+
+
+def test_a_token_that_is_refused_is_no_matter_of_cookies() -> None:
+    talk = Talk()
+    logged_in = {**let_in(PAGE), "Set-Cookie": f"{LOGIN}; SameSite=None"}
+    talk.say("POST https://b.test/login", headers=ACTIVE, response=logged_in)
+    talk.ask(
+        "https://b.test/me",
+        "GET",
+        "authorization",
+        response={**let_in(PAGE), "Access-Control-Allow-Headers": "authorization"},
+    )
+    flow = talk.say("GET https://b.test/me", headers={"Authorization": "Bearer x"}, status=401, response=let_in(PAGE))
+    told = {one.id: one.severity for one in talk[flow].findings}
+    assert "authorization-by-script" in told
+    assert told.get("client-did-not-opt-in", Severity.INFO) is Severity.INFO
+
+
+def test_who_set_authorization_is_told_of_a_star_too() -> None:
+    talk = Talk()
+    talk.ask(
+        "https://b.test/me", "GET", "authorization", response={**ANY, "Access-Control-Allow-Headers": "authorization"}
+    )
+    flow = talk.say("GET https://b.test/me", headers={"Authorization": "Bearer x"}, status=401, response=ANY)
+    assert "authorization-by-script" in ids(talk[flow])
+
+
+def test_a_cookie_that_was_only_seen_and_then_removed_has_expired() -> None:
+    talk = Talk()
+    talk.say("GET https://b.test/me", headers={"Cookie": "sid=1", **ACTIVE}, response=let_in(PAGE))
+    gone = {**let_in(PAGE), "Set-Cookie": "sid=; Max-Age=0; Path=/; SameSite=None; Secure"}
+    talk.say("POST https://b.test/logout", headers={"Cookie": "sid=1", **ACTIVE}, response=gone)
+    flow = talk.say("GET https://b.test/me", headers=ACTIVE, status=401, response=let_in(PAGE))
+    assert "cookie-expired" in ids(talk[flow])
+
+
+def test_an_element_of_a_sibling_site_is_kept_from_data_as_well() -> None:
+    asked = exchange("GET https://api.a.test/x", origin=None, mode="no-cors", site="same-site", dest="script",
+                     response={"Content-Type": "application/json"})  # fmt: skip
+    assert ids(judged(asked)) == ["opaque-response-blocking"]

@@ -128,7 +128,7 @@ def test_a_preflight_keeps_what_it_allowed_already() -> None:
     assert headers(found.preflight) == {"status": "204", ALLOW_HEADERS: "x-old, x-new"}
     assert not found.actual_seen
     assert headers(found.actual) == {ALLOW_ORIGIN: "https://a.test", "Vary": "Origin"}
-    assert headers(found.with_credentials.preflight) == {ALLOW_METHODS: "GET, PUT, HEAD, POST, PATCH, DELETE"}
+    assert headers(found.with_credentials.preflight) == {ALLOW_METHODS: "GET, PUT"}
     assert headers(found.with_credentials.actual) == {ALLOW_CREDENTIALS: "true"}
 
 
@@ -182,8 +182,8 @@ def test_what_is_blocked_either_way_has_two_parts() -> None:
     [
         ("GET", "GET POST PUT", "GET, POST, PUT"),
         ("DELETE", "GET; POST", "GET, POST, DELETE"),
-        ("DELETE", "*", "DELETE, GET, HEAD, POST, PUT, PATCH"),
-        ("DELETE", "purge, *", "purge, DELETE, GET, HEAD, POST, PUT, PATCH"),
+        ("DELETE", "*", "DELETE"),
+        ("DELETE", "purge, *", "purge, DELETE"),
         ("GET", "@", ""),
     ],
 )
@@ -199,7 +199,7 @@ def test_a_list_of_methods_is_mended(method: str, said: str, right: str) -> None
     [
         ("", "content type; X-T", "content, type, x-t"),
         ("x-a", "X-B c@", "x-b, x-a"),
-        ("x-a", "*", "x-a, content-type, authorization"),
+        ("x-a", "*", "x-a"),
         ("", "(", ""),
     ],
 )
@@ -384,3 +384,16 @@ def test_any_story_passes_with_its_changes_and_not_with_fewer(drawn: tuple[str, 
                     continue
                 fewer = {**edits, flow: tuple(one for one in all_of_them if one is not edit)}
                 assert judge(mended(story, fewer))[flow].outcome is not Outcome.ALLOWED, edit
+
+
+def test_names_that_no_script_can_send_stay_out_of_configurations() -> None:
+    """jub0bs/cors refuses to start with them."""
+    listed = "Origin, X-Requested-With, Sec-Fetch-Mode, Cookie, Access-Control-Allow-Origin, Authorization"
+    answer = {
+        ALLOW_ORIGIN: "https://a.test/",
+        ALLOW_HEADERS: listed,
+        "Access-Control-Expose-Headers": "Set-Cookie, X-T",
+    }
+    policy = fix(judged(preflight("https://b.test/x", "PUT", "x-new", response=answer))).policy
+    assert policy.request_headers == ("x-requested-with", "authorization", "x-new")
+    assert policy.exposed_headers == ("X-T",)

@@ -55,6 +55,12 @@ def test_ordinary_urls_are_shown_as_they_are(url: str) -> None:
         "user[password]",
         "user%5Bpassword%5D",
         "login[code]",
+        "csrf",
+        "xsrf",
+        "pin",
+        "mfa",
+        "totp",
+        "id_tok",
     ],
 )
 @pytest.mark.parametrize("frame", ["?{}", "?a=1&{}", "?{}&b=2", "?a=1;{}", "#{}", "?a#{}", "?next=/cb?{}"])

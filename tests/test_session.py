@@ -467,7 +467,11 @@ def test_two_faults_of_which_credentials_decide() -> None:
     """Blocked either way; which reason the browser gives depends on what the wire does not tell."""
     verdict = judged(preflight(URL, status=404, response=PUT_ANY, **NEUTRAL))
     assert (verdict.outcome, verdict.devtools_error) == (BLOCKED, "PreflightInvalidStatus")
-    assert ids(verdict) == ["options-not-routed", "other-fault-with-credentials"]
+    assert ids(verdict) == [
+        "options-not-routed",
+        "other-fault-with-credentials",
+        "further-fault-with-credentials",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,7 @@
 """The configuration that mends a verdict's story, in the user's own server software: chosen, or guessed and named."""
 
-from typing import Any
-
 from types import EllipsisType
+from typing import Any
 
 from corscope.fixes import Fix
 from corscope.headers import Fields

@@ -37,12 +37,19 @@ _PLACEHOLDER = re.compile(r"[${}<>%]|\[object|^(?:undefined|none|nil|false|true|
 _HOST = re.compile(r"[a-z0-9._-]+(?::\d+)?", re.IGNORECASE)
 
 
+def _is_list(value: str) -> bool:
+    """Tell several origins in one value, however they are separated but for commas and spaces."""
+    return value.count("://") > 1 and (";" in value or "|" in value)
+
+
 def _missing(fault: Fault, _: Answer) -> Cause:
     return ("origin-null-not-allowed" if fault.values["origin"] == "null" else fault.id), fault.values
 
 
 def _mismatch(fault: Fault, _: Answer) -> Cause:
     value, origin = fault.values["value"], fault.values["origin"]
+    if _is_list(value):
+        return "allow-origin-list", fault.values
     return _kind_of_mismatch(value, origin) or fault.id, fault.values
 
 
@@ -85,7 +92,7 @@ def _invalid(fault: Fault, _: Answer) -> Cause:
         found = "allow-origin-quoted"
     elif "*" in value or "\\" in value or value[0] == "^" or value[0] == value[-1] == "/":
         found = "allow-origin-pattern"
-    elif ";" in value and value.count("://") > 1:
+    elif _is_list(value):
         found = "allow-origin-list"
     elif _PLACEHOLDER.search(value):
         found = "allow-origin-placeholder"
@@ -154,8 +161,8 @@ def _status(fault: Fault, _: Answer) -> Cause:
 
 
 _LOGIN = re.compile(
-    r"(?:^|[/._-])(?:log[-_]?in|log[-_]?on|sign[-_]?in|sign[-_]?on|sso|saml2?|oauth2?|oidc|openid|authorize|"
-    r"authenticate|adfs)(?:$|[/.:;_-])",
+    r"(?:^|.*[._-])(?:log[-_]?in|log[-_]?on|sign[-_]?in|sign[-_]?on|sso|saml2?|oauth2?|oidc|openid|authorize|"
+    r"authenticate|adfs)(?:$|[.:;].*|-oidc)",
     re.IGNORECASE,
 )
 _LOGIN_QUERY = re.compile(

@@ -609,6 +609,9 @@ class CookieJar:
             # 24. It removes an equal one. That is no refusal, but explains why it travels no more.
             if certain:
                 cookies.pop(key, None)
+                if known.path == "/":
+                    # One that was only seen to travel may have a path of its own, but hardly this name too.
+                    cookies.pop((cookie.name, host, SEEN), None)
                 known.refused, known.domain = (Reason.EXPIRED,), host
                 self._keep((cookie.name, host), known)
             if not certain or partition is None:

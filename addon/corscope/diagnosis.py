@@ -51,10 +51,10 @@ class _Endpoint:
 
     answers: dict[bytes, tuple[bytes | None, str, float]] = field(default_factory=dict)
     """The Allow-Origin that each origin got last, with the flow, and when, seconds since the epoch."""
-    wildcard: str = ""
-    """A flow without credentials that was answered `*`."""
-    named: str = ""
-    """A flow with credentials that was answered its origin."""
+    wildcard: dict[tuple[bytes, bytes], str] = field(default_factory=dict)
+    """The flow in which a method of an origin was answered `*` although, or because, no cookie came."""
+    named: dict[tuple[bytes, bytes], str] = field(default_factory=dict)
+    """The flow in which it was answered its origin, with cookies."""
 
 
 @dataclass(slots=True)
@@ -83,6 +83,8 @@ class _Outlook(NamedTuple):
     """Why cookies did not travel: warnings, as if they had been missed."""
     held: tuple[Fate, ...]
     """Cookies that would have travelled with credentials, and did not."""
+    unsure: str
+    """Cookies that would have travelled unless third-party ones are blocked here, which is not known."""
 
 
 class Diagnosis:
@@ -138,7 +140,7 @@ class Diagnosis:
     def preflight(self, request: Request, record: Record, response: Headers) -> tuple[Finding, ...]:
         """Diagnose a preflight that passes, at least without credentials."""
         age = response.get(b"access-control-max-age", b"")
-        if age and not (age.isdigit() and int(age[:9]) <= DEFAULT_MAX_AGE):
+        if age.isdigit() and int(age[:9]) > DEFAULT_MAX_AGE:
             return ()
         exchange = record.exchange
         method = request.headers.get(b"access-control-request-method", b"")
@@ -174,13 +176,12 @@ class Diagnosis:
         )
         always: tuple[Finding, ...] = ()
         behind: tuple[Finding, ...] = ()
-        if record.if_include:
+        if record.if_include or exchange.status in (401, 403):
             behind = _authorization(request, step, text(origin))
-            always += self._behind(request, record, response)
-            if record.if_omit:
+            if record.if_include:
+                always += self._behind(request, record, response)
+            if record.if_omit or exchange.status in (401, 403):
                 always, behind = behind + always, ()
-        elif exchange.status in (401, 403):
-            always += _authorization(request, step, text(origin))
         always += self._endpoint(request, record, response, allowed)
         if allowed == origin and response.get(b"access-control-allow-credentials") == b"true":
             always += self._risks(request, record)
@@ -188,6 +189,8 @@ class Diagnosis:
             always += _private_network(exchange, origin, "any page, for it sends `*`")
         if exchange.scheme == "http" and origin.startswith(b"https:") and not is_private(exchange.host):
             always += (finding("mixed-content", origin=text(origin)),)
+        before = record.before.hints.always if record.before is not None else ()
+        always += tuple([one for one in before if one.id == "login-redirect"])
         if exchange.status in REDIRECT_STATUS and b"location" in response:
             location = text(response[b"location"])
             # What is part of a login itself goes from one step of it to the next.
@@ -204,6 +207,7 @@ class Diagnosis:
         elif exchange.status in (401, 403) or login:
             # If it was sent with credentials, this is why none of these came; if not, that is why.
             unknown = tuple([one for one in (*include, *omit) if one.id.startswith(_OF_COOKIES)])
+            unknown = self._unsure(request, record, unknown)
         if not (always or withheld or unknown) and include is hints.include and omit is hints.omit:
             return hints
         return Hints(always, include, omit, withheld, unknown)
@@ -261,7 +265,7 @@ class Diagnosis:
             return (finding("cross-origin-resource-policy", value=text(policy), said=said),)
         dest, kind = headers.get(b"sec-fetch-dest", b""), get(fields, b"content-type")
         answered = exchange.status in OK_STATUS and exchange.status != 204
-        if answered and where == b"cross-site" and dest in ELEMENTS and kind is not None and is_data(kind):
+        if answered and where in CROSS_ORIGIN and dest in ELEMENTS and kind is not None and is_data(kind):
             return (finding("opaque-response-blocking", dest=text(dest), value=text(kind)),)
         return ()
 
@@ -372,7 +376,8 @@ class Diagnosis:
         outlook = self._outlook(request, record.browser.family)
         if outlook.held and response.get(b"access-control-allow-credentials") == b"true":
             shown = ", ".join(f"{fate.name}, set in flow {fate.flow_id}" for fate in outlook.held[:4])
-            wanted = exchange.status in (401, 403)
+            # Who sends a token means that, and not cookies.
+            wanted = exchange.status in (401, 403) and b"authorization" not in request.headers
             severity = Severity.WARNING if wanted or b"set-cookie" in response else Severity.INFO
             client = client_line(record.dest, record.accept)
             opt_in = finding("client-did-not-opt-in", severity, cookies=shown, client=client)
@@ -389,6 +394,15 @@ class Diagnosis:
         if refused and b"cookie" not in request.headers:
             return include + told + tuple([replace(one, severity=Severity.INFO) for one in rest]), omit, ()
         return include + tuple([replace(one, severity=Severity.INFO) for one in told]), omit, rest
+
+    def _unsure(self, request: Request, record: Record, found: tuple[Finding, ...]) -> tuple[Finding, ...]:
+        """Say of cookies that never came back all that may be the reason, where the credentials mode is not known."""
+        unsure = self._outlook(request, record.browser.family).unsure if self.jar else ""
+        if not unsure or b"authorization" in request.headers:
+            return found
+        client = client_line(record.dest, record.accept)
+        either = finding("client-or-third-party", cookies=unsure, client=client)
+        return (either, *(one for one in found if one.id != Reason.THIRD_PARTY_BLOCKED))
 
     def _key(self, request: Request) -> _Key:
         """Return what decides which cookies travel with a request, and the names of those that did."""
@@ -417,17 +431,19 @@ class Diagnosis:
         # What this very answer set is known when it is judged once more, and had no part in its request.
         fates = [fate for fate in told if fate.flow_id != request.exchange.id]
         withheld: dict[Reason, list[str]] = {}
+        never: list[str] = []
         for fate in fates:
             if fate.travels is False:
                 for reason in fate.reasons:
                     how = "refused" if fate.refused else "set"
                     withheld.setdefault(reason, []).append(f"{fate.name} ({how} in flow {fate.flow_id})")
             elif fate.travels is None and _meant_for_third_parties(fate, request):
-                never = f"{fate.name} (set in flow {fate.flow_id}, and never came back)"
-                withheld.setdefault(Reason.THIRD_PARTY_BLOCKED, []).append(never)
+                never.append(f"{fate.name} (set in flow {fate.flow_id}, and never came back)")
+                withheld.setdefault(Reason.THIRD_PARTY_BLOCKED, []).append(never[-1])
         found = tuple([finding(str(reason), cookies=", ".join(names[:4])) for reason, names in withheld.items()])
         held = tuple([fate for fate in fates if fate.travels])
-        outlook = _Outlook(self._changes + self.jar.changes, now + OUTLOOK_SECONDS, found, held)
+        unsure = ", ".join(never[:4])
+        outlook = _Outlook(self._changes + self.jar.changes, now + OUTLOOK_SECONDS, found, held, unsure)
         if len(fates) == len(told):
             self._outlooks[key] = outlook
             bound(self._outlooks, OUTLOOKS)
@@ -477,9 +493,10 @@ class Diagnosis:
             bound(self._endpoints, ENDPOINTS)
         found: tuple[Finding, ...] = ()
         answers = endpoint.answers
-        # An error without CORS headers comes from elsewhere, and tells nothing of how the endpoint treats origins.
-        failed = allowed is None and (exchange.status or 0) >= 400
-        if not failed:
+        # An error or a redirect without CORS headers comes from elsewhere, and tells nothing of how the endpoint treats
+        # origins; and only answers to the same method can take each other's place.
+        failed = allowed is None and (exchange.status or 0) >= 300
+        if not failed and exchange.method in (b"GET", b"HEAD"):
             if answers and (len(answers) > 1 or origin not in answers) and _varies(response):
                 # The server has been mended, or some of its answers say it: what was before proves nothing.
                 answers.clear()
@@ -488,14 +505,18 @@ class Diagnosis:
                 del answers[next(iter(answers))]
             if len(answers) > 1 and _is_cacheable(exchange):
                 found += _vary_origin_missing(answers, origin, allowed, exchange.started)
-        credentialed = b"cookie" in request.headers or b"sec-fetch-storage-access" in request.headers
-        if not credentialed and (exchange.status or 0) < 400:
-            # The latest answer counts: a server may have been mended.
-            endpoint.wildcard = exchange.id if allowed == b"*" else ""
-        elif credentialed and (exchange.status or 0) < 400:
-            endpoint.named = exchange.id if allowed == origin else ""
-        if endpoint.wildcard and endpoint.named and exchange.id in (endpoint.wildcard, endpoint.named):
-            evidence = f"flow {endpoint.wildcard} without and flow {endpoint.named} with credentials"
+        # The latest answer counts: a server may have been mended.
+        asked, with_cookies = (origin, exchange.method), b"cookie" in request.headers
+        seen, sought = (endpoint.named, origin) if with_cookies else (endpoint.wildcard, b"*")
+        if allowed == sought:
+            seen[asked] = exchange.id
+            if len(seen) > ORIGINS:
+                del seen[next(iter(seen))]
+        elif not failed:
+            seen.pop(asked, None)
+        wildcard, named = endpoint.wildcard.get(asked), endpoint.named.get(asked)
+        if wildcard is not None and named is not None and exchange.id in (wildcard, named):
+            evidence = f"flow {wildcard} without and flow {named} with cookies"
             found += (finding("wildcard-until-login", evidence=evidence, origin=text(origin)),)
         return found
 
@@ -509,7 +530,7 @@ class Diagnosis:
         severity, said = _answered(exchange)
         if origin == OPAQUE:
             return (finding("null-origin-trusted", severity, said=said),)
-        who = f"{text(origin)}, a page from the public web"
+        who = f"{text(origin)}, whose name may be one of the public web"
         found = _private_network(exchange, origin, who)
         if exchange.scheme == "https" and origin.startswith(b"http://") and not is_private(host_of(origin)):
             found += (finding("http-origin-trusted", severity, origin=text(origin), said=said),)
@@ -575,6 +596,9 @@ def client_line(dest: bytes, accept: bytes) -> str:
         "with axios { withCredentials: true }."
     )
 
+
+CROSS_ORIGIN = frozenset((b"cross-site", b"same-site"))
+"""Sec-Fetch-Site of requests to another origin."""
 
 ELEMENTS = frozenset((b"audio", b"image", b"manifest", b"script", b"style", b"track", b"video"))
 
@@ -732,7 +756,7 @@ def _intermediary(fields: Iterable[tuple[bytes, bytes]], status: int) -> str:
     lines = [(name.lower(), value.lower()) for name, value in fields]
     # Layers speak HTML to people; what is JSON comes from an application more likely.
     speaks_json = any(name == b"content-type" and b"json" in value for name, value in lines)
-    layers = _LAYERS if status in _LAYER_STATUS and not speaks_json else ()
+    layers = _LAYERS if status in _LAYER_STATUS and not speaks_json and not _is_of_an_application(lines) else ()
     for name, marker, whose in (*_OWN_ANSWERS, *layers):
         for key, value in lines:
             if key == name and (value.startswith(marker) or (name == b"via" and marker in value)):
@@ -742,6 +766,15 @@ def _intermediary(fields: Iterable[tuple[bytes, bytes]], status: int) -> str:
             if key == b"server" and value.startswith(_GATEWAY_SERVERS):
                 return f"a gateway, by its status {status} and Server: {text(value[:SHOWN])}"
     return ""
+
+
+def _is_of_an_application(lines: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Tell by its lines, in lower case, an answer that passed through a layer, and was made behind it."""
+    return any(
+        name.startswith((b"x-powered-by", b"x-aspnet", b"x-runtime", b"x-envoy-upstream-service-time"))
+        or (name == b"set-cookie" and not _is_of_a_layer(text(value)))
+        for name, value in lines
+    )
 
 
 def _cache_says(fields: Iterable[tuple[bytes, bytes]]) -> str:
@@ -773,7 +806,7 @@ def _authorization(request: Request, step: Step | None, origin: str) -> tuple[Fi
     if scheme.lower() not in BROWSER_SCHEMES:
         said = f"{scheme} credentials" if known else "credentials of no known scheme"
         return (finding("authorization-by-script", evidence=f"browsers never send {said} by themselves"),)
-    return ()
+    return (finding("authorization-by-either", scheme=scheme, origin=origin),)
 
 
 def _answered(exchange: Exchange) -> tuple[Severity, str]:

@@ -475,6 +475,21 @@ def is_set_by_browsers(name: bytes) -> bool:
     return name in BROWSER_HEADERS or name.startswith((b"sec-", b"proxy-", b":"))
 
 
+_FORBIDDEN_REQUEST_HEADERS = frozenset(
+    b"""accept-charset accept-encoding access-control-request-headers access-control-request-method
+    access-control-request-private-network connection content-length cookie cookie2 date dnt expect host keep-alive
+    origin referer set-cookie te trailer transfer-encoding upgrade via""".split()
+)
+
+
+def is_forbidden_request_header(name: bytes) -> bool:
+    """Tell a request header (in lower case) that no script can set.
+
+    https://fetch.spec.whatwg.org/#forbidden-request-header, without what depends on the value.
+    """
+    return name in _FORBIDDEN_REQUEST_HEADERS or name.startswith((b"sec-", b"proxy-"))
+
+
 _REPORT_TYPES = (
     b"application/csp-report",
     b"application/expect-ct-report+json",

@@ -11,6 +11,7 @@ from corscope.engine import (
     cors_check,
     cors_preflight_fetch,
     http_redirect_fetch,
+    is_forbidden_request_header,
     is_header_allowed,
     is_method_allowed,
     requested_names,
@@ -151,6 +152,9 @@ def _leads_astray(verdict: Verdict, exchange: Exchange) -> bool:
     """Tell a redirect that fails by where it leads, whatever else is wrong with it: no CORS header mends that."""
     if verdict.reason is not None and verdict.reason.id.startswith("redirect-"):
         return True
+    if any(one.id == "login-redirect" for part in (*verdict.story, verdict) for one in part.findings):
+        # Who gets as far as the login can't use it from a script.
+        return True
     if verdict.kind is not Kind.REDIRECT or _only_with_credentials(verdict):
         return False
     if any(one.severity is Severity.ERROR and one.id.startswith("redirect-") for one in verdict.findings):
@@ -231,14 +235,14 @@ def _preflight_edits(response: _Response, asked: _Asked, family: BrowserFamily, 
     listed = headers.get(b"access-control-allow-methods")
     methods = extract_tokens(listed)
     if methods is None or not is_method_allowed(method, methods, include=include):
-        kept = _kept(listed, (method,), USUAL_METHODS, include=include)
+        kept = _kept(listed, (method,), (), include=include)
         if not is_method_allowed(method, kept, include=include):
             kept += (method,)
         edits.append(_edit(response, "Access-Control-Allow-Methods", _joined(kept)))
     listed = headers.get(b"access-control-allow-headers")
     allowed = extract_tokens(listed and listed.lower())
     if allowed is None or _not_allowed(names, allowed, family, include=include):
-        kept = _kept(listed and listed.lower(), names, USUAL_HEADERS, include=include)
+        kept = _kept(listed and listed.lower(), names, (), include=include)
         kept += _not_allowed(names, kept, family, include=include)
         edits.append(_edit(response, "Access-Control-Allow-Headers", _joined(kept)))
     return tuple(edits)
@@ -312,9 +316,14 @@ def _policy(
         origins=tuple(dict.fromkeys((origin, *others))),
         credentials=credentials or granted,
         methods=_texts(*methods, method, b"GET", b"HEAD", b"POST"),
-        request_headers=_texts(*(name.lower() for name in (*headers, *names))),
-        exposed_headers=_texts(*_named(exposed)),
+        # What no script can send or read has no place in a list, and some servers refuse it there.
+        request_headers=_texts(*(one for one in map(bytes.lower, (*headers, *names)) if not _is_useless(one))),
+        exposed_headers=_texts(*(one for one in _named(exposed) if not _is_useless(one.lower()))),
     )
+
+
+def _is_useless(name: bytes) -> bool:
+    return is_forbidden_request_header(name) or name.startswith(b"access-control-")
 
 
 def _texts(*members: bytes) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 _SECRET = re.compile(
     r".*(?:token|bearer|refresh|ticket|secret|passw(?:or)?d|passphrase|api[_-]?key|access[_-]?key|auth|jwt|session|signature|credential|cookie|"
-    r"saml).*|(?:.*\[)?(?:key|sig|sid|code|pwd|pw|pass|otp|hash|assertion|nonce)\]?|x-amz-[a-z-]+",
+    r"saml).*|(?:.*\[)?(?:key|sig|sid|code|pwd|pw|pass|pin|t?otp|mfa|hash|assertion|nonce|(?:.*[_-])?tok|[cx]srf)\]?|x-amz-[a-z-]+",
     re.IGNORECASE | re.DOTALL,
 )
 _NAME = re.compile(r"(?<=[?&;#])([^=?&;#]*)=")

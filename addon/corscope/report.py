@@ -82,6 +82,7 @@ ROOTS = frozenset(
     (
         "proxy-error",
         "error-page-without-cors",
+        "login-redirect",
         "options-not-routed",
         "preflight-forbidden",
         "preflight-needs-authentication",
@@ -95,7 +96,8 @@ ROOTS = frozenset(
 def _cause(verdict: Verdict) -> str:
     """Return the title of the finding that matters; a CORS failure may be a mere symptom."""
     reason = verdict.reason
-    behind = ROOTS if reason is not None and reason.id == "allow-origin-missing" else ("proxy-error",)
+    symptom = reason is not None and reason.id in ("allow-origin-missing", "origin-null-not-allowed")
+    behind = ROOTS if symptom else ("proxy-error", "login-redirect")
     first = next((finding for finding in verdict.findings if finding.id in behind), reason)
     return texts(first).title if first is not None else ""
 

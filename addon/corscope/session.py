@@ -21,7 +21,7 @@ from corscope.credentials import (
     recognise,
     request_evidence,
 )
-from corscope.diagnosis import ELEMENTS, Diagnosis, is_data
+from corscope.diagnosis import CROSS_ORIGIN, ELEMENTS, Diagnosis, is_data
 from corscope.engine import (
     CORS_SAFELISTED_METHODS,
     REDIRECT_STATUS,
@@ -230,7 +230,7 @@ class Session:
         if not _TELLING.isdisjoint(told):
             return False
         if (
-            headers.get(b"sec-fetch-site") == b"cross-site"
+            headers.get(b"sec-fetch-site") in CROSS_ORIGIN
             and headers.get(b"sec-fetch-dest") in ELEMENTS
             and is_data(told.get(b"content-type") or told.get(b"Content-Type") or b"")
         ):

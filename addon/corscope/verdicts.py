@@ -80,7 +80,7 @@ def _trouble(record: Record, faults: Faults) -> _Trouble:
     with_credentials = answer._replace(include=True)
     if not omit and credentials is Credentials.UNKNOWN:
         found = (conditional_finding("credentials-unknown", include[0], origin, with_credentials),)
-        return Outcome.CONDITIONAL, None, found, ()
+        return Outcome.CONDITIONAL, None, found, _further(include, (), origin, with_credentials)
     if not faults:
         return Outcome.ALLOWED, None, (), ()
     if record.mode is RequestMode.UNKNOWN:
@@ -89,7 +89,26 @@ def _trouble(record: Record, faults: Faults) -> _Trouble:
     besides: tuple[Finding, ...] = ()
     if credentials is Credentials.UNKNOWN and include[0].id != faults[0].id:
         besides = (conditional_finding("other-fault-with-credentials", include[0], origin, with_credentials),)
+    if credentials is Credentials.UNKNOWN:
+        besides += _further(include, faults, origin, with_credentials)
     return Outcome.BLOCKED, faults[0], named, besides
+
+
+def _further(include: Faults, told: Faults, origin: str, answer: Answer) -> tuple[Finding, ...]:
+    """Say what else is wrong if a request was sent with credentials, besides the first fault and those told already.
+
+    What is to be done about a `*` as Allow-Origin says what is to be done about Allow-Credentials.
+    """
+    known = {fault.id for fault in (include[0], *told)}
+    if include[0].id == "allow-origin-wildcard-with-credentials":
+        known.add("allow-credentials-not-true")
+    return tuple(
+        [
+            conditional_finding("further-fault-with-credentials", fault, origin, answer)
+            for fault in include[1:]
+            if fault.id not in known
+        ]
+    )
 
 
 def story_before(record: Record) -> tuple[Verdict, ...]:

@@ -35,6 +35,14 @@ HINTS = (
         section=FETCH + "concept-cors-check",
     ),
     Entry(
+        id="further-fault-with-credentials",
+        severity="info",
+        title="more is wrong with credentials",
+        why="If it was sent with credentials, which nothing on the wire tells, this is wrong as well: {console}",
+        fix="{fix}",
+        section=FETCH + "concept-cors-check",
+    ),
+    Entry(
         id="mode-unknown",
         severity="warning",
         title="blocked if in mode cors",
@@ -188,8 +196,9 @@ HINTS = (
         id="wildcard-until-login",
         severity="warning",
         title="works until someone logs in",
-        why="The same endpoint answers `*` to requests without credentials and the origin itself to requests with "
-        "them: {evidence}. A copy in a cache, or an answer to a session that has expired, then fails.",
+        why="The same endpoint answers `*` to requests without cookies and the origin itself to requests with them: "
+        "{evidence}. A copy in a cache, or an answer to a session that has expired, then fails for a page that asks "
+        "with credentials.",
         fix="Send the same to both: Access-Control-Allow-Origin: {origin}, with Access-Control-Allow-Credentials: true "
         "and Vary: Origin",
         section=FETCH + "cors-protocol-and-credentials",
@@ -202,6 +211,16 @@ HINTS = (
         why="The server allows credentials and this browser holds cookies for it ({cookies}), yet none came: the "
         "client did not opt in, and without that browsers send none to another origin.",
         fix="{client}",
+        section=FETCH + "concept-request-credentials-mode",
+        see=SEE_COOKIES,
+    ),
+    Entry(
+        id="client-or-third-party",
+        severity="warning",
+        title="cookies did not come",
+        why="Cookies that are meant for other sites' pages did not come ({cookies}). Either the client did not opt in "
+        "to credentials, which is the commoner, or this browser blocks third-party cookies; nothing on the wire tells.",
+        fix="{client} If that is there already, third-party cookies are blocked: serve page and API from one site.",
         section=FETCH + "concept-request-credentials-mode",
         see=SEE_COOKIES,
     ),
@@ -244,6 +263,19 @@ HINTS = (
         "Firefox and Safari, but not in the standard.",
         fix="List it by name in the preflight's answer; credentials: “include” is not needed for it.",
         section=FETCH + "cors-non-wildcard-request-header-name",
+        see=SEE_PREFLIGHT,
+    ),
+    Entry(
+        id="authorization-by-either",
+        severity="info",
+        title="Authorization, by whom?",
+        why="Authorization ({scheme}) was set by the browser, from a login in its own dialog, or by the page's script; "
+        "its preflight is not in sight, so nothing tells which. By the browser it needs credentials: “include”, "
+        "Allow-Credentials and an explicit Allow-Origin; by the script it needs to be listed in "
+        "Access-Control-Allow-Headers.",
+        fix="Right for both: Access-Control-Allow-Origin: {origin}, with Access-Control-Allow-Credentials: true, and "
+        "in the preflight's answer Access-Control-Allow-Headers: authorization",
+        section=FETCH + "http-network-or-cache-fetch",
         see=SEE_PREFLIGHT,
     ),
     # ---- cookies
@@ -466,9 +498,9 @@ HINTS = (
         id="local-network-access",
         severity="info",
         title="local network access",
-        why="A page from the public web asks {host}, an address of this machine or of a private network. Chromium "
-        "(since 142) asks the user's permission for that, and refuses without: a failure that is not CORS, and "
-        "that does not show through a proxy.",
+        why="A page whose name may be one of the public web asks {host}, an address of this machine or of a private "
+        "network. Chromium (since 142) asks the user's permission for that, and refuses without: a failure that is not "
+        "CORS, and that does not show through a proxy.",
         fix="Try it without the proxy too, and grant the permission; fetch() takes targetAddressSpace for http URLs.",
         section="https://wicg.github.io/local-network-access/#",
         see="The page's console without the proxy: “Permission was denied for this request …”.",
