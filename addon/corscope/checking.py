@@ -1,7 +1,7 @@
 """Judges whole captures: what comes out is final, in the capture's order. Bounded in memory, whatever the size."""
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from corscope.captures.capture import Entry
@@ -27,21 +27,25 @@ def check_entries(entries: Iterable[Entry], session: Session) -> Iterator[Checke
 
     An exchange without a response is judged with what follows, and has no verdict of its own.
     """
-    held: OrderedDict[str, Checked] = OrderedDict()
-    for number, (exchange, wanted) in enumerate(entries):
+    held: dict[str, Checked] = {}
+    waiting: list[tuple[int, str]] = []
+    for count, (exchange, wanted, place) in enumerate(entries):
+        number = count if place is None else place
         for verdict in session.judge(exchange):
             before = held.get(verdict.flow_id)
             if before is not None:
                 held[verdict.flow_id] = before._replace(verdict=verdict)
             elif verdict.flow_id == exchange.id:
                 held[exchange.id] = Checked(verdict, number, wanted)
+                heappush(waiting, (number, exchange.id))
         if len(held) > HELD:
-            yield held.popitem(last=False)[1]
+            yield held.pop(heappop(waiting)[1])
     for verdict in session.finish():
         before = held.get(verdict.flow_id)
         if before is not None:
             held[verdict.flow_id] = before._replace(verdict=verdict)
-    yield from held.values()
+    for _, flow_id in sorted(waiting):
+        yield held[flow_id]
 
 
 def judge(exchange: Exchange, *, browser: str = "auto") -> Verdict:
