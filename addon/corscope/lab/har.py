@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import gzip
 import json
 import lzma
@@ -101,11 +102,13 @@ TAGS: Final = (
     "stored/304/good/missing",
 )
 """The part of the table that is run: everything once, nothing in all its variants."""
+ONLY_OF_FLOWS: Final = frozenset(("flow_id", "console", "signal", "reason_undecidable"))
+"""What of a truth says nothing of a HAR's entry."""
 SETTLING: Final = 2.0
 """Seconds between the page's end and the export, for what the tools are told late."""
 EARLY: Final = 0.01
-"""Seconds by which a request may be on the wire before the tools say that it began (Chromium's preflights are, by 3 ms).
-A page's steps are further apart."""
+"""Seconds by which a request may be on the wire before the tools say that it began: Chromium's preflights are, by three
+thousandths. A page's steps are further apart."""
 SCRIPT_SECONDS: Final = 50
 """Within which Firefox has to write a HAR; its connection waits a little longer."""
 
@@ -379,26 +382,10 @@ def _keep(
     entry_of = dict(zip((request.flow_id for request in requests), places(requests, entries), strict=True))
     told = []
     for line in lines:
-        outcome = outcomes.get((line.scenario, line.step)) if line.step is not None else None
-        told.append(
-            {
-                "entry": entry_of[line.flow_id],
-                "url": line.url,
-                "method": line.method,
-                "preflight": line.preflight,
-                "status": line.status,
-                "outcome": line.verdict,
-                "cors": line.cors,
-                "credentials": line.credentials,
-                "reason": line.reason,
-                "net": line.net,
-                "undecidable": line.undecidable,
-                "scenario": line.scenario,
-                "step": line.step,
-                "tag": line.tag,
-                "page_saw": None if outcome is None else {"ok": outcome.ok, "detail": outcome.detail},
-            }
-        )
+        ended = outcomes.get((line.scenario, line.step)) if line.step is not None else None
+        kept_of_line = {key: value for key, value in dataclasses.asdict(line).items() if key not in ONLY_OF_FLOWS}
+        page_saw = None if ended is None else {"ok": ended.ok, "detail": ended.detail}
+        told.append({"entry": entry_of[line.flow_id], **kept_of_line, "page_saw": page_saw})
     if har.suffix == ".zip":
         kept = into.with_name(f"{into.name}.zip")
         shutil.copyfile(har, kept)
@@ -408,7 +395,7 @@ def _keep(
     said = "".join(json.dumps(one, separators=(",", ":")) + "\n" for one in told)
     truth = into.with_name(f"{into.name}.truth.jsonl.gz")
     truth.write_bytes(gzip.compress(said.encode(), mtime=0))
-    counts = Counter(str(one["outcome"]) for one in told)
+    counts = Counter(str(line.verdict) for line in lines)
     print(
         f"{into.name}: {len(entries)} entries, {len(told)} with truth: {counts['allowed']} allowed,"
         f" {counts['blocked']} blocked, {counts['None']} stopped for other reasons;"
