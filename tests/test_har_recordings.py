@@ -95,8 +95,8 @@ def line(truth: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     """One line for whoever looks into a fault."""
     return (
         f"entry {truth['entry']}: {truth['method']} {truth['url']} {truth['tag']} ({truth['context']},"
-        f" {truth['initiator']}, credentials {truth['credentials']}): browser {truth['verdict']} {truth['reason']}, said"
-        f" {verdict['verdict']} {verdict['devtools_error']} (mode {verdict['mode']}, credentials"
+        f" {truth['initiator']}, credentials {truth['credentials']}): browser {truth['verdict']} {truth['reason']},"
+        f" said {verdict['verdict']} {verdict['devtools_error']} (mode {verdict['mode']}, credentials"
         f" {verdict['credentials']} {verdict['credentials_evidence']}), observed {verdict.get('observed')}"
     )
 
@@ -156,16 +156,16 @@ def test_what_a_record_is_taken_to_say_is_what_the_page_saw(name: str) -> None:
     none(wrong)
 
 
-DEFINITE = {
-    "chromium-https": (0, 0),
-}
-"""Of the exchanges that CORS concerns: how many have a definite verdict, of how many with a verdict."""
+DEFINITE = {"chromium": (392, 400), "firefox": (368, 404), "playwright": (152, 160)}
+"""Of the exchanges that CORS concerns: how many have a definite verdict at least, of how many with any verdict."""
 
 
 @WRITERS
 def test_so_many_verdicts_are_definite(name: str) -> None:
     grades = Counter(found for found, truth, _ in graded(name) if truth["cors"])
-    assert (grades[Grade.RIGHT], grades.total()) == DEFINITE[name]
+    least, judged = DEFINITE[name.partition("-")[0]]
+    assert grades[Grade.RIGHT] >= least
+    assert grades.total() == judged
 
 
 # -- what HARs tell ----------------------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ def test_chromium_writes_the_response_that_it_blocked_but_for_workers(name: str)
             assert bool(response["headers"]) is not in_worker
             assert has(entry, "request", "origin") is not in_worker
             assert "_connectionId" not in entry
-            assert (response["httpVersion"], response["content"]["size"]) == ("", 0)
+            assert response["content"]["size"] == 0
 
 
 @pytest.mark.parametrize("name", CHROMIUM)
