@@ -366,6 +366,9 @@ class _Archive:
             exchange.proxy_made = adapter.is_mitmproxys(exchange.response_headers)
         elif status in (502, 504) and writer is FIDDLER:
             exchange.proxy_made = _begins(response, "[Fiddler]")
+        elif status == 200 and writer is PLAYWRIGHT and head.keys() & _CONDITIONAL:
+            # What was revalidated has the headers of the 304, and the status that the page sees.
+            exchange.status = 304
         wanted = self._wanted is None or self._is_wanted(self._wanted, index, entry)
         # What got no answer may have been stopped by what its preflight was answered, which is to be seen before.
         time = 0.0 if writer.in_order else asked + FOLLOW_UP_SECONDS if status is None else started
@@ -460,6 +463,9 @@ def _named_version(text: str) -> int:
     if found is None:
         return 0
     return int(found[1]) if found[1] else 3
+
+
+_CONDITIONAL = frozenset((b"if-none-match", b"if-modified-since"))
 
 
 def _status(status: object) -> int | None:
