@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from corscope.lab import har
+from corscope.lab.record import VISITS, Serving
 from corscope.lab.score import truths_in
 from corscope.lab.truth import Seen
 
@@ -59,12 +61,14 @@ def test_a_request_of_which_nothing_is_told_has_no_entry() -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("tool", ["chromium", "firefox"])
+@pytest.mark.parametrize("tool", ["chromium", "firefox", "playwright"])
 def test_the_tools_still_write_what_the_recordings_show(
     tool: str, tmp_path: Path, chromium: Path, firefox: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if tool == "playwright":
+        pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")
     assert har.main(["--tool", tool, "--web", "https", "--only", ONLY, "--into", str(tmp_path)]) == 0
-    names = [f"{tool}-https"] if tool == "firefox" else ["chromium-https", "chromium-https-sensitive"]
+    names = [f"{tool}-https"] + (["chromium-https-sensitive"] if tool == "chromium" else [])
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         f"{name}{suffix}" for name in names for suffix in (".har.xz", ".truth.jsonl.gz")
     )
@@ -80,7 +84,8 @@ def test_the_tools_still_write_what_the_recordings_show(
         )
         assert made == kept
         assert b'"entries"' in lzma.decompress((tmp_path / f"{name}.har.xz").read_bytes())
-        assert f"{name}: " in capsys.readouterr().out or name.endswith("-sensitive")
+    said = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in said] == names
 
 
 def test_a_browser_that_is_missing_is_named(
@@ -89,6 +94,20 @@ def test_a_browser_that_is_missing_is_named(
     monkeypatch.setattr(har, "find_browsers", dict)
     assert har.main(["--tool", "firefox", "--into", str(tmp_path)]) == 1
     assert capsys.readouterr().err == "record_hars: firefox: firefox is not installed\n"
+
+
+def test_playwright_is_asked_for_where_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "playwright.sync_api", None)
+    web = Serving(
+        visit=VISITS[0],
+        port=9,
+        ca_file=tmp_path / "ca.pem",
+        address="https://app.corscope.test/",
+        results=tmp_path / "results.jsonl",
+        deadline=0,
+    )
+    with pytest.raises(har.HarFailure, match="pip install playwright"):
+        har.export_with_playwright(tmp_path, web, tmp_path)
 
 
 def test_a_part_of_the_table_never_replaces_the_kept_recordings(capsys: pytest.CaptureFixture[str]) -> None:
