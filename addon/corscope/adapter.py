@@ -84,16 +84,25 @@ def failed_exchange(flow: http.HTTPFlow, client: str, headers: Head) -> Exchange
 
     mitmproxy keeps that page to itself: it has status 502, and no CORS header (proxy/layers/http/_http1.py).
     """
-    if flow.error is None or flow.error.msg.startswith(_CLIENT_GONE):
+    if flow.error is None:
         return None
-    asked = exchange(flow, client, headers, answered=False)
+    return without_answer(exchange(flow, client, headers, answered=False), flow.error.msg, flow.error.timestamp)
+
+
+def without_answer(asked: Exchange, error: str, at: float) -> Exchange | None:
+    """Return what mitmproxy answers to a request by itself; None where nobody waits for an answer any more.
+
+    `error` is what it says went wrong, `at` when, in seconds since the epoch.
+    """
+    if error.startswith(_CLIENT_GONE):
+        return None
     return replace(
         asked,
         status=502,
-        answered=max(asked.started, flow.error.timestamp),
+        answered=max(asked.started, at),
         response_headers=((b"server", b"mitmproxy"),),
         proxy_made=True,
-        proxy_error=flow.error.msg,
+        proxy_error=error,
     )
 
 
@@ -140,10 +149,10 @@ def exchange(flow: http.HTTPFlow, client: str, headers: Head, *, answered: bool 
         # Browsers leave Cookie and Authorization out of a HAR unless told otherwise.
         sanitized=from_har,
         in_order=not from_har,
-        proxy_made=response is not None and response.status_code == 502 and _is_mitmproxys(response.headers.fields),
+        proxy_made=response is not None and response.status_code == 502 and is_mitmproxys(response.headers.fields),
     )
 
 
-def _is_mitmproxys(fields: Fields) -> bool:
+def is_mitmproxys(fields: Fields) -> bool:
     """Tell an error page of mitmproxy's own by its Server header."""
     return any(name.lower() == b"server" and value.startswith(b"mitmproxy") for name, value in fields)

@@ -125,6 +125,11 @@ class Browser:
         self.debugger_url = debugger_url
         """The browser-level `ws://` address of Chromium's debugger, where it was asked for."""
 
+    def marionette(self) -> Marionette:
+        """Connects to a Firefox that was started with `remote_debugging`. Raises BrowserFailure."""
+        said = _wait_for_file(self.profile / "MarionetteActivePort", self.process, self._folder, lines=1)
+        return Marionette(int(said[0]))
+
     @property
     def profile(self) -> Path:
         """The profile's folder, gone once the browser is closed."""
@@ -163,8 +168,9 @@ def launch(
     """Starts a browser at `url`, with everything, localhost included, going through the proxy.
 
     `ca_file` is the PEM file of the certificate authority to trust. `preferences` are Firefox's preferences, or dotted
-    keys of Chromium's `Default/Preferences`. With `remote_debugging`, Chromium gets a `debugger_url`; Firefox ignores
-    it. Firefox takes some seconds more, because it is started twice: see `_firefox_trust`.
+    keys of Chromium's `Default/Preferences`. With `remote_debugging`, Chromium gets a `debugger_url`, and Firefox
+    listens to `marionette()`, which pages can tell. Firefox takes some seconds more, because it is started twice: see
+    `_firefox_trust`.
 
     Raises BrowserFailure.
     """
@@ -179,9 +185,13 @@ def launch(
             if remote_debugging:
                 arguments.append("--remote-debugging-port=0")
         else:
-            _write_firefox_preferences(profile, {**_firefox_preferences(proxy_host, proxy_port), **preferences})
-            _firefox_trust(executable, profile, ca_file)
+            basic = _firefox_preferences(proxy_host, proxy_port)
             arguments = _firefox_arguments(profile, headless)
+            if remote_debugging:
+                basic |= _FIREFOX_REMOTE_PREFERENCES
+                arguments += _FIREFOX_REMOTE
+            _write_firefox_preferences(profile, {**basic, **preferences})
+            _firefox_trust(executable, profile, ca_file)
         process = _start(executable, [*arguments, url], folder)
         debugger_url = _chromium_debugger(process, folder) if kind == "chromium" and remote_debugging else None
     except BaseException as fault:
@@ -332,6 +342,15 @@ _FIREFOX_QUIET: Final[Mapping[str, object]] = MappingProxyType(
 """Silences the browser itself. Nothing here changes how a page is treated."""
 
 
+_FIREFOX_REMOTE: Final = ("--marionette", "--remote-allow-system-access")
+"""Opens Firefox's own automation protocol; from Firefox 138 on, privileged scripts need the second option, which was
+ignored before."""
+_FIREFOX_REMOTE_PREFERENCES: Final[Mapping[str, object]] = MappingProxyType(
+    # Any port; and how pages are treated is not to be changed for automation's sake.
+    {"marionette.port": 0, "remote.prefs.recommended": False}
+)
+
+
 def _firefox_preferences(proxy_host: str, proxy_port: int) -> dict[str, object]:
     return {
         **_FIREFOX_QUIET,
@@ -379,10 +398,9 @@ def _firefox_trust(executable: Path, profile: Path, ca_file: Path) -> None:
         preparation = _profile_in(folder)
         preparation.mkdir()
         # The proxy is not to see this one, whatever it fetches: a closed port is as good as no network.
-        unplugged = {**_firefox_preferences("127.0.0.1", 9), "marionette.port": 0}
+        unplugged = {**_firefox_preferences("127.0.0.1", 9), **_FIREFOX_REMOTE_PREFERENCES}
         _write_firefox_preferences(preparation, unplugged)
-        # From Firefox 138 on, privileged scripts need the last option; before that it is ignored.
-        arguments = [*_firefox_arguments(preparation, headless=True), "--marionette", "--remote-allow-system-access"]
+        arguments = [*_firefox_arguments(preparation, headless=True), *_FIREFOX_REMOTE]
         process = _start(executable, arguments, folder)
         port = int(_wait_for_file(preparation / "MarionetteActivePort", process, folder, lines=1)[0])
         with Marionette(port) as marionette:

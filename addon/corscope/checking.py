@@ -1,8 +1,8 @@
 """Judges whole captures: what comes out is final, in the capture's order. Bounded in memory, whatever the size."""
 
 import os
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from mitmproxy import flowfilter
@@ -37,25 +37,29 @@ def check_entries(
     An exchange without a response is judged with what follows, and has no verdict of its own. Where `passed` is given,
     ordinary exchanges, which are exempt and of which nothing is to be said, go there instead, at a tenth of the cost.
     """
-    held: OrderedDict[str, Checked] = OrderedDict()
-    for number, entry in enumerate(entries):
-        exchange, wanted = entry
+    held: dict[str, Checked] = {}
+    waiting: list[tuple[int, str]] = []
+    for count, entry in enumerate(entries):
+        exchange, wanted, place = entry
         if passed is not None and exchange.status is not None and _pass_by(session, exchange, exchange.status):
             passed(entry)
             continue
+        number = count if place is None else place
         for verdict in session.judge(exchange):
             before = held.get(verdict.flow_id)
             if before is not None:
                 held[verdict.flow_id] = before._replace(verdict=verdict)
             elif verdict.flow_id == exchange.id:
                 held[exchange.id] = Checked(verdict, number, wanted)
+                heappush(waiting, (number, exchange.id))
         if len(held) > HELD:
-            yield held.popitem(last=False)[1]
+            yield held.pop(heappop(waiting)[1])
     for verdict in session.finish():
         before = held.get(verdict.flow_id)
         if before is not None:
             held[verdict.flow_id] = before._replace(verdict=verdict)
-    yield from held.values()
+    for _, flow_id in sorted(waiting):
+        yield held[flow_id]
 
 
 def _pass_by(session: Session, exchange: Exchange, status: int) -> bool:

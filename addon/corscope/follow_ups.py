@@ -20,6 +20,9 @@ FOLLOW_UP_SECONDS = 10.0
 AT_ONCE_SECONDS = 0.005
 """How long an answer may be on its way to the browser while that begins something else."""
 
+CLOCK_SECONDS = 0.002
+"""How far a HAR's times are out: browsers write them in whole milliseconds."""
+
 CONNECTING_SECONDS = 0.5
 """How long a request may wait for a connection on HTTP/1, where the one that it could use is taken."""
 
@@ -101,7 +104,8 @@ class Step:
     def can_be_followed_by(self, request: Request) -> bool:
         """Tell whether `request` is what the browser would send next."""
         exchange, headers = request.exchange, request.headers
-        if self.claimed or not 0 <= exchange.started - self.answered <= FOLLOW_UP_SECONDS:
+        since = exchange.started - self.answered + (0 if exchange.in_order else CLOCK_SECONDS)
+        if self.claimed or not 0 <= since <= FOLLOW_UP_SECONDS:
             return False
         if headers.get(b"origin") not in self.origins or headers.get(b"sec-fetch-dest", b"") != self.dest:
             return False
@@ -204,6 +208,25 @@ class FollowUps:
                 found = [step for step in found if step.credentials is credentials] or found
             found = [step for step in found if not any(step.is_superseded_by(other) for other in found)]
         return found
+
+    def stopped(self, request: Request) -> Step | None:
+        """Return the preflight because of which a browser never sent `request`, None where there are several or none.
+
+        Of what was not sent, a browser's record may not have all headers, and tells when it was asked for: before its
+        preflight.
+        """
+        exchange, headers = request.exchange, request.headers
+        steps = [
+            step
+            for step in self._steps.get(request.url, ())
+            if step.is_preflight
+            and step.method == exchange.method
+            and not step.claimed
+            and -CLOCK_SECONDS <= step.started - exchange.started <= FOLLOW_UP_SECONDS
+            and headers.get(b"origin", step.origins[0]) in step.origins
+            and step.asked.issuperset(headers.script_set)
+        ]
+        return steps[0] if len(steps) == 1 and steps[0].group is None else None
 
 
 class Unfollowed[Owner]:

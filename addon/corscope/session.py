@@ -273,11 +273,12 @@ class Session:
     def judge(self, exchange: Exchange) -> list[Verdict]:
         """Judge an exchange with its response: its verdict, then those of earlier exchanges that it settles.
 
-        An exchange without a response (`status` None) is taken note of as by `begin`. An exchange that was judged just
+        An exchange without a response (`status` None) is taken note of as by `begin`, unless a HAR tells of it: it may
+        never have been sent. An exchange that was judged just
         before is judged anew: something on the proxy changed the response before the browser saw it.
         """
         if exchange.status is None:
-            return self.begin(exchange)
+            return self.begin(exchange) if exchange.in_order else self._unanswered(exchange)
         known = self._clients.get(exchange.client)
         begun = known.begun.pop(exchange.id, None) if known is not None else None
         if begun is not None:
@@ -760,6 +761,19 @@ class Session:
             self._not_followed(step)
 
     # ------------------------------------------------------------------ credentials
+
+    def _unanswered(self, exchange: Exchange) -> list[Verdict]:
+        """Learn from a request that the browser itself stopped: its preflight failed."""
+        client, observed = self._clients.get(exchange.client), exchange.observed
+        if client is None or observed is None or observed.delivered is not False:
+            return []
+        request = Request(exchange)
+        step = client.follow_ups.stopped(request)
+        if step is not None and step.record is not None and step.record.is_open and not step.record.if_omit:
+            client.follow_ups.settle(request.url, step)
+            words = f"the browser never sent the request that this preflight was for ({observed.said})"
+            self._evidences.learn(step.record.story, Evidence(Credentials.INCLUDE, Strength.STRONG, words))
+        return self._drain()
 
     def _learn_from_request(self, client: _Client, request: Request, record: Record, step: Step | None) -> None:
         """Learn what the request itself proves of its credentials mode, strongest first."""

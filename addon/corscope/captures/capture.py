@@ -14,6 +14,8 @@ class Entry(NamedTuple):
     exchange: Exchange
     wanted: bool = True
     """Whether the user's filter lets it be told; it is judged all the same, for others may depend on it."""
+    number: int | None = None
+    """Which exchange of the capture it is, from 0, where the reader had to change the order; None where it had not."""
 
 
 class Damage(NamedTuple):

@@ -258,7 +258,9 @@ def hop_url(scenario: Scenario, place: Place, hop: int) -> str:
 
 
 def table_json(web: Web, only: str = "") -> str:
-    """The part of a web's table that the page needs, as JSON; `only` keeps the tags that start with it."""
+    """The part of a web's table that the page needs, as JSON; `only` keeps the tags that start with it, or with one
+    of several parted by commas.
+    """
     rows = [
         {
             "id": scenario.id,
@@ -268,7 +270,7 @@ def table_json(web: Web, only: str = "") -> str:
             "steps": [_step_json(step) for step in scenario.steps],
         }
         for scenario in scenarios(web.name)
-        if scenario.tag.startswith(only)
+        if scenario.tag.startswith(tuple(only.split(",")))
     ]
     contexts = {
         Context.CROSS: web.origins[Role.CROSS],

@@ -9,14 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from corscope.lab.truth import Ending
 
 CLOSING_SECONDS = 5.0
+SECONDS = 30.0
+"""Within which a command is answered, and what is waited for comes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,3 +170,84 @@ async def hang_up(connection: WebSocketClientConnection) -> None:
         async with asyncio.timeout(CLOSING_SECONDS):
             while await connection.read_message() is not None:
                 pass
+
+
+# -- one command after another -----------------------------------------------------------------------------------------
+
+
+class DebuggerFailure(Exception):
+    """The debugger refused a command, or did not answer in time; the message is one line."""
+
+
+class Debugger:
+    """Asks Chromium's debugger one thing after another; what it tells unasked is passed over."""
+
+    def __init__(self, connection: WebSocketClientConnection) -> None:
+        self._connection = connection
+        self._number = 0
+
+    async def call(self, method: str, session: str | None = None, **parameters: object) -> dict[str, Any]:
+        """Returns a command's result. Raises DebuggerFailure with what the browser said if it failed."""
+        self._number += 1
+        message: dict[str, object] = {"id": self._number, "method": method, "params": parameters}
+        if session is not None:
+            message["sessionId"] = session
+        await self._connection.write_message(json.dumps(message))
+        while True:
+            said = await asyncio.wait_for(self._connection.read_message(), SECONDS)
+            if said is None:
+                raise DebuggerFailure("the browser closed its debugger")
+            answer: dict[str, Any] = json.loads(said)
+            if answer.get("id") != self._number:
+                continue
+            if "error" in answer:
+                raise DebuggerFailure(f"the browser refused {method}: {answer['error'].get('message')}")
+            result: dict[str, Any] = answer["result"]
+            return result
+
+    async def attach(self, target: str) -> Tab:
+        """Returns a target that is there, as a tab."""
+        attached = await self.call("Target.attachToTarget", targetId=target, flatten=True)
+        return Tab(self, attached["sessionId"])
+
+
+class Tab:
+    """A tab of the browser."""
+
+    def __init__(self, debugger: Debugger, session: str) -> None:
+        self._debugger = debugger
+        self._session = session
+
+    async def call(self, method: str, **parameters: object) -> dict[str, Any]:
+        """Returns a command's result."""
+        return await self._debugger.call(method, self._session, **parameters)
+
+    async def evaluate(self, expression: str) -> Any:  # noqa: ANN401 - whatever JSON it is
+        """Returns the value of JavaScript in the page; None if it fails, as while a page is being loaded."""
+        answer = await self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        return None if "exceptionDetails" in answer else answer["result"].get("value")
+
+    async def click(self, what: str, selector: str, text: str) -> None:
+        """Clicks the first element with that selector whose text the regular expression fits, once it is there."""
+        found = f"""[...document.querySelectorAll({json.dumps(selector)})].find(
+            (one) => new RegExp({json.dumps(text)}).test(one.textContent.trim()))"""
+        await self.wait_for(what, f"((one) => (one?.click(), one !== undefined))({found})")
+
+    async def wait_for(self, what: str, expression: str) -> Any:  # noqa: ANN401
+        """Returns the value of JavaScript as soon as it is true. Raises DebuggerFailure when that takes too long."""
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            if value := await self.evaluate(expression):
+                return value
+            await asyncio.sleep(0.1)
+        raise DebuggerFailure(f"{what} did not come within {SECONDS:.0f} s")
+
+
+@contextlib.asynccontextmanager
+async def connected(debugger_url: str) -> AsyncIterator[Debugger]:
+    """Opens a connection to Chromium's debugger, and closes it in the end."""
+    connection = await websocket_connect(debugger_url, max_message_size=1 << 28)
+    try:
+        yield Debugger(connection)
+    finally:
+        await hang_up(connection)

@@ -22,12 +22,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-from tornado.websocket import WebSocketClientConnection, websocket_connect
+from typing import Final
 
 from corscope.browsers import BrowserFailure, find_browsers, launch
-from corscope.lab.cdp import hang_up
+from corscope.lab.cdp import Debugger, DebuggerFailure, Tab, connected
 from corscope.lab.shop import ANSWERS, API, HOME
 
 ROOT: Final = Path(__file__).parents[3]
@@ -82,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     try:
         make(executable, said.output)
-    except (PictureFailure, BrowserFailure, OSError) as fault:
+    except (PictureFailure, DebuggerFailure, BrowserFailure, OSError) as fault:
         print(f"picture: {fault}", file=sys.stderr)
         return 1
     print(said.output)
@@ -92,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def make(executable: Path, output: Path) -> list[Row]:
     """Writes the picture and returns the flows that are listed on it.
 
-    Raises PictureFailure, BrowserFailure or OSError.
+    Raises PictureFailure, DebuggerFailure, BrowserFailure or OSError.
     """
     folder = Path(tempfile.mkdtemp(prefix="corscope-picture-"))
     try:
@@ -181,75 +179,6 @@ def _free_port() -> int:
         return port
 
 
-# -- Chromium's debugger -----------------------------------------------------------------------------------------------
-
-
-class Debugger:
-    """Asks Chromium's debugger one thing after another; what it tells unasked is passed over."""
-
-    def __init__(self, connection: WebSocketClientConnection) -> None:
-        self._connection = connection
-        self._number = 0
-
-    async def call(self, method: str, session: str | None = None, **parameters: object) -> dict[str, Any]:
-        """Returns a command's result. Raises PictureFailure with what the browser said if it failed."""
-        self._number += 1
-        message: dict[str, object] = {"id": self._number, "method": method, "params": parameters}
-        if session is not None:
-            message["sessionId"] = session
-        await self._connection.write_message(json.dumps(message))
-        while True:
-            said = await asyncio.wait_for(self._connection.read_message(), LIMIT)
-            if said is None:
-                raise PictureFailure("the browser closed its debugger")
-            answer: dict[str, Any] = json.loads(said)
-            if answer.get("id") != self._number:
-                continue
-            if "error" in answer:
-                raise PictureFailure(f"the browser refused {method}: {answer['error'].get('message')}")
-            result: dict[str, Any] = answer["result"]
-            return result
-
-    async def open(self, proxy: str) -> Tab:
-        """Opens an empty tab that uses a proxy of its own."""
-        context = await self.call("Target.createBrowserContext", proxyServer=proxy)
-        target = await self.call("Target.createTarget", url="about:blank", browserContextId=context["browserContextId"])
-        attached = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
-        return Tab(self, attached["sessionId"])
-
-
-class Tab:
-    """A tab of the browser."""
-
-    def __init__(self, debugger: Debugger, session: str) -> None:
-        self._debugger = debugger
-        self._session = session
-
-    async def call(self, method: str, **parameters: object) -> dict[str, Any]:
-        """Returns a command's result."""
-        return await self._debugger.call(method, self._session, **parameters)
-
-    async def evaluate(self, expression: str) -> Any:  # noqa: ANN401 - whatever JSON it is
-        """Returns the value of JavaScript in the page; None if it fails, as while a page is being loaded."""
-        answer = await self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
-        return None if "exceptionDetails" in answer else answer["result"].get("value")
-
-    async def click(self, what: str, selector: str, text: str) -> None:
-        """Clicks the first element with that selector whose text the regular expression fits, once it is there."""
-        found = f"""[...document.querySelectorAll({json.dumps(selector)})].find(
-            (one) => new RegExp({json.dumps(text)}).test(one.textContent.trim()))"""
-        await self.wait_for(what, f"((one) => (one?.click(), one !== undefined))({found})")
-
-    async def wait_for(self, what: str, expression: str) -> Any:  # noqa: ANN401
-        """Returns the value of JavaScript as soon as it is true. Raises PictureFailure when that takes too long."""
-        deadline = time.monotonic() + LIMIT
-        while time.monotonic() < deadline:
-            if value := await self.evaluate(expression):
-                return value
-            await asyncio.sleep(0.1)
-        raise PictureFailure(f"{what} did not come within {LIMIT:.0f} s")
-
-
 # -- the picture -------------------------------------------------------------------------------------------------------
 
 ROWS: Final = """[...document.querySelectorAll(".flow-table tbody tr:has(td)")].map((row) => {
@@ -269,16 +198,19 @@ QUIET: Final = """getComputedStyle(document.querySelector(".connection-indicator
 """Whether the sign that says “connected” has faded, and the menu is closed."""
 
 
+async def _open_tab(debugger: Debugger, proxy: str) -> Tab:
+    """Opens an empty tab that uses a proxy of its own."""
+    context = await debugger.call("Target.createBrowserContext", proxyServer=proxy)
+    target = await debugger.call("Target.createTarget", url="about:blank", browserContextId=context["browserContextId"])
+    return await debugger.attach(target["targetId"])
+
+
 async def _photograph(debugger_url: str, mitmweb: Mitmweb) -> tuple[list[Row], bytes]:
-    connection = await websocket_connect(debugger_url, max_message_size=1 << 28)
-    try:
-        debugger = Debugger(connection)
-        shop = await debugger.open(f"http://127.0.0.1:{mitmweb.port}")
+    async with connected(debugger_url) as debugger:
+        shop = await _open_tab(debugger, f"http://127.0.0.1:{mitmweb.port}")
         await shop.call("Page.navigate", url=HOME)
         await shop.wait_for("the end of the shop's page", "document.title === 'Shop: all is tried'")
-        return await _look(await debugger.open("direct://"), mitmweb.page)
-    finally:
-        await hang_up(connection)
+        return await _look(await _open_tab(debugger, "direct://"), mitmweb.page)
 
 
 async def _look(tab: Tab, page: str) -> tuple[list[Row], bytes]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import gzip
 import io
@@ -41,6 +42,9 @@ from corscope.lab.truth import Outcome, Seen, Truth, truths
 
 LIMIT = 600.0
 """Seconds that one recording may take."""
+RAW = "raw.mitm"
+RESULTS = "results.jsonl"
+"""The files in which mitmdump keeps the flows, and the page's reports."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +95,12 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     """Lets a command line choose browsers, webs and scenarios."""
     parser.add_argument("--browser", choices=("chromium", "firefox"), action="append", help="only this one")
     parser.add_argument("--web", choices=[visit.name for visit in VISITS], action="append", help="only this one")
-    parser.add_argument("--only", metavar="TAG", default="", help="only scenarios whose tag starts with TAG")
+    parser.add_argument(
+        "--only",
+        metavar="TAG",
+        default="",
+        help="only scenarios whose tag starts with TAG (or with one of several, parted by commas)",
+    )
 
 
 def go_through(name: str, said: argparse.Namespace, act: Callable[[Kind, Path, Visit], None]) -> int:
@@ -121,18 +130,11 @@ def _record(kind: Kind, executable: Path, visit: Visit, only: str, into: Path, k
     try:
         heard = drive(kind, executable, visit, only, folder)
         took = time.monotonic() - began
-        flows = list(_lab_flows(folder / "raw.mitm"))
-        _slim(flows)
-        outcomes = {
-            step: Outcome(
-                ok=result["ok"], detail=result["detail"], start=result["start"] / 1000, end=result["end"] / 1000
-            )
-            for step, result in results_in(folder / "results.jsonl").items()
-        }
-        lent = () if heard else tuple(_lent(into / f"chromium-{visit.name}.truth.jsonl.gz"))
+        flows, outcomes = recorded(folder)
+        lent = () if heard else lent_by_chromium(into, visit)
         lines = truths(
             visit.web.name,
-            [_seen(flow) for flow in flows],
+            [seen(flow) for flow in flows],
             outcomes,
             heard.endings if heard else None,
             heard.sentences if heard else (),
@@ -147,46 +149,81 @@ def _record(kind: Kind, executable: Path, visit: Visit, only: str, into: Path, k
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def drive(
-    kind: Kind, executable: Path, visit: Visit, only: str, folder: Path, *, proxy_arguments: Sequence[str] = ()
-) -> Heard | None:
-    """Lets a browser run a table through mitmdump; the flows and the page's reports are files afterwards."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """A web of the lab that a running mitmdump serves."""
+
+    visit: Visit
+    port: int
+    """The proxy's."""
+    ca_file: Path
+    address: str
+    """What opens the page that runs the table."""
+    results: Path
+    """Where the page's reports are kept."""
+    deadline: float
+    """When the page must be done, by the monotonic clock."""
+
+    def done(self) -> bool:
+        """Tells whether the page has run its table. Raises TimeoutError when that takes too long."""
+        if time.monotonic() > self.deadline:
+            raise TimeoutError(f"the page was not done after {LIMIT:.0f} s")
+        return any(report["done"] for report in _reports(self.results))
+
+
+@contextlib.contextmanager
+def served(visit: Visit, only: str, folder: Path, *, proxy_arguments: Sequence[str] = ()) -> Iterator[Serving]:
+    """Serves a visit's web through mitmdump; the flows and the page's reports are files in the folder afterwards."""
     port = _free_port()
-    results = folder / "results.jsonl"
     address = f"{visit.web.page}/?run={time.time_ns() // 1_000_000:x}&only={only}"
     if visit.cookies:
         address += "&cookies=1"
     proxy = _start_proxy(port, folder, proxy_arguments)
-    preferences = dict(PREFERENCES[kind])
-    if kind == "chromium" and visit.third_party_cookies:
-        preferences["profile.cookie_controls_mode"] = 0
     try:
-        with launch(
-            kind,
-            executable,
-            "about:blank" if kind == "chromium" else address,
-            proxy_port=port,
+        yield Serving(
+            visit=visit,
+            port=port,
             ca_file=folder / "ca" / "mitmproxy-ca-cert.pem",
-            headless=True,
-            remote_debugging=kind == "chromium",
-            preferences=preferences,
-        ) as browser:
-            deadline = time.monotonic() + LIMIT
-
-            def done() -> bool:
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"the page was not done after {LIMIT:.0f} s")
-                return any(report["done"] for report in _reports(results))
-
-            if kind == "chromium":
-                assert browser.debugger_url is not None
-                return asyncio.run(listen(browser.debugger_url, address, done))
-            while not done():
-                time.sleep(0.5)
-            return None
+            address=address,
+            results=folder / RESULTS,
+            deadline=time.monotonic() + LIMIT,
+        )
     finally:
         proxy.terminate()
         proxy.wait(30)
+
+
+def preferences_of(kind: Kind, visit: Visit) -> dict[str, object]:
+    """Returns the preferences that a browser needs for a visit."""
+    preferences = dict(PREFERENCES[kind])
+    if kind == "chromium" and visit.third_party_cookies:
+        preferences["profile.cookie_controls_mode"] = 0
+    return preferences
+
+
+def drive(
+    kind: Kind, executable: Path, visit: Visit, only: str, folder: Path, *, proxy_arguments: Sequence[str] = ()
+) -> Heard | None:
+    """Lets a browser run a table through mitmdump; the flows and the page's reports are files afterwards."""
+    with (
+        served(visit, only, folder, proxy_arguments=proxy_arguments) as web,
+        launch(
+            kind,
+            executable,
+            "about:blank" if kind == "chromium" else web.address,
+            proxy_port=web.port,
+            ca_file=web.ca_file,
+            headless=True,
+            remote_debugging=kind == "chromium",
+            preferences=preferences_of(kind, visit),
+        ) as browser,
+    ):
+        if kind == "chromium":
+            assert browser.debugger_url is not None
+            return asyncio.run(listen(browser.debugger_url, web.address, web.done))
+        while not web.done():
+            time.sleep(0.5)
+        return None
 
 
 def _start_proxy(port: int, folder: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -196,7 +233,7 @@ def _start_proxy(port: int, folder: Path, arguments: Sequence[str]) -> subproces
         *("-q", "--listen-host", "127.0.0.1", "--listen-port", str(port)),
         *("--set", f"confdir={folder / 'ca'}", "--set", "connection_strategy=lazy"),
         *("--set", f"cors_lab_results={folder / 'results.jsonl'}"),
-        *("-s", str(Path(__file__).with_name("serve.py")), "-w", str(folder / "raw.mitm")),
+        *("-s", str(Path(__file__).with_name("serve.py")), "-w", str(folder / RAW)),
         *arguments,
     ]
     proxy = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(package)})
@@ -216,6 +253,17 @@ def _free_port() -> int:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
         return port
+
+
+def recorded(folder: Path) -> tuple[list[http.HTTPFlow], dict[tuple[str, int], Outcome]]:
+    """Returns what a served web left in its folder: the slimmed flows, and how each step of each scenario ended."""
+    flows = list(_lab_flows(folder / RAW))
+    _slim(flows)
+    outcomes = {
+        step: Outcome(ok=result["ok"], detail=result["detail"], start=result["start"] / 1000, end=result["end"] / 1000)
+        for step, result in results_in(folder / RESULTS).items()
+    }
+    return flows, outcomes
 
 
 def results_in(path: Path) -> dict[tuple[str, int], dict[str, Any]]:
@@ -258,7 +306,8 @@ def _slim(flows: Iterable[http.HTTPFlow]) -> None:
         flow.timestamp_created = round(flow.timestamp_created, 4)
 
 
-def _seen(flow: http.HTTPFlow) -> Seen:
+def seen(flow: http.HTTPFlow) -> Seen:
+    """Returns what the truth needs of a flow with a response."""
     assert flow.response is not None
     return Seen(
         flow_id=flow.id,
@@ -277,9 +326,10 @@ def _lines(fields: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields)
 
 
-def _lent(path: Path) -> Iterator[Truth]:
-    if path.exists():
-        yield from (Truth(**line) for line in truths_in(path))
+def lent_by_chromium(folder: Path, visit: Visit) -> list[Truth]:
+    """Returns the truth of Chromium's recording of a visit in a folder; empty if it is not there."""
+    path = folder / f"chromium-{visit.name}.truth.jsonl.gz"
+    return [Truth(**line) for line in truths_in(path)] if path.exists() else []
 
 
 def _write(path: Path, flows: Iterable[http.HTTPFlow], lines: Iterable[Truth]) -> int:

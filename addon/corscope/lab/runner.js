@@ -1,7 +1,7 @@
 "use strict";
 // Runs the table: independent scenarios side by side, a scenario's steps one after another unless a step says
 // otherwise; what was seen goes to the page's own origin in chunks. The address's query may name the run (`run`),
-// keep the tags that start with `only`, and say whether cookies are set first (`cookies=1`).
+// keep the tags that start with `only` (several parted by commas), and say whether cookies are set first (`cookies=1`).
 
 const query = new URLSearchParams(location.search);
 const run = query.get("run") || Date.now().toString(36);
