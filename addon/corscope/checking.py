@@ -30,12 +30,17 @@ class Checked(NamedTuple):
 
 
 def check_entries(
-    entries: Iterable[Entry], session: Session, *, passed: Callable[[Entry], None] | None = None
+    entries: Iterable[Entry],
+    session: Session,
+    *,
+    passed: Callable[[Entry], None] | None = None,
+    unanswered: Callable[[Entry], None] | None = None,
 ) -> Iterator[Checked]:
     """Judge the exchanges of a capture; each comes out once, with its final verdict, in the capture's order.
 
-    An exchange without a response is judged with what follows, and has no verdict of its own. Where `passed` is given,
-    ordinary exchanges, which are exempt and of which nothing is to be said, go there instead, at a tenth of the cost.
+    An exchange without a response is judged with what follows, has no verdict of its own, and goes to `unanswered`.
+    Where `passed` is given, ordinary exchanges, which are exempt and of which nothing is to be said, go there instead,
+    at a tenth of the cost.
     """
     held: dict[str, Checked] = {}
     waiting: list[tuple[int, str]] = []
@@ -44,6 +49,8 @@ def check_entries(
         if passed is not None and exchange.status is not None and _pass_by(session, exchange, exchange.status):
             passed(entry)
             continue
+        if exchange.status is None and unanswered is not None:
+            unanswered(entry)
         number = count if place is None else place
         for verdict in session.judge(exchange):
             before = held.get(verdict.flow_id)
@@ -128,14 +135,16 @@ def check_capture(
     *,
     at: Callable[[int], None] | None = None,
     passed: Callable[[Entry], None] | None = None,
+    unanswered: Callable[[Entry], None] | None = None,
 ) -> Iterator[Checked]:
     """Judge one capture; all its exchanges come out, those too that are not to be told.
 
-    `at` as in `read_capture`, `passed` as in `check_entries`. Raises UnreadableCapture where nothing can be read,
+    `at` as in `read_capture`, `passed` and `unanswered` as in `check_entries`. Raises UnreadableCapture where nothing can be read,
     OSError where the file can't be opened.
     """
     entries = read_capture(path, wanted=_parse_filter(choice.filter), damaged=damaged, at=at)
-    return check_entries(entries, new_session(choice.browser, silence=choice.silence), passed=passed)
+    session = new_session(choice.browser, silence=choice.silence)
+    return check_entries(entries, session, passed=passed, unanswered=unanswered)
 
 
 def check(

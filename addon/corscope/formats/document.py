@@ -56,6 +56,8 @@ class CaptureSummary(NamedTuple):
     """How many exchanges came out `allowed`, `blocked`, `conditional` and `exempt`; each key is there."""
     warnings: tuple[str, ...] = ()
     """What could not be read, a line each."""
+    failed_unanswered: int = 0
+    """Requests that failed in the browser, by its own record, and of which no answer was recorded: nothing tells why."""
 
 
 class Summary(NamedTuple):
