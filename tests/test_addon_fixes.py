@@ -11,8 +11,8 @@ from mitmproxy import contentviews, exceptions, http
 from mitmproxy.contentviews import Metadata
 
 from builders import ANY, exchange
+from corscope.adapter import METADATA_KEY
 from corscope.addon import CorsAddon
-from corscope.view import METADATA_KEY
 from proxies import API, PAGE, allowed_flow, blocked_flow, cors_flow, read_report, replay, write_recording
 from test_addon import inside_mitmproxy, judged
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 from mitmproxy import http
 from mitmproxy.flow import Error
@@ -42,11 +43,12 @@ def head(flow: http.HTTPFlow) -> Head:
 def client_key(flow: http.HTTPFlow, headers: Head) -> str:
     """Tell who sent a flow: address and User-Agent, the finest that the wire knows of a browser."""
     peer = flow.client_conn.peername
-    return _client_key(peer[0] if peer else "", headers.get(b"user-agent", b""))
+    return client_of(peer[0] if peer else "", headers.get(b"user-agent", b""))
 
 
 @lru_cache(maxsize=1024)
-def _client_key(address: str, agent: bytes) -> str:
+def client_of(address: str, agent: bytes) -> str:
+    """Return the same by address and User-Agent."""
     return f"{address} {agent!r}"
 
 
@@ -71,8 +73,29 @@ def authority(flow: http.HTTPFlow, scheme: str, headers: Head) -> tuple[str, int
     where mitmproxy leaves the header alone (option keep_host_header).
     """
     data = flow.request.data
-    named = data.authority if not data.http_version.startswith(b"HTTP/1") else b""
-    return parse_authority(named or headers.get(b"host", b""), scheme) or (ascii_host(data.host), data.port)
+    return target(data.authority, data.http_version, headers, scheme, data.host, data.port)
+
+
+def target(authority: bytes, http_version: bytes, headers: Head, scheme: str, host: str, port: int) -> tuple[str, int]:
+    """Return the same by the parts of a request; `host` and `port` are those that mitmproxy connected to."""
+    named = authority if not http_version.startswith(b"HTTP/1") else b""
+    return parse_authority(named or headers.get(b"host", b""), scheme) or (ascii_host(host), port)
+
+
+def major_version(http_version: bytes) -> int:
+    """Return the major version of HTTP, where 3 counts as 2: the browser spoke that to the proxy."""
+    return 1 if http_version.startswith((b"HTTP/1", b"http/1")) else 2
+
+
+METADATA_KEY = "corscope"
+"""Where a flow's verdict is kept in its metadata: `~meta` finds it."""
+
+
+def was_edited(metadata: dict[str, Any]) -> bool:
+    """Tell by the metadata of a recorded flow whether the headers of its response are our own work."""
+    if PAGE_ORIGIN in metadata or LOCAL_ANSWER in metadata:
+        return True
+    return bool((metadata.get(METADATA_KEY, {}).get("rewrite") or {}).get("applied"))
 
 
 _CLIENT_GONE = ("Client disconnected", "Client closed", "stream reset by client", Error.KILLED_MESSAGE)
@@ -140,7 +163,7 @@ def exchange(flow: http.HTTPFlow, client: str, headers: Head, *, answered: bool 
         host=host,
         port=port,
         path=path_of(flow),
-        http_version=1 if data.http_version.startswith((b"HTTP/1", b"http/1")) else 2,
+        http_version=major_version(data.http_version),
         request_headers=request_fields(flow),
         request_picked=headers,
         status=response.status_code if response is not None else None,

@@ -17,6 +17,7 @@ from mitmproxy.proxy import server_hooks
 from mitmproxy.utils import asyncio_utils
 
 from corscope import adapter, report, rewriter, rewriting
+from corscope.adapter import METADATA_KEY
 from corscope.advice import configuration_lines, verdict_json
 from corscope.fixes import fix_of
 from corscope.headers import Fields
@@ -26,7 +27,7 @@ from corscope.privacy import shown_url
 from corscope.session import DEFAULT_GRACE, Session
 from corscope.settings import BROWSERS, SettingError, check_browser, check_stack, new_session, parse_silence
 from corscope.stacks import STACKS
-from corscope.view import METADATA_KEY, CORSContentview
+from corscope.view import CORSContentview
 
 logger = logging.getLogger(__name__)
 
@@ -314,10 +315,12 @@ class CorsAddon:
 
     def is_edited(self, flow: http.HTTPFlow) -> bool:
         """Tell whether the headers of a flow's response are our own work, now or when the flow was recorded."""
-        metadata = flow.metadata
-        if flow.id in self.rewritten or adapter.PAGE_ORIGIN in metadata or adapter.LOCAL_ANSWER in metadata:
+        if flow.id in self.rewritten:
             return True
-        return not flow.live and bool((metadata.get(METADATA_KEY, {}).get("rewrite") or {}).get("applied"))
+        metadata = flow.metadata
+        if flow.live:
+            return adapter.PAGE_ORIGIN in metadata or adapter.LOCAL_ANSWER in metadata
+        return adapter.was_edited(metadata)
 
     def mend(
         self, flow: http.HTTPFlow, exchange: Exchange, head: Head, verdicts: list[Verdict]

@@ -139,8 +139,8 @@ def check_capture(
 ) -> Iterator[Checked]:
     """Judge one capture; all its exchanges come out, those too that are not to be told.
 
-    `at` as in `read_capture`, `passed` and `unanswered` as in `check_entries`. Raises UnreadableCapture where nothing can be read,
-    OSError where the file can't be opened.
+    `at` as in `read_capture`, `passed` and `unanswered` as in `check_entries`. Raises UnreadableCapture where nothing
+    can be read, OSError where the file can't be opened.
     """
     entries = read_capture(path, wanted=_parse_filter(choice.filter), damaged=damaged, at=at)
     session = new_session(choice.browser, silence=choice.silence)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from corscope.catalogue import CATALOGUE, FIREFOX_REASONS
+from corscope.catalogue import CATALOGUE
 from corscope.catalogue.causes import CAUSES
 from corscope.catalogue.entry import Entry
 from corscope.catalogue.faults import FAULTS
 from corscope.catalogue.hints import HINTS
+from corscope.catalogue.markdown import section
 
 FILE = Path(__file__).parent.parent.parent / "docs" / "findings.md"
 
@@ -47,32 +47,8 @@ def _sections() -> Iterator[str]:
     for title, entries in _groups():
         yield f"# {title}\n"
         for entry in entries:
+            yield f"## {entry.id}\n"
             yield from section(entry)
-
-
-def section(entry: Entry) -> Iterator[str]:
-    """Yield the lines of one entry."""
-    kind = f"a cause of [{entry.of}](#{entry.of})" if entry.of else entry.severity
-    yield f"## {entry.id}\n"
-    yield f"**{_shown(entry.title)}** · {kind} · [standard]({entry.section})\n"
-    yield f"{_shown(entry.why)}\n"
-    if entry.console is not None:
-        names = dict.fromkeys(name for name in (entry.devtools_error, entry.preflight_error) if name is not None)
-        yield f"- Chromium: “… has been blocked by CORS policy: {_shown(entry.console)}” ({_code(names)})"
-    if entry.firefox is not None:
-        yield f"- Firefox: “(Reason: {_shown(FIREFOX_REASONS[entry.firefox])}).” (`{entry.firefox}`)"
-    if entry.safari is not None:
-        yield f"- Safari: “{_shown(entry.safari)}”"
-    yield f"- To see it: {_shown(entry.see)}"
-    yield f"- To fix it: {_shown(entry.fix)}\n"
-
-
-def _code(names: Sequence[str] | dict[str, None]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
-
-
-def _shown(text: str) -> str:
-    return re.sub(r"\{(\w+)\}", r"‹\1›", text).replace("*", r"\*").replace(r"`\*`", "`*`")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

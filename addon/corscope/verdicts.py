@@ -97,10 +97,11 @@ def _trouble(record: Record, faults: Faults) -> _Trouble:
 def _further(include: Faults, told: Faults, origin: str, answer: Answer) -> tuple[Finding, ...]:
     """Say what else is wrong if a request was sent with credentials, besides the first fault and those told already.
 
-    What is to be done about a `*` as Allow-Origin says what is to be done about Allow-Credentials.
+    What is to be done about a `*` as Allow-Origin says what is to be done about Allow-Credentials, and who sends no
+    Allow-Origin at all knows of neither.
     """
     known = {fault.id for fault in (include[0], *told)}
-    if include[0].id == "allow-origin-wildcard-with-credentials":
+    if include[0].id in ("allow-origin-wildcard-with-credentials", "allow-origin-missing"):
         known.add("allow-credentials-not-true")
     return tuple(
         [

@@ -4,11 +4,9 @@ import textwrap
 
 from mitmproxy import contentviews
 
+from corscope.adapter import METADATA_KEY
 from corscope.advice import configuration_lines
 from corscope.report import explanation
-
-METADATA_KEY = "corscope"
-"""Where a flow's verdict is kept: `~meta` finds it."""
 
 
 class CORSContentview(contentviews.Contentview):

@@ -57,7 +57,7 @@ class CaptureSummary(NamedTuple):
     warnings: tuple[str, ...] = ()
     """What could not be read, a line each."""
     failed_unanswered: int = 0
-    """Requests that failed in the browser, by its own record, and of which no answer was recorded: nothing tells why."""
+    """Requests that failed in the browser, by its own record, without an answer on record: nothing tells why."""
 
 
 class Summary(NamedTuple):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import io
 import json
 import lzma
 import os
@@ -22,8 +21,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from mitmproxy import http
-from mitmproxy.io import FlowReader
+from corscope.captures.capture import Damage
+from corscope.captures.sources import read_capture
+from corscope.headers import get, get_all
+from corscope.model import Exchange
 
 ADDON_ROOT = Path(__file__).parent.parent.parent
 MITMDUMP = (sys.executable, "-c", "from mitmproxy.tools.main import mitmdump; mitmdump()")
@@ -144,33 +145,37 @@ def truth_of(recording: Path) -> Path:
     return recording.with_name(recording.name.removesuffix(".mitm.xz") + ".truth.jsonl.gz")
 
 
-def clean(flow: http.HTTPFlow, truth: Mapping[str, Any], setters: Container[str]) -> bool:
+def clean(exchange: Exchange, truth: Mapping[str, Any], setters: Container[str]) -> bool:
     """Tell whether nothing is to be said of an exchange: the browser allowed it, and so would a careful reviewer.
 
     That is, its answer names the one origin that asked, or lets in everybody where there are no credentials; speaks of
     credentials only where there are some; tells caches that it varies; and sets no cookie. Nor did a request with
     credentials lose all the cookies that its host had set; `setters` are the hosts that set any.
     """
-    response, origin = flow.response, flow.request.headers.get("origin")
-    if not truth["cors"] or truth["verdict"] != "allowed" or response is None or origin in (None, "null"):
+    asked, answer = exchange.request_headers, exchange.response_headers
+    origin, status, include = get(asked, b"origin"), exchange.status, truth["credentials"] == "include"
+    if not truth["cors"] or truth["verdict"] != "allowed" or status is None or origin in (None, b"null"):
         return False
-    headers, include = response.headers, truth["credentials"] == "include"
-    if include and not truth["preflight"] and "cookie" not in flow.request.headers and flow.request.host in setters:
+    if include and not truth["preflight"] and get(asked, b"cookie") is None and exchange.host in setters:
         return False
-    allowed = headers.get_all("access-control-allow-origin")
-    good = 200 <= response.status_code < 300 and "set-cookie" not in headers
-    good = good and headers.get("access-control-max-age", "0").isdigit()
-    if headers.get_all("access-control-allow-credentials") != (["true"] if include else []):
+    allowed = get_all(answer, b"access-control-allow-origin")
+    good = 200 <= status < 300 and get(answer, b"set-cookie") is None
+    good = good and (get(answer, b"access-control-max-age") or b"0").isdigit()
+    if get_all(answer, b"access-control-allow-credentials") != ([b"true"] if include else []):
         return False
-    if allowed == ["*"]:
+    if allowed == [b"*"]:
         return good and not include
-    return good and allowed == [origin] and (truth["preflight"] or "origin" in headers.get("vary", "").lower())
+    varies = b"origin" in (get(answer, b"vary") or b"").lower()
+    return good and allowed == [origin] and (truth["preflight"] or varies)
 
 
-def flows_in(recording: Path) -> dict[str, http.HTTPFlow]:
-    """Return a recording's flows by their ids."""
-    flows = FlowReader(io.BytesIO(lzma.decompress(recording.read_bytes()))).stream()
-    return {flow.id: flow for flow in flows if isinstance(flow, http.HTTPFlow)}
+def exchanges_in(recording: Path) -> dict[str, Exchange]:
+    """Return a recording's exchanges by their ids; raises ValueError for a damaged one."""
+    damages: list[Damage] = []
+    found = {entry.exchange.id: entry.exchange for entry in read_capture(recording, damaged=damages.append)}
+    if damages:
+        raise ValueError(f"{recording}: {damages[0].where}: {damages[0].what}")
+    return found
 
 
 def verdicts(recording: Path, options: Iterable[str] = ()) -> dict[str, Mapping[str, Any]]:
@@ -220,16 +225,15 @@ def is_undecided_mode(verdict: Mapping[str, Any]) -> bool:
 
 def score(recording: Path, options: Iterable[str] = ()) -> Score:
     """Replays a recording and grades every exchange that has a truth."""
-    said, flows = verdicts(recording, options), flows_in(recording)
-    setters = {flow.request.host for flow in flows.values() if flow.response and "set-cookie" in flow.response.headers}
+    said, exchanges = verdicts(recording, options), exchanges_in(recording)
+    setters = {one.host for one in exchanges.values() if get(one.response_headers, b"set-cookie") is not None}
     judged = []
     for truth in truths_in(truth_of(recording)):
         verdict = said.get(truth["flow_id"])
         found = grade(truth, verdict)
         if found is not None:
-            judged.append(
-                Judged(grade=found, truth=truth, verdict=verdict, clean=clean(flows[truth["flow_id"]], truth, setters))
-            )
+            is_clean = clean(exchanges[truth["flow_id"]], truth, setters)
+            judged.append(Judged(grade=found, truth=truth, verdict=verdict, clean=is_clean))
     return Score(name=recording.name.removesuffix(".mitm.xz"), judged=tuple(judged))
 
 

@@ -1,0 +1,513 @@
+"""The command line `corscope`: captures checked, findings explained, mitmproxy started with the addon."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+from corscope import __version__
+from corscope.baselines import Baseline, BaselineWriter, UnusableBaseline
+from corscope.captures import capture
+from corscope.captures.capture import Damage, UnreadableCapture
+from corscope.captures.sources import STDIN, NoCapture, find_captures, shown_name
+from corscope.catalogue import CATALOGUE
+from corscope.catalogue.markdown import section
+from corscope.checking import Choice, check_capture, choose
+from corscope.formats import FORMATS, SUFFIXES
+from corscope.formats.document import CaptureSummary, Entry, Summary, Takes, entry_of, kind_of
+from corscope.model import Outcome, Severity, Verdict
+from corscope.settings import BROWSERS, SettingError, check_stack, nearest
+from corscope.stacks import STACKS
+
+CLEAN, FOUND, WRONG = 0, 1, 2
+"""Exit codes: nothing reaches --fail-on; something does; wrong usage, or a capture of which nothing could be read."""
+
+FAIL_ON = ("blocked", "conditional", "warning", "never")
+
+SCRIPT = Path(__file__).resolve().parent.parent / "cors_addon.py"
+"""What `mitmproxy -s` loads."""
+
+
+class UsageError(Exception):
+    """The command line makes no sense; the message is one line."""
+
+
+# -- what is checked ---------------------------------------------------------------------------------------------------
+
+
+class Wish(NamedTuple):
+    """How captures are checked."""
+
+    choice: Choice
+    stack: str
+    takes: Takes
+    """Which entries the formats want."""
+    fail_on: str
+
+
+@dataclass(slots=True)
+class Found:
+    """What was found in one capture, besides its entries."""
+
+    name: str
+    verdicts: Counter[str] = field(default_factory=Counter)
+    findings: Counter[str] = field(default_factory=Counter)
+    failed_unanswered: int = 0
+    damages: list[Damage] = field(default_factory=list)
+    unreadable: str = ""
+    """Why nothing of it could be read; empty where something could."""
+
+    def count(self, verdict: Verdict) -> None:
+        self.verdicts[str(verdict.outcome)] += 1
+        for finding in verdict.findings:
+            self.findings[finding.id] += 1
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What could not be read, a line each: the first in full, for the rest are mostly its consequences."""
+        if self.unreadable:
+            return (self.unreadable,)
+        if not self.damages:
+            return ()
+        first, *others = self.damages
+        more = f" (and {len(others)} more like it)" if others else ""
+        return (f"{shown_name(self.name)}: {first.where}: {first.what}; skipped {first.skipped}{more}",)
+
+    def summary(self) -> CaptureSummary:
+        verdicts = {str(outcome): self.verdicts[str(outcome)] for outcome in Outcome}
+        name, total = shown_name(self.name), self.verdicts.total()
+        return CaptureSummary(name, total, verdicts, self.warnings, self.failed_unanswered)
+
+
+type Told = tuple[Takes, Entry]
+"""An entry, and the first of `Takes` that includes it."""
+
+
+def entries(name: str, wish: Wish, found: Found, at: Callable[[int], None] | None = None) -> Iterator[Told]:
+    """Check a capture: yield the entries that are to be told, and count everything in `found`.
+
+    `at` is told from time to time how many bytes of the file were read. Raises OSError.
+    """
+
+    def passed(entry: capture.Entry) -> None:
+        found.verdicts[str(Outcome.EXEMPT)] += entry.wanted
+
+    def unanswered(entry: capture.Entry) -> None:
+        found.failed_unanswered += entry.wanted and entry.exchange.observed is not None
+
+    # Whose page asked for ordinary traffic is not known.
+    brief = wish.takes < Takes.EVERYTHING and not wish.choice.origins
+    damaged, ordinary = found.damages.append, passed if brief else None
+    try:
+        for checked in check_capture(name, wish.choice, damaged, at=at, passed=ordinary, unanswered=unanswered):
+            verdict = checked.verdict
+            if wish.choice.takes(checked):
+                found.count(verdict)
+                kind = kind_of(verdict)
+                if kind <= wish.takes:
+                    yield kind, entry_of(verdict, shown_name(name), checked.number, wish.stack)
+    except UnreadableCapture as error:
+        found.unreadable = str(error)
+    except OSError as error:
+        found.unreadable = f"{shown_name(name)}: it can't be read: {error.strerror or error}"
+
+
+def spool(name: str, wish: Wish, folder: str) -> tuple[Found, str]:
+    """Check a capture in a process of its own; the entries go into a file in `folder`, a line each."""
+    found = Found(name)
+    handle, path = tempfile.mkstemp(dir=folder)
+    with open(handle, "w", encoding="utf-8") as file:
+        for told in entries(name, wish, found):
+            file.write(json.dumps(told) + "\n")
+    return found, path
+
+
+def spooled(work: Future[tuple[Found, str]], found: Found) -> Iterator[Told]:
+    """Yield what `spool` wrote, once it is there."""
+    other, path = work.result()
+    found.verdicts, found.findings = other.verdicts, other.findings
+    found.damages, found.unreadable = other.damages, other.unreadable
+    found.failed_unanswered = other.failed_unanswered
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            kind, entry = json.loads(line)
+            yield Takes(kind), entry
+    os.unlink(path)
+
+
+def reaches(entry: Entry, fail_on: str) -> bool:
+    """Tell whether an entry is what the user wants to fail on; what is silenced or known is not."""
+    if fail_on == "never" or entry["known"]:
+        return False
+    told = [one["id"] for one in entry["findings"] if one["severity"] != Severity.INFO]
+    if entry["reason"] in told and entry["verdict"] == Outcome.BLOCKED:
+        return True
+    if entry["reason"] in told and entry["verdict"] == Outcome.CONDITIONAL:
+        return fail_on != "blocked"
+    return fail_on == "warning" and bool(told)
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """`corscope check`. Raises UsageError, SettingError, NoCapture, UnusableBaseline, OSError."""
+    captures = find_captures(arguments.captures)
+    outputs = outputs_of(arguments.outputs or [("text", None)])
+    for _, path in outputs:
+        if path is not None and any(os.path.exists(path) and _same(path, one) for one in captures):
+            raise UsageError(f"--output {path} is one of the captures: name another file")
+    if arguments.stack:
+        check_stack("--stack", arguments.stack)
+    choice = choose(
+        browser=arguments.browser, silence=arguments.silence, origins=arguments.origin, filter=arguments.filter
+    )
+    baseline = Baseline.load(arguments.baseline) if arguments.baseline else None
+    writer = BaselineWriter(arguments.write_baseline) if arguments.write_baseline else None
+    with ExitStack() as stack:
+        formats = [FORMATS[name](stack.enter_context(opened(path))) for name, path in outputs]
+        wish = Wish(choice, arguments.stack, max(one.takes for one in formats), arguments.fail_on)
+        results: list[Found] = []
+        failed, new = False, 0
+        with progress(captures) as advance:
+            for found, told in checked(captures, wish, stack, arguments.jobs, advance):
+                results.append(found)
+                for kind, entry in told:
+                    if kind is Takes.TROUBLE:
+                        if writer is not None:
+                            writer.add(entry)
+                        if baseline is not None:
+                            entry["known"] = baseline.knows(entry)
+                            new += not entry["known"]
+                    for one in formats:
+                        if kind <= one.takes:
+                            one.add(entry)
+                    failed = failed or reaches(entry, wish.fail_on)
+        summary = Summary(
+            tuple(found.summary() for found in results),
+            dict(sum((found.findings for found in results), Counter[str]()).most_common()),
+            failed,
+            new,
+        )
+        for one in formats:
+            one.finish(summary)
+    if writer is not None:
+        writer.write()
+    for found in results:
+        for warning in found.warnings:
+            print(f"corscope: {'error' if found.unreadable else 'warning'}: {warning}", file=sys.stderr)
+    if any(found.unreadable for found in results):
+        return WRONG
+    return FOUND if failed else CLEAN
+
+
+def checked(
+    captures: Sequence[str], wish: Wish, stack: ExitStack, jobs: int, advance: Callable[[int], None]
+) -> Iterator[tuple[Found, Iterator[Told]]]:
+    """Yield what is found in each capture, in their order; several are checked at a time, each in its own process.
+
+    `advance` is told how many bytes of all captures have been checked. What is found is complete when its entries have
+    been taken.
+    """
+    files = [name for name in captures if name != STDIN and os.path.isfile(name)]
+    workers = min(jobs or os.cpu_count() or 1, len(files))
+    running: dict[str, Future[tuple[Found, str]]] = {}
+    if workers > 1:
+        pool = stack.enter_context(ProcessPoolExecutor(workers))
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="corscope-"))
+        running = {name: pool.submit(spool, name, wish, folder) for name in files}
+        # Without this an interruption would wait for all that has not begun.
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+    before = 0
+    for name in captures:
+        found = Found(name)
+        if name in running:
+            yield found, spooled(running[name], found)
+        else:
+            done = before
+            yield found, entries(name, wish, found, lambda position, done=done: advance(done + position))  # type: ignore[misc]
+        before += _size(name)
+        advance(before)
+
+
+def _size(name: str) -> int:
+    return os.path.getsize(name) if name != STDIN and os.path.isfile(name) else 0
+
+
+def _same(one: str, other: str) -> bool:
+    return other != STDIN and os.path.samefile(one, other)
+
+
+# -- where it goes -----------------------------------------------------------------------------------------------------
+
+
+def outputs_of(given: Iterable[tuple[str | None, str | None]]) -> list[tuple[str, str | None]]:
+    """Return formats with the files that they go to, None for standard output. Raises UsageError.
+
+    An output without a format is told by its suffix.
+    """
+    outputs: list[tuple[str, str | None]] = []
+    for name, path in given:
+        if name is None:
+            suffix = Path(path or "").suffix.lower()
+            if suffix not in SUFFIXES:
+                known = ", ".join(SUFFIXES)
+                raise UsageError(f"--output {path}: say what it is to be with --format before it, or name it {known}")
+            name = SUFFIXES[suffix]
+        outputs.append((name, path))
+    shown = [name for name, path in outputs if path is None and name != "github"]
+    if len(shown) > 1:
+        raise UsageError(f"{' and '.join(shown)} can't both go to standard output: give one of them an --output FILE")
+    return outputs
+
+
+@contextmanager
+def opened(path: str | None) -> Iterator[TextIO]:
+    """Open what a report goes to; a file takes its name only when it is complete. Raises OSError."""
+    if path is None or path == STDIN:
+        with nullcontext(sys.stdout) as out:
+            yield out
+        return
+    target = Path(path)
+    if target.is_dir():
+        raise UsageError(f"--output {path} is a folder: name a file in it")
+    if target.exists() and not target.is_file():
+        with target.open("w", encoding="utf-8") as file:  # /dev/stderr and the like
+            yield file
+        return
+    handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with open(handle, "w", encoding="utf-8", newline="\n") as file:
+            yield file
+        os.chmod(part, (target.stat().st_mode & 0o777) if target.exists() else 0o666 & ~_umask())
+        os.replace(part, target)
+    except BaseException:
+        os.unlink(part)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextmanager
+def progress(captures: Sequence[str]) -> Iterator[Callable[[int], None]]:
+    """Show how far it is, on standard error where that is a terminal; yields what to tell the bytes to."""
+    total = sum(map(_size, captures))
+    if not sys.stderr.isatty() or total < _WORTH_A_BAR:
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("checking"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("", total=total)
+        yield lambda position: shown.update(task, completed=position)
+
+
+_WORTH_A_BAR = 5_000_000
+"""Bytes of captures from which on it takes long enough."""
+
+
+# -- the other commands ------------------------------------------------------------------------------------------------
+
+
+def explain(arguments: argparse.Namespace) -> int:
+    """`corscope explain`. Raises UsageError."""
+    pages = []
+    for id_ in arguments.ids:
+        if id_ not in CATALOGUE:
+            raise UsageError(f"there is no finding {id_!r}{nearest(id_, CATALOGUE)}; corscope findings lists them")
+        pages.append(f"## {id_}\n\n" + "\n".join(section(CATALOGUE[id_])))
+    page = "\n".join(pages)
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        Console().print(Markdown(page))
+    else:
+        print(page)
+    return CLEAN
+
+
+def findings(arguments: argparse.Namespace) -> int:
+    """`corscope findings`."""
+    known = [one for one in CATALOGUE.values() if arguments.severity in (None, one.severity)]
+    if arguments.json:
+        print(json.dumps([{"id": one.id, "severity": one.severity, "title": one.title, "of": one.of} for one in known]))
+        return CLEAN
+    width = max(len(one.id) for one in known)
+    for one in known:
+        print(f"{one.id:{width}}  {one.severity:7}  {one.title}")
+    return CLEAN
+
+
+def script(_: argparse.Namespace) -> int:
+    """`corscope script`."""
+    print(SCRIPT)
+    return CLEAN
+
+
+def completions(arguments: argparse.Namespace) -> int:
+    """`corscope completions`."""
+    import shtab
+
+    print(shtab.complete(parser(), shell=arguments.shell))
+    return CLEAN
+
+
+_RUN = """\
+usage: corscope run [--tui | --dump] [--browser[=NAME|PATH] [--url=URL] [--headless]] [mitmproxy's arguments]
+
+Starts mitmweb with the addon (--tui: mitmproxy, --dump: mitmdump); all other arguments go through to it. --browser also
+opens an installed Chrome, Chromium, Edge or Firefox with a throw-away profile that uses the proxy, localhost included.
+
+examples:
+  corscope run                                         mitmweb; set your browser's proxy to 127.0.0.1:8080
+  corscope run --browser --url=http://localhost:3000   look at what your development server does
+  corscope run --dump -nr recording.mitm               judge a recording
+"""
+
+_EXAMPLES = """examples:
+  corscope check capture.har                            what would a browser block, and why
+  corscope check recordings/ --format html --output report.html
+  corscope check "tests/**/*.mitm" --fail-on warning --silence preflights-repeated
+  corscope check ci.har --format github --format sarif --output corscope.sarif
+  corscope check ci.har --write-baseline known.json     accept what is there ...
+  corscope check ci.har --baseline known.json           ... and fail on what is new
+  mitmdump -q -w - | corscope check -                   judge what comes from a pipe
+
+Exit code: 0 nothing reaches --fail-on, 1 something does, 2 wrong usage or a capture that can't be read.
+"""
+
+
+class _Output(argparse.Action):
+    """Collects formats and the files that they go to: an --output belongs to the --format before it."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option: str | None = None,
+    ) -> None:
+        outputs: list[tuple[str | None, str | None]] = list(getattr(namespace, self.dest) or [])
+        assert isinstance(values, str)
+        if option in ("-f", "--format"):
+            outputs.append((values, None))
+        elif outputs and outputs[-1][1] is None:
+            outputs[-1] = (outputs[-1][0], values)
+        else:
+            outputs.append((None, values))
+        setattr(namespace, self.dest, outputs)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="corscope",
+        description="Judges CORS exchanges as real browsers do: what is blocked, why, and what to change.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_EXAMPLES,
+    )
+    top.add_argument("--version", action="version", version=f"corscope {__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+
+    one = commands.add_parser(
+        "check",
+        help="judge captures: .mitm, .har, packed or not",
+        description="Judges the exchanges of captures: mitmproxy's own format and HAR, plain or packed.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_EXAMPLES,
+    )
+    one.add_argument("captures", metavar="CAPTURE", nargs="+", help="a file, a folder, a glob, or - for standard input")
+    one.add_argument(
+        "-f",
+        "--format",
+        dest="outputs",
+        action=_Output,
+        choices=tuple(FORMATS),
+        help="text (default), or another; may be given several times, each with an --output of its own",
+    )
+    one.add_argument(
+        "-o", "--output", dest="outputs", action=_Output, metavar="FILE", help="where the --format before it goes"
+    )
+    one.add_argument(
+        "--fail-on",
+        choices=FAIL_ON,
+        default="blocked",
+        help="exit with 1 when there is something blocked (default), also conditional, also warnings, or never",
+    )
+    one.add_argument("--filter", default="", metavar="EXPR", help="tell only of flows that match a mitmproxy filter")
+    one.add_argument(
+        "--origin", action="append", default=[], help="tell only of pages of this origin; may be given several times"
+    )
+    one.add_argument("--silence", action="append", default=[], metavar="IDS", help="findings that are not told")
+    one.add_argument("--baseline", metavar="FILE", help="accept what this file knows")
+    one.add_argument("--write-baseline", metavar="FILE", help="write what is found, to be accepted from then on")
+    one.add_argument("--browser", choices=BROWSERS, default="auto", help="whose rules apply (default: the sender's)")
+    one.add_argument("--stack", default="", metavar="ID", help=f"show configurations for {', '.join(STACKS)}")
+    one.add_argument("-j", "--jobs", type=int, default=0, metavar="N", help="captures at a time (default: one a core)")
+    one.set_defaults(act=check)
+
+    one = commands.add_parser("explain", help="explain findings")
+    one.add_argument("ids", metavar="ID", nargs="+", help="a finding, such as allow-origin-missing")
+    one.set_defaults(act=explain)
+
+    one = commands.add_parser("findings", help="list all findings")
+    one.add_argument("--severity", choices=[str(severity) for severity in Severity], help="only these")
+    one.add_argument("--json", action="store_true", help="as JSON")
+    one.set_defaults(act=findings)
+
+    commands.add_parser("run", help="start mitmweb, mitmproxy or mitmdump with the addon", add_help=False)
+
+    one = commands.add_parser("script", help="print the path for mitmproxy -s")
+    one.set_defaults(act=script)
+
+    one = commands.add_parser("completions", help="print a script that completes this command in a shell")
+    one.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    one.set_defaults(act=completions)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line asks and return the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["run"]:
+        if {"-h", "--help"} & set(given[1:]):
+            print(_RUN, end="")
+            return CLEAN
+        from corscope import run
+
+        return run.run(given[1:])
+    said = parser().parse_args(given)
+    try:
+        code: int = said.act(said)
+        sys.stdout.flush()
+    except (UsageError, SettingError, NoCapture, UnusableBaseline) as error:
+        print(f"corscope: {error}", file=sys.stderr)
+        return WRONG
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FOUND
+    except OSError as error:
+        print(f"corscope: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        return WRONG
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

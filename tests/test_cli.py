@@ -1,0 +1,361 @@
+"""The command line: what it prints, where, and with which exit code."""
+
+from __future__ import annotations
+
+import io
+import json
+import lzma
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from corscope.cli import main
+from proxies import (
+    ADDON,
+    PAGE,
+    allowed_flow,
+    blocked_flow,
+    cors_flow,
+    exempt_flow,
+    final,
+    read_report,
+    replay,
+    write_recording,
+)
+
+ANSI = "\x1b["
+
+
+def corscope(
+    *arguments: object, given: bytes = b"", where: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs the command in this process; neither terminal nor colours, unless the environment says so."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    changes = {"NO_COLOR": None, "FORCE_COLOR": None, **environment}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in changes.items():
+            if value is None:
+                patch.delenv(name, raising=False)
+            else:
+                patch.setenv(name, value)
+        if where is not None:
+            patch.chdir(where)
+        patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+        patch.setattr("sys.stdout", out)
+        patch.setattr("sys.stderr", err)
+        try:
+            code = main(list(map(str, arguments)))
+        except SystemExit as end:
+            code = int(end.code or 0)
+    said = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
+    return subprocess.CompletedProcess(arguments, code, *said)
+
+
+def command(*arguments: object) -> list[str]:
+    """The command in a process of its own."""
+    return [sys.executable, "-m", "corscope.cli", *map(str, arguments)]
+
+
+PROCESS = {**os.environ, "PYTHONPATH": str(ADDON.parent), "TERM": "xterm-256color"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Captures of each kind."""
+    folder = tmp_path_factory.mktemp("captures")
+    allows = [("access-control-allow-origin", PAGE), ("access-control-allow-credentials", "true")]
+    warned = cors_flow(
+        method="OPTIONS",
+        request=[("access-control-request-method", "GET"), ("access-control-request-headers", "x-a")],
+        response=[*allows, ("access-control-allow-headers", "x-a"), ("access-control-max-age", "soon")],
+    )
+    followed = cors_flow(request=[("x-a", "1")], response=allows)
+    depends = cors_flow(
+        f"{PAGE.replace('app', 'api')}/open", mode="cors", response=[("access-control-allow-origin", "*")]
+    )
+    depends.request.headers["sec-fetch-site"] = "same-site"
+    write_recording(folder / "blocked.mitm", [blocked_flow(), blocked_flow(), allowed_flow(), exempt_flow()])
+    write_recording(folder / "clean.mitm", [allowed_flow(), exempt_flow()])
+    write_recording(folder / "warning.mitm", [warned, followed])
+    write_recording(folder / "conditional.mitm", [depends])
+    whole = (folder / "blocked.mitm").read_bytes()
+    (folder / "cut.mitm").write_bytes(whole[:-50])
+    (folder / "foreign.mitm").write_bytes(b"<html>")
+    return folder
+
+
+def lines(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+# -- check -------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_blocked_is_explained_once_and_counted(folder: Path) -> None:
+    done = corscope("check", folder / "blocked.mitm")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.count("has been blocked by CORS policy") == 1
+    assert "blocked: GET https://api.example/blocked (200, actual)" in done.stdout
+    assert f"  + access-control-allow-origin: {PAGE}" in done.stdout.lower()
+    assert "1 × blocked: GET https://api.example/blocked" in done.stdout
+    assert "4 exchanges: 2 blocked, 1 allowed, 1 not subject to CORS" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("capture", "codes"),
+    [
+        ("clean", {"blocked": 0, "conditional": 0, "warning": 0, "never": 0}),
+        ("warning", {"blocked": 0, "conditional": 0, "warning": 1, "never": 0}),
+        ("conditional", {"blocked": 0, "conditional": 1, "warning": 1, "never": 0}),
+        ("blocked", {"blocked": 1, "conditional": 1, "warning": 1, "never": 0}),
+    ],
+)
+def test_the_exit_code_says_whether_there_is_what_one_wants_to_fail_on(
+    capture: str, codes: dict[str, int], folder: Path
+) -> None:
+    for fail_on, code in codes.items():
+        done = corscope("check", folder / f"{capture}.mitm", "--fail-on", fail_on)
+        assert (fail_on, done.returncode) == (fail_on, code), done.stdout
+    assert corscope("check", folder / f"{capture}.mitm").returncode == codes["blocked"]
+
+
+def test_what_is_silenced_is_neither_told_nor_failed_on(folder: Path) -> None:
+    ids = "allow-origin-wildcard-with-credentials,allow-credentials-missing"
+    done = corscope("check", folder / "blocked.mitm", "--silence", ids)
+    assert (done.returncode, "wildcard" in done.stdout) == (0, False)
+    assert "4 exchanges: 2 blocked" in done.stdout
+
+
+def test_the_verdicts_are_those_of_the_addon(folder: Path, tmp_path: Path) -> None:
+    recording = Path(__file__).parent / "recordings" / "chromium-localhost.mitm.xz"
+    done = corscope("check", recording, "--format", "jsonl")
+    said = {str(one["flow_id"]): one for one in lines(done.stdout)}
+    plain = tmp_path / "plain.mitm"
+    plain.write_bytes(lzma.decompress(recording.read_bytes()))
+    replay(plain, cors_report=tmp_path / "report.jsonl")
+    addon = final(read_report(tmp_path / "report.jsonl"))
+    assert [one["flow_id"] for one in addon] == list(said)
+    for verdict in addon:
+        assert {key: said[verdict["flow_id"]][key] for key in verdict} == verdict
+
+
+def test_standard_input_and_several_captures_have_a_summary_across_them(folder: Path) -> None:
+    done = corscope("check", folder / "clean.mitm", "-", given=(folder / "blocked.mitm").read_bytes())
+    assert done.returncode == 1
+    assert "standard input: 4 exchanges" in done.stdout
+    assert "Together, 2 captures: 6 exchanges: 2 blocked, 2 allowed, 2 not subject to CORS" in done.stdout
+
+
+def test_several_at_a_time_say_the_same_in_the_same_order(folder: Path) -> None:
+    names = [folder / f"{name}.mitm" for name in ("blocked", "cut", "clean", "warning", "foreign", "conditional")]
+    for form in ("text", "jsonl", "json"):
+        one, many = (corscope("check", *names, "-f", form, "-j", jobs) for jobs in (1, 4))
+        assert (one.returncode, one.stdout, one.stderr) == (many.returncode, many.stdout, many.stderr)
+        assert one.stdout
+
+
+def test_a_folder_is_searched(folder: Path) -> None:
+    done = corscope("check", folder)
+    assert done.returncode == 2
+    assert "Together, 6 captures" in done.stdout
+
+
+def test_filter_and_origin_narrow_what_is_told(folder: Path) -> None:
+    assert "1 exchange: 1 allowed" in corscope("check", folder / "blocked.mitm", "--filter", "~u allowed").stdout
+    done = corscope("check", folder / "blocked.mitm", "--origin", "https://nobody.example")
+    assert (done.returncode, "0 exchanges" in done.stdout) == (0, True)
+    assert corscope("check", folder / "blocked.mitm", "--origin", PAGE).returncode == 1
+
+
+def test_rules_of_a_browser_and_configuration_of_a_stack_can_be_chosen(folder: Path) -> None:
+    done = corscope("check", folder / "blocked.mitm", "--stack", "express", "--browser", "firefox", "-f", "jsonl")
+    assert {one["browser"] for one in lines(done.stdout)} == {"firefox"}
+    assert "cors({" in corscope("check", folder / "blocked.mitm", "--stack", "express").stdout
+
+
+# -- where it goes -----------------------------------------------------------------------------------------------------
+
+
+def test_several_formats_go_where_they_are_told(folder: Path, tmp_path: Path) -> None:
+    done = corscope(
+        *("check", folder / "blocked.mitm", "--format", "jsonl", "--output", "a.jsonl"),
+        *("--output", "b.sarif", "--output", "c.html", "-f", "json", "-o", "d.txt", "-f", "text"),
+        where=tmp_path,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "4 exchanges: 2 blocked" in done.stdout
+    assert len(lines((tmp_path / "a.jsonl").read_text())) == 4
+    assert json.loads((tmp_path / "b.sarif").read_text())["version"] == "2.1.0"
+    assert (tmp_path / "c.html").read_text().lower().startswith("<!doctype html>")
+    document = json.loads((tmp_path / "d.txt").read_text())
+    assert (len(document["verdicts"]), document["summary"]["verdicts"]["blocked"]) == (4, 2)
+    assert sorted(os.listdir(tmp_path)) == ["a.jsonl", "b.sarif", "c.html", "d.txt"]
+
+
+def test_a_report_that_fails_leaves_the_one_before(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "old.html").write_text("old")
+    done = corscope("check", folder / "blocked.mitm", "-o", "old.html", "--baseline", "none.json", where=tmp_path)
+    assert done.returncode == 2
+    assert (tmp_path / "old.html").read_text() == "old"
+
+
+def test_json_of_nothing_is_still_json(tmp_path: Path) -> None:
+    write_recording(tmp_path / "one.mitm", [exempt_flow()])
+    done = corscope("check", tmp_path / "one.mitm", "--filter", "~d nowhere.example", "--format", "json")
+    assert json.loads(done.stdout)["verdicts"] == []
+
+
+@pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}])
+def test_a_pipe_gets_no_colours_and_no_bar(environment: dict[str, str], folder: Path) -> None:
+    done = corscope("check", folder / "blocked.mitm", **environment)
+    if "NO_COLOR" in environment:
+        assert "31m" not in done.stdout
+    else:
+        assert ANSI not in done.stdout + done.stderr
+
+
+def test_a_terminal_gets_colours_and_for_long_work_a_bar(tmp_path: Path) -> None:
+    big = blocked_flow()
+    assert big.response is not None
+    big.response.content = b"x" * 100_000
+    write_recording(tmp_path / "big.mitm", [big] * 600)
+    assert ANSI in corscope("check", tmp_path / "big.mitm", FORCE_COLOR="1").stdout
+    shown, end = pty.openpty()
+    done = subprocess.run(
+        command("check", tmp_path / "big.mitm"), stdout=subprocess.DEVNULL, stderr=end, env=PROCESS, check=False
+    )
+    os.close(end)
+    written = os.read(shown, 65536)
+    os.close(shown)
+    assert done.returncode == 1
+    assert b"checking" in written
+
+
+def test_who_stops_reading_is_no_fault(folder: Path, tmp_path: Path) -> None:
+    write_recording(
+        tmp_path / "many.mitm", [blocked_flow(f"https://api.example/{chr(97 + n % 26)}{n}") for n in range(300)]
+    )
+    program = command("check", tmp_path / "many.mitm", "-f", "jsonl")
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=PROCESS) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith(b'{"flow_id"')
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+# -- what can't be read or makes no sense ------------------------------------------------------------------------------
+
+
+def test_a_damaged_capture_yields_what_is_readable_and_one_warning(folder: Path) -> None:
+    done = corscope("check", folder / "cut.mitm")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith(f"corscope: warning: {folder / 'cut.mitm'}: byte ")
+    assert "3 exchanges: 2 blocked, 1 allowed" in done.stdout
+
+
+def test_a_capture_of_which_nothing_can_be_read_is_an_error_and_the_others_are_told(folder: Path) -> None:
+    done = corscope("check", folder / "foreign.mitm", folder / "blocked.mitm")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"corscope: error: {folder / 'foreign.mitm'}: " in done.stderr
+    assert "2 blocked" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["check", "nowhere.mitm"], "corscope: nowhere.mitm: there is no such file or folder"),
+        (["check", "*.har"], "corscope: *.har: no file matches"),
+        (["check", "a.mitm", "--silence", "allow-origin-mising"], "did you mean allow-origin-missing?"),
+        (["check", "a.mitm", "--filter", "~q ("], "filter: '~q (' is no flow filter"),
+        (["check", "a.mitm", "--origin", "app.example"], "write https://app.example"),
+        (["check", "a.mitm", "--stack", "ngnix"], "did you mean nginx?"),
+        (["check", "a.mitm", "--output", "report.doc"], "say what it is to be with --format before it"),
+        (["check", "a.mitm", "-f", "json", "-f", "text"], "can't both go to standard output"),
+        (["check", "a.mitm", "-f", "json", "-o", "a.mitm"], "is one of the captures"),
+        (["check", "a.mitm", "-f", "json", "-o", "."], "is a folder: name a file in it"),
+        (["check", "a.mitm", "-f", "json", "-o", "no/such.json"], "No such file or directory"),
+        (["check", "a.mitm", "--baseline", "none.json"], "none.json"),
+        (["explain", "allow-origin-mising"], "did you mean allow-origin-missing?"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line_and_exit_code_2(
+    arguments: Sequence[str], said: str, folder: Path, tmp_path: Path
+) -> None:
+    content = (folder / "blocked.mitm").read_bytes()
+    (tmp_path / "a.mitm").write_bytes(content)
+    done = corscope(*arguments, where=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert (tmp_path / "a.mitm").read_bytes() == content
+
+
+def test_what_is_no_argument_is_said_with_the_usage() -> None:
+    for arguments in ([], ["check"], ["check", "x", "--fail-on", "sometimes"], ["chek"], ["check", "x", "-f", "pdf"]):
+        done = corscope(*arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("usage: corscope")
+
+
+# -- baselines ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_baseline_accepts_what_is_known_and_nothing_else(folder: Path, tmp_path: Path) -> None:
+    known = tmp_path / "known.json"
+    assert corscope("check", folder / "blocked.mitm", "--write-baseline", known).returncode == 1
+    done = corscope("check", folder / "blocked.mitm", "--baseline", known)
+    assert (done.returncode, "2 known from the baseline, 0 new" in done.stdout) == (0, True)
+    new = write_recording(tmp_path / "new.mitm", [blocked_flow(), blocked_flow("https://api.example/other")])
+    done = corscope("check", new, "--baseline", known)
+    assert done.returncode == 1
+    assert "/other" in done.stdout
+    assert "1 known from the baseline, 1 new" in done.stdout
+
+
+# -- the other commands ------------------------------------------------------------------------------------------------
+
+
+def test_findings_are_listed_and_explained() -> None:
+    listed = corscope("findings")
+    assert listed.returncode == 0
+    assert listed.stdout.splitlines()[0].split()[1] == "error"
+    as_json = json.loads(corscope("findings", "--json", "--severity", "warning").stdout)
+    assert {one["severity"] for one in as_json} == {"warning"}
+    explained = corscope("explain", "allow-origin-missing", "max-age-unparsable")
+    assert (explained.returncode, explained.stdout.count("To fix it")) == (0, 2)
+    assert "Firefox: “(Reason: CORS header" in explained.stdout
+
+
+def test_the_path_of_the_script_is_what_mitmproxy_loads() -> None:
+    assert Path(corscope("script").stdout.strip()).read_text() == ADDON.read_text()
+
+
+def test_help_and_version_say_what_there_is() -> None:
+    assert corscope("--version").stdout.startswith("corscope 0.")
+    for arguments in (["-h"], ["check", "-h"], ["run", "-h"]):
+        done = corscope(*arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "examples:" in done.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_a_shell_can_complete(shell: str) -> None:
+    done = corscope("completions", shell)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--fail-on" in done.stdout
+
+
+def test_run_starts_mitmproxys_tools_with_the_addon(folder: Path, tmp_path: Path) -> None:
+    report = tmp_path / "verdicts.jsonl"
+    started = command(
+        *("run", "--dump", "-q", "-nr", folder / "blocked.mitm"),
+        *("--set", f"cors_report={report}", "--set", f"confdir={tmp_path}"),
+    )
+    subprocess.run(started, env=PROCESS, check=True)
+    assert [one["verdict"] for one in lines(report.read_text())].count("blocked") == 2
