@@ -26,6 +26,7 @@ from corscope.checking import Choice, check_capture, choose
 from corscope.formats import FORMATS, SUFFIXES
 from corscope.formats.document import CaptureSummary, Entry, Summary, Takes, entry_of, kind_of
 from corscope.model import Outcome, Severity, Verdict
+from corscope.proxy import SCRIPT
 from corscope.settings import BROWSERS, SettingError, check_stack, nearest
 from corscope.stacks import STACKS
 
@@ -33,9 +34,6 @@ CLEAN, FOUND, WRONG = 0, 1, 2
 """Exit codes: nothing reaches --fail-on; something does; wrong usage, or a capture of which nothing could be read."""
 
 FAIL_ON = ("blocked", "conditional", "warning", "never")
-
-SCRIPT = Path(__file__).resolve().parent.parent / "cors_addon.py"
-"""What `mitmproxy -s` loads."""
 
 
 class UsageError(Exception):
