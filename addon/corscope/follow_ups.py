@@ -20,8 +20,9 @@ FOLLOW_UP_SECONDS = 10.0
 AT_ONCE_SECONDS = 0.005
 """How long an answer may be on its way to the browser while that begins something else."""
 
-CLOCK_SECONDS = 0.002
-"""How far a HAR's times are out: browsers write them in whole milliseconds."""
+CLOCK_SECONDS = 0.015
+"""How far a HAR's times are out: browsers write whole milliseconds, and Chromium was seen to take note of a preflight's
+answer 11 milliseconds after it had sent what that permits."""
 
 CONNECTING_SECONDS = 0.5
 """How long a request may wait for a connection on HTTP/1, where the one that it could use is taken."""

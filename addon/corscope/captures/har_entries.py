@@ -1,0 +1,424 @@
+"""What one entry of an HTTP Archive says: the exchange, and what became of it in the browser that wrote it down.
+
+What a field means depends on who wrote it. That is said by `log.creator`, which Fiddler puts behind the entries, and by
+fields that only one writer has. http://www.softwareishard.com/blog/har-12-spec/
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from corscope import adapter
+from corscope.headers import Fields
+from corscope.model import Exchange, Observed
+from corscope.modes import Head, is_cors_preflight, read_head
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """What the archives of one program are like."""
+
+    before_sending: tuple[str, ...] = ("blocked", "dns", "connect")
+    """What of `timings` lies between `startedDateTime` and the moment at which the request is sent."""
+    sanitizes: bool = True
+    """Whether it may leave out cookies and Authorization."""
+    in_order: bool = False
+    """Whether the order of the entries and their times are those of the wire."""
+
+
+CHROMIUM = Writer()
+"""Developer tools of Chrome, Edge and the like (front_end/models/har/Log.ts)."""
+FIREFOX = Writer(before_sending=("blocked", "dns", "connect", "ssl"), sanitizes=False)
+"""devtools/client/netmonitor/src/har/har-builder.js"""
+WEBKIT = Writer()
+"""Safari (Source/WebInspectorUI/UserInterface/Controllers/HARBuilder.js). Leaves out what failed."""
+PLAYWRIGHT = Writer(sanitizes=False)
+"""packages/playwright-core/src/server/har/harTracer.ts"""
+MITMPROXY = Writer(before_sending=(), sanitizes=False, in_order=True)
+"""mitmproxy/addons/savehar.py"""
+FIDDLER = Writer(before_sending=(), sanitizes=False)
+PROXY = Writer(before_sending=(), sanitizes=False)
+"""Charles and other proxies."""
+UNKNOWN = Writer()
+
+_CREATORS = {
+    "webinspector": CHROMIUM,
+    "firefox": FIREFOX,
+    "webkit web inspector": WEBKIT,
+    "playwright": PLAYWRIGHT,
+    "mitmproxy": MITMPROXY,
+    "fiddler": FIDDLER,
+    "charles proxy": PROXY,
+    "proxyman": PROXY,
+    "http toolkit": PROXY,
+    "browsermob proxy": PROXY,
+}
+
+_OF_ENTRIES = (
+    ("_securityState", FIREFOX),
+    ("_initiator", CHROMIUM),
+    ("_fetchType", WEBKIT),
+    ("_serverPort", PLAYWRIGHT),
+    ("_securityDetails", PLAYWRIGHT),
+)
+_OF_RESPONSES = (("_charlesStatus", PROXY), ("_failureText", PLAYWRIGHT))
+"""Fields that only one writer has."""
+
+
+def writer_named(creator: object) -> Writer | None:
+    """Return the writer that `log.creator` names, None where it is none that is known."""
+    name = creator.get("name") if isinstance(creator, dict) else None
+    return _CREATORS.get(name.lower()) if isinstance(name, str) else None
+
+
+class OddEntry(Exception):
+    """An entry is not what it should be; the message says what is wrong."""
+
+
+class EntryReader:
+    """Reads the entries of one archive, one after the other."""
+
+    def __init__(self) -> None:
+        self._latest = 0.0
+        """When the latest request began, seconds since the epoch."""
+        self._agent = b""
+        """The User-Agent of the latest request that had one."""
+
+    def read(self, index: int, entry: object, writer: Writer | None) -> tuple[Exchange, Writer] | None:
+        """Return an entry's exchange and who wrote it, `writer` unless None; None for what never was on a wire.
+
+        Raises OddEntry.
+        """
+        if not isinstance(entry, dict):
+            raise OddEntry("it is no object")
+        request = _part(entry, "request")
+        response = _part(entry, "response") if entry.get("response") is not None else {}
+        timings = _part(entry, "timings") if entry.get("timings") is not None else {}
+        url, method = _text(request, "url"), _text(request, "method")
+        scheme = _SCHEMES.get(url.partition(":")[0].lower())
+        if scheme is None or method == "CONNECT" or response.get("_fetchedViaServiceWorker") is True:
+            # data:, blob:, an extension's own; a tunnel; what a service worker answered: its own requests are listed.
+            return None
+        if writer is None:
+            writer = _writer_of(entry, response)
+        host, port, path = _target(url, scheme)
+        fields, head = _request_fields(entry, request, writer)
+        status = _status(response.get("status"))
+        started = self._asked(entry.get("startedDateTime"))
+        if status is not None:
+            started += _seconds(timings, writer.before_sending)
+        took = _seconds(timings, ("send", "wait")) if timings else _seconds(entry, ("time",))
+        exchange = Exchange(
+            id=str(index),
+            client=self._client(head.get(b"user-agent")),
+            connection=_connection(entry, writer),
+            started=started,
+            answered=started + took,
+            method=_encoded(method),
+            scheme=scheme,
+            host=host,
+            port=port,
+            path=path,
+            http_version=_http_version(request.get("httpVersion")) or _http_version(response.get("httpVersion")) or 1,
+            request_headers=fields,
+            request_picked=head,
+            status=status,
+            response_headers=_response_fields(response, writer) if status is not None else (),
+            sanitized=writer.sanitizes,
+            in_order=writer.in_order,
+        )
+        if writer is MITMPROXY:
+            exchange = _by_mitmproxy(exchange, response)
+        elif writer is FIREFOX:
+            exchange.observed = _seen_by_firefox(status, timings)
+        elif writer is CHROMIUM:
+            exchange.observed = _seen_by_chromium(exchange, head, response.get("_error"))
+        elif writer is PLAYWRIGHT:
+            exchange.observed = _seen_by_chromium(exchange, head, response.get("_failureText"))
+            if status == 200 and not _CONDITIONAL.isdisjoint(head):
+                # What was revalidated has the headers of the 304, and the status that the page sees.
+                exchange.status = 304
+        elif writer is FIDDLER and status in (502, 504):
+            exchange.proxy_made = _begins(response, "[Fiddler]")
+        return exchange, writer
+
+    def _asked(self, date: object) -> float:
+        """Return when a request began, in seconds since the epoch; where that is missing, like the one before."""
+        if date is None or date == "":
+            return self._latest
+        try:
+            told = datetime.fromisoformat(date) if isinstance(date, str) else None
+        except ValueError:
+            told = None
+        if told is None:
+            raise OddEntry("its startedDateTime is no date")
+        self._latest = (told if told.tzinfo is not None else told.replace(tzinfo=UTC)).timestamp()
+        return self._latest
+
+    def _client(self, agent: bytes | None) -> str:
+        """Tell who sent a request: an archive knows a browser by its User-Agent only.
+
+        What never left the browser may have none: that is the same browser's.
+        """
+        if agent is not None:
+            self._agent = agent
+        return f"{self._agent!r}"
+
+
+def _part(whole: dict[str, Any], name: str) -> dict[str, Any]:
+    part = whole.get(name)
+    if not isinstance(part, dict):
+        raise OddEntry(f"its {name} is no object" if name in whole else f"it has no {name}")
+    return part
+
+
+def _text(part: dict[str, Any], name: str) -> str:
+    text = part.get(name)
+    if not isinstance(text, str) or not text:
+        raise OddEntry(f"its request has no {name}")
+    return text
+
+
+def _encoded(text: str) -> bytes:
+    """Return the bytes that a text stands for: those that are no UTF-8 stand in it as surrogates."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
+
+
+def _writer_of(entry: dict[str, Any], response: dict[str, Any]) -> Writer:
+    """Tell who wrote an entry by what only they write."""
+    for name, writer in _OF_ENTRIES:
+        if name in entry:
+            return writer
+    for name, writer in _OF_RESPONSES:
+        if name in response:
+            return writer
+    return FIDDLER if _client_port(entry) else UNKNOWN
+
+
+# ---------------------------------------------------------------------- what was asked, and where
+
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+"""Schemes of exchanges that were on a wire, with those that an exchange has: a WebSocket begins with HTTP."""
+
+_BEHIND_HOST = re.compile(r"[/?\\]")
+
+
+def _target(url: str, scheme: str) -> tuple[str, int, str]:
+    """Return host, port and path of a URL. Raises OddEntry."""
+    rest = url.partition("#")[0].partition(":")[2].removeprefix("//")
+    begin = found.start() if (found := _BEHIND_HOST.search(rest)) else len(rest)
+    place = adapter.parse_authority(_encoded(rest[:begin].rpartition("@")[2]), scheme)
+    if place is None:
+        raise OddEntry("its request's url names no host")
+    path = rest[begin:]
+    if not path.startswith("/"):
+        path = f"/{path}"
+    return *place, path if path.isascii() else _encoded(path).decode("utf-8", "replace")
+
+
+_HTTP_VERSION = re.compile(r"(?:http/|h)([123])(?:\.\d|$|-)|(quic|http/2\+quic|hq)", re.IGNORECASE)
+
+
+def _http_version(text: object) -> int:
+    """Return the major version that is named in one way or another; 0 where none is."""
+    return _named_version(text) if isinstance(text, str) else 0
+
+
+@lru_cache(maxsize=64)
+def _named_version(text: str) -> int:
+    found = _HTTP_VERSION.match(text)
+    if found is None:
+        return 0
+    return int(found[1]) if found[1] else 3
+
+
+def _status(status: object) -> int | None:
+    """Return a status code, None where no response came: browsers write 0 then, Playwright -1. Raises OddEntry."""
+    if status is None or status == "":
+        return None
+    try:
+        code = int(status) if isinstance(status, (int, float, str)) else 1000
+    except (ValueError, OverflowError):
+        code = 1000
+    if code >= 1000:
+        raise OddEntry("its response's status is no status")
+    return code if code >= 100 else None
+
+
+def _connection(entry: dict[str, Any], writer: Writer) -> str | None:
+    """Return the browser's connection, None where that is not told.
+
+    `connection` is the server's port in Chrome's and Firefox's archives.
+    """
+    if writer is CHROMIUM:
+        connection = entry.get("_connectionId")
+        return connection if isinstance(connection, str) and connection not in ("", "0") else None
+    return _client_port(entry) if writer is FIDDLER else None
+
+
+_CLIENT_PORT = re.compile(r"ClientPort:([1-9]\d*)")
+
+
+def _client_port(entry: dict[str, Any]) -> str | None:
+    """Return the port from which a client spoke to Fiddler."""
+    connection = entry.get("connection")
+    found = _CLIENT_PORT.match(connection) if isinstance(connection, str) else None
+    return found[1] if found else None
+
+
+def _seconds(timings: dict[str, Any], names: tuple[str, ...]) -> float:
+    """Return the sum of some timings, which are in milliseconds; -1 and null stand for none."""
+    total = 0.0
+    for name in names:
+        timing = timings.get(name)
+        if isinstance(timing, (int, float)) and 0 < timing < 1e12:
+            total += timing
+    return total / 1000
+
+
+# ---------------------------------------------------------------------- headers
+
+
+def _fields(part: dict[str, Any], of: str) -> list[tuple[bytes, bytes]]:
+    """Return a header list as it went over the wire, without HTTP/2's pseudo headers. Raises OddEntry.
+
+    Chrome joins the values of several fields of one name with line feeds; Slack writes pairs.
+    """
+    headers = part.get("headers")
+    if headers is None:
+        return []
+    fields: list[tuple[bytes, bytes]] = []
+    try:
+        for header in headers:
+            name, value = (header["name"], header["value"]) if type(header) is dict else header
+            if name[0] == ":":
+                continue
+            if "\n" in value:
+                fields += [(_encoded(name), _encoded(one)) for one in value.split("\n")]
+            else:
+                fields.append((name.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogateescape")))
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return _odd_fields(headers, of)
+    return fields
+
+
+def _odd_fields(headers: object, of: str) -> list[tuple[bytes, bytes]]:
+    """Return a header list of which something is odd: null and numbers for values are taken, as is broken text."""
+    fields: list[tuple[bytes, bytes]] = []
+    for header in headers if isinstance(headers, list) else [None]:
+        pair = (header.get("name"), header.get("value")) if isinstance(header, dict) else header
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not isinstance(pair[0], str):
+            raise OddEntry(f"its {of}'s headers are no list of names and values")
+        name, value = pair
+        if isinstance(value, (dict, list)):
+            raise OddEntry(f"its {of}'s header {name} has no text for a value")
+        if name and not name.startswith(":"):
+            said = "" if value is None else str(value)
+            fields += [(_encoded(name), _encoded(one)) for one in said.split("\n")]
+    return fields
+
+
+_CONDITIONAL = frozenset((b"if-none-match", b"if-modified-since"))
+
+_MODES = {
+    "document": b"navigate",
+    "eventsource": b"cors",
+    "ping": b"no-cors",
+    "xhr": b"cors",
+}
+"""Chrome's names of what asked, and the request mode that each has; `fetch` has any."""
+
+
+def _request_fields(entry: dict[str, Any], request: dict[str, Any], writer: Writer) -> tuple[Fields, Head]:
+    """Return a request's headers, and what is read of them. Raises OddEntry."""
+    fields = _fields(request, "request")
+    if writer is FIREFOX and request.get("postData"):
+        # Firefox appends the headers of a multipart body's parts.
+        names = [name.lower() for name, _ in fields]
+        if b"content-disposition" in names:
+            del fields[names.index(b"content-disposition") :]
+    all_fields = tuple(fields)
+    head = read_head(all_fields)
+    cookies = request.get("cookies")
+    if cookies and b"cookie" not in head and isinstance(cookies, list):
+        pairs = [
+            f"{cookie['name']}={cookie['value']}"
+            for cookie in cookies
+            if isinstance(cookie, dict) and isinstance(cookie.get("name"), str) and isinstance(cookie.get("value"), str)
+        ]
+        all_fields += ((b"cookie", _encoded("; ".join(pairs))),)
+        head = read_head(all_fields)
+    resource = entry.get("_resourceType")
+    if b"sec-fetch-mode" not in head and isinstance(resource, str) and resource in _MODES:
+        # Browsers send Sec-Fetch-Mode to potentially trustworthy URLs only; here the browser itself tells.
+        head = Head(all_fields)
+        head[b"sec-fetch-mode"] = _MODES[resource]
+    return all_fields, head
+
+
+_FIREFOXS_OWN = frozenset((b"x-firefox-spdy", b"x-firefox-http3"))
+"""Headers that Firefox adds to what it got, to tell the version of HTTP."""
+
+
+def _response_fields(response: dict[str, Any], writer: Writer) -> Fields:
+    """Return a response's headers. Raises OddEntry."""
+    fields = _fields(response, "response")
+    if writer is FIREFOX:
+        return tuple([field for field in fields if field[0].lower() not in _FIREFOXS_OWN])
+    return tuple(fields)
+
+
+# ---------------------------------------------------------------------- what became of it
+
+
+def _seen_by_firefox(status: int | None, timings: dict[str, Any]) -> Observed:
+    """Tell what Firefox's own record says.
+
+    What fails the CORS check is written there like what passes. A request that was stopped by what its preflight was
+    answered has no status, and took no time.
+    """
+    if status is not None:
+        return Observed(None, "")
+    return Observed(None if timings else False, "status 0")
+
+
+_CORS_ERRORS = ("net::ERR_FAILED", "net::ERR_INVALID_REDIRECT")
+"""What Chromium says of CORS failures, and of little else. `net::ERR_ABORTED` stands even on what the page got."""
+
+_ERROR_NAME = re.compile(r"(?:net::)?[A-Z]+_[A-Z0-9_]{2,60}")
+
+
+def _seen_by_chromium(exchange: Exchange, head: Head, error: object) -> Observed:
+    """Tell what Chromium's own record says, where `error` is the error in it."""
+    status = exchange.status
+    if isinstance(error, str) and error:
+        stopped = error in _CORS_ERRORS
+        if status is None and not any(name.lower() == b"sec-ch-ua" for name, _ in exchange.request_headers):
+            # Of a worker's request nothing is told, so that it may have been sent, and answered.
+            stopped = False
+        name = _ERROR_NAME.match(error)
+        return Observed(False if stopped else None, name[0] if name else "an error")
+    # What is written of a preflight, or of a redirect, does not say whether it passed.
+    ended = status is not None and (status == 304 or not 300 <= status < 400)
+    return Observed(True if ended and not is_cors_preflight(exchange.method, head) else None, "")
+
+
+def _by_mitmproxy(exchange: Exchange, response: dict[str, Any]) -> Exchange:
+    """Return an exchange as mitmproxy's own recordings tell of it: errors are answered by mitmproxy itself."""
+    error = response.get("_error")
+    if exchange.status is None and isinstance(error, str):
+        return adapter.without_answer(exchange, error, exchange.started) or exchange
+    exchange.proxy_made = exchange.status == 502 and adapter.is_mitmproxys(exchange.response_headers)
+    return exchange
+
+
+def _begins(response: dict[str, Any], text: str) -> bool:
+    """Tell whether a response's body begins with a text."""
+    content = response.get("content")
+    body = content.get("text") if isinstance(content, dict) else None
+    return isinstance(body, str) and body.startswith(text)
