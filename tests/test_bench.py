@@ -43,8 +43,12 @@ def test_every_figure_is_printed_with_its_limit() -> None:
         "ordinary requests through mitmdump without it",
         "ordinary requests with against without the addon",
     }
-    # A difference may come out below zero in so short a run, and what is faster by far as no cost at all.
-    assert all(float(figure) > 0 for name, figure in figures.items() if "beyond" not in name and "check" not in name)
+    # Differences may come out below zero in so short a run: that of rewriting, and those without the time to start.
+    assert all(
+        float(figure) > 0
+        for name, figure in figures.items()
+        if "an exchange of" not in name and ("requests" in name or "addon" in name or "memory" in name)
+    )
     limits = re.findall(r"limit: (at (?:most|least) [\d.]+ (?:µs|%|MB|times))", done.stdout)
     assert limits == [
         *("at most 30 µs", "at most 3 µs", "at most 40 µs"),
