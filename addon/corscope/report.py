@@ -1,6 +1,6 @@
 """Verdicts as text and as JSON. Renders and decides nothing; every word about a finding comes from the catalogue."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from types import EllipsisType
 from typing import Any, NamedTuple
@@ -92,12 +92,18 @@ ROOTS = frozenset(
 """Of what a missing Allow-Origin, which browsers name, is a mere symptom: the headline names these."""
 
 
+def root(reason: str, found: Iterable[str]) -> str:
+    """Return which of the findings made matters, by their ids; a CORS failure, the `reason`, may be a mere symptom."""
+    behind = ROOTS if reason == "allow-origin-missing" else ("proxy-error",)
+    return next((id_ for id_ in found if id_ in behind), reason)
+
+
 def _cause(verdict: Verdict) -> str:
-    """Return the title of the finding that matters; a CORS failure may be a mere symptom."""
-    reason = verdict.reason
-    behind = ROOTS if reason is not None and reason.id == "allow-origin-missing" else ("proxy-error",)
-    first = next((finding for finding in verdict.findings if finding.id in behind), reason)
-    return texts(first).title if first is not None else ""
+    """Return the title of the finding that matters."""
+    if verdict.reason is None:
+        return ""
+    matters = root(verdict.reason.id, (finding.id for finding in verdict.findings))
+    return texts(next((one for one in verdict.findings if one.id == matters), verdict.reason)).title
 
 
 _ALLOWED_HOW = {
