@@ -146,7 +146,13 @@ def test_the_summary_is_there_for_the_script_and_for_those_without_scripts() -> 
     warned = CaptureSummary("<b>&two.har", 5, dict.fromkeys(COUNTS, 0), ("entry 3: no URL; 1 entry skipped",))
     page = Page(written([], Summary((*SUMMARY.captures, warned), {}, failed=False, new=2)))
     (summary,) = page.data("summary")
-    assert summary["captures"][0] == {"name": "one.mitm", "exchanges": 46, "verdicts": COUNTS, "warnings": []}
+    assert summary["captures"][0] == {
+        "name": "one.mitm",
+        "exchanges": 46,
+        "verdicts": COUNTS,
+        "warnings": [],
+        "failed_unanswered": 0,
+    }
     assert summary["captures"][1]["warnings"] == ["entry 3: no URL; 1 entry skipped"]
     assert (summary["verdicts"], summary["failed"], summary["new"]) == (COUNTS, False, 2)
     text = " ".join(" ".join(page.texts[""]).split())

@@ -187,10 +187,16 @@ def opened(kind: Kind, url: str, folder: Path) -> Iterator[Reader]:
             connection = runner.run(connect(browser.debugger_url))
             try:
                 overheard = Overheard(connection)
-                tab = runner.run(Debugger(overheard).open("direct://"))  # type: ignore[arg-type]
+                tab = runner.run(tab_without_proxy(Debugger(overheard)))  # type: ignore[arg-type]
                 yield Chromium(runner, overheard, tab, url)
             finally:
                 runner.run(hang_up(connection))
+
+
+async def tab_without_proxy(debugger: Debugger) -> Tab:
+    context = await debugger.call("Target.createBrowserContext", proxyServer="direct://")
+    target = await debugger.call("Target.createTarget", url="about:blank", browserContextId=context["browserContextId"])
+    return await debugger.attach(target["targetId"])
 
 
 async def connect(url: str) -> WebSocketClientConnection:

@@ -59,6 +59,19 @@ class CaptureSummary(NamedTuple):
     failed_unanswered: int = 0
     """Requests that failed in the browser, by its own record, without an answer on record: nothing tells why."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of the reading, a line each."""
+        count = self.failed_unanswered
+        if not count:
+            return self.warnings
+        what = "1 request" if count == 1 else f"{count:,} requests"
+        unanswered = (
+            f"{what} failed in the browser, and the capture has no answer to {'it' if count == 1 else 'them'}: nothing "
+            "tells why. Record through the proxy, or with the browser's developer tools."
+        )
+        return (*self.warnings, unanswered)
+
 
 class Summary(NamedTuple):
     """What was read of all captures."""

@@ -94,7 +94,7 @@ def _cause(entry: Entry) -> str | None:
 
 def _summary_json(summary: Summary) -> dict[str, Any]:
     return {
-        "captures": [capture._asdict() for capture in summary.captures],
+        "captures": [{**capture._asdict(), "warnings": capture.notes} for capture in summary.captures],
         "verdicts": summary.verdicts,
         "failed": summary.failed,
         "new": summary.new,

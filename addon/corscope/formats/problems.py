@@ -107,7 +107,7 @@ def counted(summary: Summary) -> str:
 
 def warnings(summary: Summary) -> list[str]:
     """Return what could not be read of the captures, a plain line each, led by the capture's name."""
-    return [plain(_named(capture.name, line)) for capture in summary.captures for line in capture.warnings]
+    return [plain(_named(capture.name, line)) for capture in summary.captures for line in capture.notes]
 
 
 def _named(name: str, line: str) -> str:

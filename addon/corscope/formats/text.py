@@ -60,12 +60,8 @@ class PlainText:
             self._print()
         for capture in summary.captures:
             self._print(f"{capture.name}: {counts(capture)}")
-            if capture.failed_unanswered:
-                what = "request" if capture.failed_unanswered == 1 else "requests"
-                self._print(
-                    f"  {capture.failed_unanswered:,} {what} failed in the browser, and the capture has no answer to "
-                    "them: nothing tells why. Record through the proxy, or with the browser's developer tools."
-                )
+            for note in capture.notes[len(capture.warnings) :]:
+                self._print(f"  {note}")
         if len(summary.captures) > 1:
             total = CaptureSummary("", sum(one.exchanges for one in summary.captures), summary.verdicts)
             self._print(f"Together, {len(summary.captures)} captures: {counts(total)}", "bold")
