@@ -78,6 +78,15 @@ class Summary(NamedTuple):
         return {key: sum(capture.verdicts[key] for capture in self.captures) for key in keys}
 
 
+def unanswered(count: int) -> str:
+    """Return what is to be said of requests that failed in the browser without an answer on record."""
+    what = "request" if count == 1 else "requests"
+    return (
+        f"{count:,} {what} failed in the browser, and the capture has no answer to them: nothing tells why. "
+        "Record through the proxy, or with the browser's developer tools."
+    )
+
+
 class Format(Protocol):
     """Writes a report; made with the text file that it writes to. Holds no more than it needs for its end."""
 
