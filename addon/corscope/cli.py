@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from corscope import __version__
-from corscope.baselines import Baseline, BaselineWriter, UnusableBaseline
+from corscope.baselines import Baseline, BaselineWriter, UnusableBaseline, wrong
 from corscope.captures import capture
 from corscope.captures.capture import Damage, UnreadableCapture
 from corscope.captures.sources import STDIN, NoCapture, find_captures, shown_name
@@ -183,7 +183,7 @@ def check(arguments: argparse.Namespace) -> int:
                             writer.add(entry)
                         if baseline is not None:
                             entry["known"] = baseline.knows(entry)
-                            new += not entry["known"]
+                            new += bool(wrong(entry)) and not entry["known"]
                     for one in formats:
                         if kind <= one.takes:
                             one.add(entry)

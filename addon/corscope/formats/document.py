@@ -62,15 +62,8 @@ class CaptureSummary(NamedTuple):
     @property
     def notes(self) -> tuple[str, ...]:
         """What is to be known of the reading, a line each."""
-        count = self.failed_unanswered
-        if not count:
-            return self.warnings
-        what = "1 request" if count == 1 else f"{count:,} requests"
-        unanswered = (
-            f"{what} failed in the browser, and the capture has no answer to {'it' if count == 1 else 'them'}: nothing "
-            "tells why. Record through the proxy, or with the browser's developer tools."
-        )
-        return (*self.warnings, unanswered)
+        failed = (unanswered(self.failed_unanswered),) if self.failed_unanswered else ()
+        return (*self.warnings, *failed)
 
 
 class Summary(NamedTuple):
@@ -89,6 +82,15 @@ class Summary(NamedTuple):
         """The sums over all captures."""
         keys = ("allowed", "blocked", "conditional", "exempt")
         return {key: sum(capture.verdicts[key] for capture in self.captures) for key in keys}
+
+
+def unanswered(count: int) -> str:
+    """Return what is to be said of requests that failed in the browser without an answer on record."""
+    what = "request" if count == 1 else "requests"
+    return (
+        f"{count:,} {what} failed in the browser, and the capture has no answer to them: nothing tells why. "
+        "Record through the proxy, or with the browser's developer tools."
+    )
 
 
 class Format(Protocol):

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from corscope.advice import configuration_lines
 from corscope.baselines import wrong
-from corscope.formats.document import CaptureSummary, Entry, Summary, Takes
+from corscope.formats.document import CaptureSummary, Entry, Summary, Takes, unanswered
 from corscope.report import explanation
 
 _COLOURS = {"blocked": "bold red", "conditional": "bold yellow", "allowed": "bold green", "exempt": "bold"}
@@ -60,8 +60,8 @@ class PlainText:
             self._print()
         for capture in summary.captures:
             self._print(f"{capture.name}: {counts(capture)}")
-            for note in capture.notes[len(capture.warnings) :]:
-                self._print(f"  {note}")
+            if capture.failed_unanswered:
+                self._print(f"  {unanswered(capture.failed_unanswered)}")
         if len(summary.captures) > 1:
             total = CaptureSummary("", sum(one.exchanges for one in summary.captures), summary.verdicts)
             self._print(f"Together, {len(summary.captures)} captures: {counts(total)}", "bold")
