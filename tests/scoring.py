@@ -1,4 +1,7 @@
-"""Scores the recordings beside the other tests: it takes minutes, with what they leave of the machine."""
+"""Scores the recordings beside the other tests, with what they leave of the machine.
+
+The verdicts are those of `corscope check`; tests/test_cli.py holds that the addon's are the same.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 
 import pytest
 
-from corscope.lab.score import Score, recordings, score
+from corscope.lab.score import Score, checked, recordings, score
 
 SCORES = pytest.StashKey[dict[str, "Future[Score]"]]()
 """The score of each recording, by its name."""
@@ -20,7 +23,9 @@ def begin(config: pytest.Config) -> None:
     workers, method = os.cpu_count() or 1, multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=method, initializer=give_way)
     config.stash[_POOL] = pool
-    config.stash[SCORES] = {path.name.removesuffix(".mitm.xz"): pool.submit(score, path) for path in recordings()}
+    config.stash[SCORES] = {
+        path.name.removesuffix(".mitm.xz"): pool.submit(score, path, checked) for path in recordings()
+    }
 
 
 def give_way() -> None:

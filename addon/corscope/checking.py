@@ -14,7 +14,7 @@ from corscope.scope import OriginPatternError, parse_origin
 from corscope.session import Session
 from corscope.settings import SettingError, check_browser, new_session, parse_silence
 
-HELD = 5_000
+HELD = 12_000
 """Exchanges whose verdicts what comes later in a capture may still change; of more, the oldest are told as they are."""
 
 

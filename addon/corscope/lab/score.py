@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,9 +23,11 @@ from typing import Any
 
 from corscope.captures.capture import Damage
 from corscope.captures.sources import read_capture
+from corscope.checking import check
 from corscope.headers import get, get_all
 from corscope.model import Exchange
 from corscope.proxy import MITMDUMP
+from corscope.report import as_json
 
 ADDON_ROOT = Path(__file__).parent.parent.parent
 RECORDINGS = ADDON_ROOT.parent / "tests" / "recordings"
@@ -195,6 +197,11 @@ def verdicts(recording: Path, options: Iterable[str] = ()) -> dict[str, Mapping[
     return {line["flow_id"]: line for line in lines}
 
 
+def checked(recording: Path) -> dict[str, Mapping[str, Any]]:
+    """Return the verdicts of `corscope check` on a recording, which are those of the addon, much sooner."""
+    return {one.flow_id: as_json(one) for one in check(recording)}
+
+
 def truths_in(path: Path) -> Iterator[dict[str, Any]]:
     """The lines of a truth file."""
     with gzip.open(path, "rt", encoding="utf-8") as file:
@@ -222,9 +229,9 @@ def is_undecided_mode(verdict: Mapping[str, Any]) -> bool:
     return verdict["verdict"] == "exempt" and any(one["id"] == "mode-unknown" for one in verdict["findings"])
 
 
-def score(recording: Path, options: Iterable[str] = ()) -> Score:
-    """Replays a recording and grades every exchange that has a truth."""
-    said, exchanges = verdicts(recording, options), exchanges_in(recording)
+def score(recording: Path, judge: Callable[[Path], Mapping[str, Mapping[str, Any]]] = verdicts) -> Score:
+    """Judges a recording, by default through a mitmdump, and grades every exchange that has a truth."""
+    said, exchanges = judge(recording), exchanges_in(recording)
     setters = {one.host for one in exchanges.values() if get(one.response_headers, b"set-cookie") is not None}
     judged = []
     for truth in truths_in(truth_of(recording)):
@@ -305,7 +312,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("score: no recordings; make them with scripts/record_truth", file=sys.stderr)
         return 1
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        scores = list(pool.map(lambda one: score(one, said.set), chosen))
+        scores = list(pool.map(lambda one: score(one, lambda path: verdicts(path, said.set)), chosen))
     for one in scores:
         for fault in list(one.faults())[: said.faults]:
             print(f"{one.name}: {fault}")
