@@ -537,6 +537,10 @@ def test_a_problem_is_shown_by_an_exchange_that_it_decides() -> None:
     results = {result["ruleId"]: result["webRequest"]["target"] for result in sarif_run(entries)["results"]}
     assert results == {"allow-origin-missing": f"{API}/1", "allow-credentials-missing": f"{API}/2"}
     assert comment(entries).count("<details>") == 2
+    # What decides comes before what would block besides, however often that is.
+    assert entries[0]["findings"][1]["id"] == "allow-credentials-missing"
+    ordered = [result["ruleId"] for result in sarif_run([entries[0], entries[2]])["results"]]
+    assert ordered == ["allow-origin-missing", "allow-credentials-missing"]
 
 
 def test_a_line_that_is_broken_into_two_ends_no_fence() -> None:
