@@ -433,6 +433,12 @@ def test_stories_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert suite.attrib["failures"] == "1"
 
 
+def test_names_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(junit, "NAMES", 1)
+    (suite,) = suites([entry for path in ("/a", "/a", "/b", "/a") for entry in blocked(1, path)]).values()
+    assert [case.attrib["name"] for case in suite] == ["GET /a", "GET /a (2)", "GET /b", "GET /a"]
+
+
 # -- GitHub ------------------------------------------------------------------------------------------------------------
 
 
@@ -515,6 +521,34 @@ def test_nothing_blocked_is_said_first() -> None:
     talk = Talk()
     talk.say(f"GET {API}/fine", response=ANY)
     assert comment(told(talk)) == f"{markdown.MARK}\n### ✅ CORS: nothing blocked\n1 exchange: 1 allowed.\n"
+
+
+def test_a_problem_is_shown_by_an_exchange_that_it_decides() -> None:
+    talk = Talk(defaults={"headers": {"Cookie": "a=b"}})
+    talk.say(f"GET {API}/1")
+    talk.say(f"GET {API}/2", response={"Access-Control-Allow-Origin": PAGE})
+    talk.say(f"GET {API}/3")
+    entries = told(talk)
+    assert [entry["reason"] for entry in entries] == [
+        "allow-origin-missing",
+        "allow-credentials-missing",
+        "allow-origin-missing",
+    ]
+    results = {result["ruleId"]: result["webRequest"]["target"] for result in sarif_run(entries)["results"]}
+    assert results == {"allow-origin-missing": f"{API}/1", "allow-credentials-missing": f"{API}/2"}
+    assert comment(entries).count("<details>") == 2
+    # What decides comes before what would block besides, however often that is.
+    assert entries[0]["findings"][1]["id"] == "allow-credentials-missing"
+    ordered = [result["ruleId"] for result in sarif_run([entries[0], entries[2]])["results"]]
+    assert ordered == ["allow-origin-missing", "allow-credentials-missing"]
+
+
+def test_a_line_that_is_broken_into_two_ends_no_fence() -> None:
+    entries = blocked()
+    entries[0]["console"] = f"{'word ' * 20}```` {'<b>' * 33} ```"
+    text = comment(entries)
+    assert "\n````\n<b>" in text
+    check_markup(text)
 
 
 def test_a_configuration_is_shown_once() -> None:

@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape, quoteattr
 from corscope import memory
 from corscope.baselines import wrong
 from corscope.formats.document import Entry, Summary, Takes
-from corscope.formats.plain import plain, plain_entry
+from corscope.formats.plain import plain
 from corscope.report import explanation, root
 
 OPEN = 5_000
@@ -83,7 +83,7 @@ class JUnit:
         if story.asked_only and entry["kind"] != "preflight":
             story.name, story.asked_only = _name(entry), False
         if wrong(entry):
-            _tell(story, plain_entry(entry))
+            _tell(story, entry)
 
     def finish(self, summary: Summary) -> None:
         """Write the last suite, those of captures in which nothing was judged, and what could not be read."""
@@ -173,10 +173,11 @@ def _tell(story: _Story, entry: Entry) -> None:
     if state > story.state:
         matters = findings[root(entry["reason"], findings)]
         story.state, story.kind = state, matters["id"]
-        story.message = f"{matters['title']}: {entry['method']} {entry['url']} is {verdict} ({entry['kind']})"
+        said = f"{matters['title']}: {entry['method']} {entry['url']} is {verdict} ({entry['kind']})"
+        story.message = plain(said)
     what = frozenset((verdict, entry["kind"], *findings))
     if what not in story.explained and len(story.explained) < EXPLAINED:
-        story.explained[what] = explanation(entry)
+        story.explained[what] = [plain(line) for line in explanation(entry)]
     else:
         story.more += 1
 
