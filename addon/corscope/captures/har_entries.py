@@ -103,8 +103,8 @@ class EntryReader:
             return None
         if writer is None:
             writer = _writer_of(entry, response)
-        host, port, path = _target(url, scheme)
         fields, head = _request_fields(entry, request, writer)
+        host, port, path = _target(url, scheme, head)
         status = _status(response.get("status"))
         started = self._asked(entry.get("startedDateTime"))
         if status is not None:
@@ -208,11 +208,14 @@ _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _BEHIND_HOST = re.compile(r"[/?\\]")
 
 
-def _target(url: str, scheme: str) -> tuple[str, int, str]:
+def _target(url: str, scheme: str, head: Head) -> tuple[str, int, str]:
     """Return host, port and path of a URL. Raises OddEntry."""
     rest = url.partition("#")[0].partition(":")[2].removeprefix("//")
     begin = found.start() if (found := _BEHIND_HOST.search(rest)) else len(rest)
     place = adapter.parse_authority(_encoded(rest[:begin].rpartition("@")[2]), scheme)
+    if place is None and begin:
+        # mitmproxy writes IPv6 addresses without their brackets.
+        place = adapter.parse_authority(head.get(b"host", b""), scheme)
     if place is None:
         raise OddEntry("its request's url names no host")
     path = rest[begin:]
@@ -414,6 +417,9 @@ def _by_mitmproxy(exchange: Exchange, response: dict[str, Any]) -> Exchange:
     if exchange.status is None and isinstance(error, str):
         return adapter.without_answer(exchange, error, exchange.started) or exchange
     exchange.proxy_made = exchange.status == 502 and adapter.is_mitmproxys(exchange.response_headers)
+    # It writes methods in upper case, so that what follows a preflight for another one can't be recognised.
+    asked = exchange.request_picked.get(b"access-control-request-method", b"") if exchange.request_picked else b""
+    exchange.in_order = asked == asked.upper()
     return exchange
 
 
