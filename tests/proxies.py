@@ -5,26 +5,23 @@ from __future__ import annotations
 import atexit
 import functools
 import json
-import queue
-import re
 import shutil
 import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 from mitmproxy import http
 from mitmproxy.io import FlowReader, FlowWriter
 from mitmproxy.test import tflow
 
+from corscope import proxy
+from corscope.proxy import MITMDUMP
+
 ADDON = Path(__file__).parent.parent / "addon" / "cors_addon.py"
-MITMDUMP = (sys.executable, "-c", "from mitmproxy.tools.main import mitmdump; mitmdump()")
 
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 PAGE = "https://app.example"
@@ -43,12 +40,7 @@ def confdir() -> Path:
 
 def arguments_of(addon: bool, options: Mapping[str, object]) -> list[str]:
     """mitmdump's arguments for the addon and for options."""
-    words = ["--set", f"confdir={confdir()}"]
-    if addon:
-        words += ["-s", str(ADDON)]
-    for name, value in options.items():
-        words += ["--set", f"{name}={value}"]
-    return words
+    return proxy.arguments_of(confdir(), addon, options)
 
 
 def replay(recording: Path, *arguments: str, addon: bool = True, **options: object) -> subprocess.CompletedProcess[str]:
@@ -60,75 +52,11 @@ def replay(recording: Path, *arguments: str, addon: bool = True, **options: obje
     )  # fmt: skip
 
 
-class Mitmdump:
-    """A mitmdump that serves as a proxy. A context manager, which ends it."""
+class Mitmdump(proxy.Mitmdump):
+    """A mitmdump that serves as a proxy, with the tests' own certificate authority."""
 
     def __init__(self, *arguments: str, addon: bool = True, **options: object) -> None:
-        command = [*MITMDUMP, "--listen-host", "127.0.0.1", "--listen-port", "0"]
-        command += [*arguments_of(addon, {"connection_strategy": "lazy", **options}), *arguments]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        self._lines: queue.Queue[str | None] = queue.Queue()
-        self._said: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-        try:
-            self.port = int(self.wait_for(r"proxy listening at 127\.0\.0\.1:(\d+)")[1])
-        except BaseException:
-            self.stop()
-            raise
-
-    def _read(self) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
-            self._lines.put(line)
-        self._lines.put(None)
-
-    def wait_for(self, pattern: str, seconds: float = 20) -> re.Match[str]:
-        """Waits until mitmdump prints a line in which the pattern is found, one that was not waited past before."""
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                raise AssertionError(f"{pattern!r} was not printed within {seconds} s: {self.said}") from None
-            if line is None:
-                raise AssertionError(f"mitmdump ended without printing {pattern!r}: {self.said}")
-            self._said.append(line)
-            if found := re.search(pattern, line):
-                return found
-
-    @property
-    def said(self) -> str:
-        """All that was waited past."""
-        return "".join(self._said)
-
-    def stop(self) -> str:
-        """Ends mitmdump in its orderly way, and returns all that it printed."""
-        if self.process.poll() is None:
-            self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise
-        self._reader.join(20)
-        while not self._lines.empty():
-            line = self._lines.get()
-            self._said += [line] if line is not None else []
-        if self.process.stdout:
-            self.process.stdout.close()
-        return self.said
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
+        super().__init__(confdir(), *arguments, addon=addon, **options)
 
 
 def eventually[T](look: Any, seconds: float = 20) -> T:  # noqa: ANN401

@@ -22,7 +22,7 @@ LAYERS = (
     {"preflights", "follow_ups", "verdicts", "rewriter"},
     {"diagnosis", "fixes"},
     {"session", "report"},
-    {"adapter", "public_suffixes", "stacks"},
+    {"adapter", "public_suffixes", "stacks", "flow_filters"},
     {"rewriting", "advice", "captures", "settings"},
     {"view", "baselines"},
     {"addon", "checking", "formats"},
@@ -31,6 +31,8 @@ LAYERS = (
 CORE = set[str]().union(*LAYERS[:8])
 LEAVES = {
     "browsers": {"run", "lab"},
+    "assertions": {"proxy", "pytest_plugin"},
+    "proxy": {"cli", "lab", "pytest_plugin"},
     "run": {"cli"},
     "cli": set[str](),
     "pytest_plugin": set[str](),

@@ -32,7 +32,7 @@ STANDARD = {
     *("argparse", "asyncio", "collections", "collections.abc", "contextlib", "csv", "dataclasses", "datetime"),
     *("difflib", "email.utils", "enum", "functools", "hashlib", "html", "importlib.resources", "ipaddress"),
     *("itertools", "json", "logging", "pathlib", "re", "string", "textwrap", "time", "tomllib", "types", "typing"),
-    *("unicodedata", "urllib.parse", "weakref", "zlib"),
+    *("unicodedata", "urllib.parse", "warnings", "weakref", "zlib"),
 }
 """What the binary has of the standard library, as far as the addon may use it."""
 ABSENT = {

@@ -22,7 +22,7 @@ class Fingerprint(NamedTuple):
     """A finding and where it was made: equal in every run of the same tests."""
 
     finding: str
-    """The finding's id; of an exchange that is not allowed although nothing is said against it, its verdict."""
+    """The finding's id."""
     kind: str
     """What part the exchange plays: `preflight`, `actual` or `redirect`."""
     method: str
@@ -38,24 +38,14 @@ class UnusableBaseline(Exception):
 
 def fingerprint(entry: dict[str, Any], finding: dict[str, Any]) -> Fingerprint:
     """Return a finding's fingerprint; both as `corscope.report.as_json` gives them."""
-    return _fingerprint(entry, finding["id"])
-
-
-def _fingerprint(entry: dict[str, Any], finding: str) -> Fingerprint:
     return Fingerprint(
-        finding, entry["kind"], entry["method"], _without_ids(entry["origin"] or ""), _without_ids(entry["url"])
+        finding["id"], entry["kind"], entry["method"], _without_ids(entry["origin"] or ""), _without_ids(entry["url"])
     )
 
 
 def wrong(entry: dict[str, Any]) -> list[Fingerprint]:
-    """Return what is wrong with an exchange: its errors and warnings, or its verdict where there are none of them.
-
-    Empty for an exchange that passes without either.
-    """
-    found = [fingerprint(entry, one) for one in entry["findings"] if one["severity"] in ("error", "warning")]
-    if not found and entry["verdict"] in ("blocked", "conditional"):
-        return [_fingerprint(entry, entry["verdict"])]
-    return found
+    """Return what is wrong with an exchange: its errors and warnings; what is silenced is not among them."""
+    return [fingerprint(entry, one) for one in entry["findings"] if one["severity"] in ("error", "warning")]
 
 
 class Baseline:

@@ -5,8 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from mitmproxy import flowfilter
-
+from corscope import flow_filters
 from corscope.captures.capture import Damage, Entry
 from corscope.captures.sources import read_capture
 from corscope.model import Exchange, Verdict
@@ -95,7 +94,11 @@ class Choice(NamedTuple):
 
     def takes(self, checked: Checked) -> bool:
         """Tell whether an exchange is to be told."""
-        return checked.wanted and (not self.origins or checked.verdict.page in self.origins)
+        return checked.wanted and self.has(checked.verdict.page)
+
+    def has(self, page: str) -> bool:
+        """Tell whether the exchanges of a page, by its origin, are to be told."""
+        return not self.origins or page in self.origins
 
 
 def choose(
@@ -113,19 +116,11 @@ def choose(
             pages.add("null" if origin == "null" else parse_origin(origin).decode("latin-1"))
         except OriginPatternError as error:
             raise SettingError(f"origin: {error}") from error
-    _parse_filter(filter)
-    return Choice(browser, parse_silence("silence", silence), frozenset(pages), filter)
-
-
-def _parse_filter(expression: str) -> flowfilter.TFilter | None:
-    """Parse a flow filter; None for none. Raises SettingError."""
-    if not expression:
-        return None
     try:
-        return flowfilter.parse(expression)
+        flow_filters.parse(filter)
     except ValueError as error:
-        said = f"filter: {expression!r} is no flow filter ({error}); an example is ~d api.example"
-        raise SettingError(said) from error
+        raise SettingError(f"filter: {error}") from error
+    return Choice(browser, parse_silence("silence", silence), frozenset(pages), filter)
 
 
 def check_capture(
@@ -142,7 +137,7 @@ def check_capture(
     `at` as in `read_capture`, `passed` and `unanswered` as in `check_entries`. Raises UnreadableCapture where nothing
     can be read, OSError where the file can't be opened.
     """
-    entries = read_capture(path, wanted=_parse_filter(choice.filter), damaged=damaged, at=at)
+    entries = read_capture(path, wanted=flow_filters.parse(choice.filter), damaged=damaged, at=at)
     session = new_session(choice.browser, silence=choice.silence)
     return check_entries(entries, session, passed=passed, unanswered=unanswered)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from corscope import __version__
-from corscope.baselines import Baseline, BaselineWriter, UnusableBaseline
+from corscope.baselines import Baseline, BaselineWriter, UnusableBaseline, wrong
 from corscope.captures import capture
 from corscope.captures.capture import Damage, UnreadableCapture
 from corscope.captures.sources import STDIN, NoCapture, find_captures, shown_name
@@ -26,6 +26,7 @@ from corscope.checking import Choice, check_capture, choose
 from corscope.formats import FORMATS, SUFFIXES
 from corscope.formats.document import CaptureSummary, Entry, Summary, Takes, entry_of, kind_of
 from corscope.model import Outcome, Severity, Verdict
+from corscope.proxy import SCRIPT
 from corscope.settings import BROWSERS, SettingError, check_stack, nearest
 from corscope.stacks import STACKS
 
@@ -33,9 +34,6 @@ CLEAN, FOUND, WRONG = 0, 1, 2
 """Exit codes: nothing reaches --fail-on; something does; wrong usage, or a capture of which nothing could be read."""
 
 FAIL_ON = ("blocked", "conditional", "warning", "never")
-
-SCRIPT = Path(__file__).resolve().parent.parent / "cors_addon.py"
-"""What `mitmproxy -s` loads."""
 
 
 class UsageError(Exception):
@@ -185,7 +183,7 @@ def check(arguments: argparse.Namespace) -> int:
                             writer.add(entry)
                         if baseline is not None:
                             entry["known"] = baseline.knows(entry)
-                            new += not entry["known"]
+                            new += bool(wrong(entry)) and not entry["known"]
                     for one in formats:
                         if kind <= one.takes:
                             one.add(entry)

@@ -10,7 +10,7 @@ from mitmproxy import ctx, exceptions, flowfilter, http, optmanager
 from mitmproxy.addonmanager import Loader
 from mitmproxy.net.http import status_codes
 
-from corscope import adapter, rewriter
+from corscope import adapter, flow_filters, rewriter
 from corscope.credentials import recognise
 from corscope.headers import Fields, is_token
 from corscope.model import Exchange, RequestMode, Rewrite, Verdict
@@ -271,14 +271,10 @@ def parse(options: optmanager.OptManager) -> Rewriting:
             upstream = parse_origin(options.cors_upstream_origin)
         except OriginPatternError as error:
             raise exceptions.OptionsError(f"cors_upstream_origin: {error}.") from error
-    wanted: flowfilter.TFilter | None = None
-    if options.cors_filter:
-        try:
-            wanted = flowfilter.parse(options.cors_filter)
-        except ValueError as error:
-            raise exceptions.OptionsError(
-                f"cors_filter: {options.cors_filter!r} is no flow filter ({error}); an example is ~d api.example"
-            ) from error
+    try:
+        wanted = flow_filters.parse(options.cors_filter)
+    except ValueError as error:
+        raise exceptions.OptionsError(f"cors_filter: {error}") from error
     if not (options.cors_max_age.isascii() and options.cors_max_age.isdigit() and len(options.cors_max_age) < 10):
         raise exceptions.OptionsError(
             f"cors_max_age takes seconds from 0 on, such as 600, not {options.cors_max_age!r}."

@@ -59,6 +59,12 @@ class CaptureSummary(NamedTuple):
     failed_unanswered: int = 0
     """Requests that failed in the browser, by its own record, without an answer on record: nothing tells why."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of the reading, a line each."""
+        failed = (unanswered(self.failed_unanswered),) if self.failed_unanswered else ()
+        return (*self.warnings, *failed)
+
 
 class Summary(NamedTuple):
     """What was read of all captures."""
@@ -76,6 +82,15 @@ class Summary(NamedTuple):
         """The sums over all captures."""
         keys = ("allowed", "blocked", "conditional", "exempt")
         return {key: sum(capture.verdicts[key] for capture in self.captures) for key in keys}
+
+
+def unanswered(count: int) -> str:
+    """Return what is to be said of requests that failed in the browser without an answer on record."""
+    what = "request" if count == 1 else "requests"
+    return (
+        f"{count:,} {what} failed in the browser, and the capture has no answer to them: nothing tells why. "
+        "Record through the proxy, or with the browser's developer tools."
+    )
 
 
 class Format(Protocol):

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from corscope.formats.document import Entry, Summary, Takes
 from corscope.formats.files import shown_path
-from corscope.formats.problems import Problem, Problems, counted, warnings
+from corscope.formats.problems import Problem, Problems, counted, gaps, warnings
 
 SHOWN = 10
 """Annotations of each level that GitHub shows of a step; it drops what comes after them."""
@@ -33,7 +33,7 @@ class GitHub:
         for severity, lines in (("error", []), ("warning", warnings(summary))):
             new = [problem for problem in problems if problem.severity == severity and not problem.known]
             self._annotate(severity, new, lines)
-        self._notice(counted(summary) + ".")
+        self._notice(" ".join([f"{counted(summary)}.", *gaps(summary)[:1]]))
         known = [problem for problem in problems if problem.known]
         if known:
             self._notice(f"In the baseline, and not shown: {_named(known)}.")
@@ -79,11 +79,12 @@ def _message(problem: Problem) -> str:
 
 
 def _named(problems: list[Problem]) -> str:
-    """Return the ids of the findings with how often they were made, the most frequent first."""
+    """Return the ids of the findings with how often they were made, the most frequent first; at most ten."""
     counts: Counter[str] = Counter()
     for problem in problems:
         counts[problem.place.finding] += problem.count
-    return ", ".join(f"{id_} ({count:,})" for id_, count in counts.most_common())
+    named = ", ".join(f"{id_} ({count:,})" for id_, count in counts.most_common(10))
+    return f"{named} and {len(counts) - 10:,} other findings" if len(counts) > 10 else named
 
 
 def _escaped(text: str) -> str:

@@ -94,7 +94,7 @@ def _cause(entry: Entry) -> str | None:
 
 def _summary_json(summary: Summary) -> dict[str, Any]:
     return {
-        "captures": [capture._asdict() for capture in summary.captures],
+        "captures": [{**capture._asdict(), "warnings": capture.notes} for capture in summary.captures],
         "verdicts": summary.verdicts,
         "failed": summary.failed,
         "new": summary.new,
@@ -103,14 +103,12 @@ def _summary_json(summary: Summary) -> dict[str, Any]:
 
 def _counts_html(summary: Summary) -> str:
     """Return the counts as the rows of a table, for whoever lets no script run."""
-    rows = [
-        (capture.name, capture.exchanges, *(capture.verdicts[key] for key in summary.verdicts))
-        for capture in summary.captures
-    ]
-    return "\n".join(
-        f'<tr><th scope="row">{html.escape(str(name))}</th>{"".join(f"<td>{count}</td>" for count in counts)}</tr>'
-        for name, *counts in rows
-    )
+    rows = []
+    for capture in summary.captures:
+        counts = (capture.exchanges, *(capture.verdicts[key] for key in summary.verdicts))
+        cells = "".join(f"<td>{count}</td>" for count in counts)
+        rows.append(f'<tr><th scope="row">{html.escape(capture.name)}</th>{cells}</tr>')
+    return "\n".join(rows)
 
 
 def _data(what: str, value: object) -> str:

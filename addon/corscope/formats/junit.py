@@ -16,7 +16,7 @@ from corscope import memory
 from corscope.baselines import wrong
 from corscope.formats.document import Entry, Summary, Takes
 from corscope.formats.plain import plain, plain_entry
-from corscope.report import explanation
+from corscope.report import explanation, root
 
 OPEN = 5_000
 """Stories of a capture that may still go on; of more, the oldest are written, and what comes after is another case."""
@@ -44,7 +44,7 @@ class _Story:
     message: str = ""
     """What is wrong, of the first exchange of this state."""
     kind: str = ""
-    """The id of the finding that decides."""
+    """The id of the finding that matters."""
     explained: dict[frozenset[str], list[str]] = field(default_factory=dict)
     """By what is wrong, how the first such exchange is explained."""
     more: int = 0
@@ -165,18 +165,16 @@ def _name(entry: Entry) -> str:
 
 def _tell(story: _Story, entry: Entry) -> None:
     """Take what is wrong with an exchange of a story."""
-    verdict = entry["verdict"]
-    state = _PASSED
-    if verdict in ("blocked", "conditional"):
+    verdict, state = entry["verdict"], _PASSED
+    findings = {finding["id"]: finding for finding in entry["findings"]}
+    # A reason that is silenced is not among the findings: what the user does not want to hear of fails nothing.
+    if entry["reason"] in findings and verdict in ("blocked", "conditional"):
         state = _KNOWN if entry["known"] else _FAILED if verdict == "blocked" else _OPEN
-    ids = [finding["id"] for finding in entry["findings"]]
     if state > story.state:
-        deciding = next((one for one in entry["findings"] if one["severity"] in ("error", "warning")), None)
-        title = deciding["title"] if deciding is not None else f"CORS {verdict}"
-        story.state = state
-        story.message = f"{title}: {entry['method']} {entry['url']} is {verdict} ({entry['kind']})"
-        story.kind = deciding["id"] if deciding is not None else verdict
-    what = frozenset((verdict, entry["kind"], *ids))
+        matters = findings[root(entry["reason"], findings)]
+        story.state, story.kind = state, matters["id"]
+        story.message = f"{matters['title']}: {entry['method']} {entry['url']} is {verdict} ({entry['kind']})"
+    what = frozenset((verdict, entry["kind"], *findings))
     if what not in story.explained and len(story.explained) < EXPLAINED:
         story.explained[what] = explanation(entry)
     else:

@@ -13,7 +13,7 @@ from typing import TextIO
 from corscope.advice import configuration_lines
 from corscope.baselines import Fingerprint
 from corscope.formats.document import Entry, Summary, Takes
-from corscope.formats.problems import Problem, Problems, counted, warnings
+from corscope.formats.problems import Problem, Problems, counted, gaps, warnings
 from corscope.report import fix_lines
 
 MARK = "<!-- corscope -->"
@@ -26,7 +26,7 @@ ROWS = 60
 """Lines of the table at most."""
 
 WARNINGS = 20
-"""Lines about captures that could not be wholly read at most."""
+"""Lines about what is missing of captures at most."""
 
 _SHOWN = 100
 """Characters of a URL or a path that are shown in the table and the headings."""
@@ -55,7 +55,7 @@ class Markdown:
         parts = [
             f"{MARK}\n### {_headline(summary, problems)}\n",
             f"{counted(summary)}.\n",
-            *_about_captures(warnings(summary)),
+            *_about_captures([*warnings(summary), *gaps(summary)]),
             *self._table(problems),
             *_hint_lines(hints),
         ]
@@ -101,24 +101,24 @@ class Markdown:
 
 def _headline(summary: Summary, problems: list[Problem]) -> str:
     verdicts = summary.verdicts
-    known = sum(problem.known for problem in problems)
-    if verdicts["blocked"]:
-        said = f"⛔ CORS: {verdicts['blocked']:,} blocked"
-    elif verdicts["conditional"]:
-        said = f"❔ CORS: {verdicts['conditional']:,} blocked if sent with credentials"
-    else:
-        said = "✅ CORS: nothing blocked"
     if summary.new:
-        said += f", {summary.new:,} of all not in the baseline"
-    elif known:
-        said += ", nothing that is not in the baseline"
-    return said
+        word = "exchange is" if summary.new == 1 else "exchanges are"
+        return (
+            f"{'⛔' if summary.failed else '⚠️'} CORS: {summary.new:,} {word} wrong in a way that is not in the baseline"
+        )
+    if any(problem.known for problem in problems):
+        return "✅ CORS: nothing that is not in the baseline"
+    if verdicts["blocked"]:
+        return f"⛔ CORS: {verdicts['blocked']:,} blocked"
+    if verdicts["conditional"]:
+        return f"❔ CORS: {verdicts['conditional']:,} blocked if sent with credentials"
+    return "✅ CORS: nothing blocked"
 
 
 def _about_captures(lines: list[str]) -> Iterator[str]:
     if not lines:
         return
-    yield "\n**Not all could be read:**\n\n"
+    yield "\n**Not all is there:**\n\n"
     yield from (f"- {_code(_shortened(line, 300))}\n" for line in lines[:WARNINGS])
     if lines[WARNINGS:]:
         yield f"- and {len(lines) - WARNINGS:,} more\n"

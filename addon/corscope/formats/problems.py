@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from corscope.baselines import Fingerprint, fingerprint
-from corscope.formats.document import Entry, Summary
+from corscope.formats.document import Entry, Summary, unanswered
 from corscope.formats.plain import plain, plain_entry
 
 SEVERITIES = ("error", "warning", "info")
@@ -27,7 +27,7 @@ class Problem:
     count: int = 0
     """In how many exchanges it was found."""
     decisive: bool = False
-    """Whether browsers name it, and not another fault of the same exchange."""
+    """Whether it decides the verdict of an exchange, and is not just another fault of it."""
     known: bool = False
     """Whether it is in the user's baseline; what is only worth knowing never is."""
 
@@ -63,23 +63,20 @@ class Problems:
 
     def add(self, entry: Entry) -> None:
         """Take an entry's findings."""
-        errors = (index for index, finding in enumerate(entry["findings"]) if finding["severity"] == "error")
-        # Errors come in the browser's own order.
-        decisive = next(errors, None)
         for index, finding in enumerate(entry["findings"]):
             severity = finding["severity"]
             problems, place = self._problems[severity], fingerprint(entry, finding)
-            problem = problems.get(place)
+            problem, decisive = problems.get(place), finding["id"] == entry["reason"]
             if problem is None and len(problems) == KEPT:
                 self.left_out[severity] += 1
                 continue
             if problem is None:
                 problem = problems[place] = _problem(place, entry, index)
-            elif index == decisive and not problem.decisive:
+            elif decisive and not problem.decisive:
                 said = _problem(place, entry, index)
                 problem.entry, problem.finding = said.entry, said.finding
             problem.count += 1
-            problem.decisive = problem.decisive or index == decisive
+            problem.decisive = problem.decisive or decisive
             # An entry is known when all that is wrong with it is, each single thing included.
             problem.known = problem.known or (entry["known"] and severity != "info")
 
@@ -108,6 +105,15 @@ def counted(summary: Summary) -> str:
 def warnings(summary: Summary) -> list[str]:
     """Return what could not be read of the captures, a plain line each, led by the capture's name."""
     return [plain(_named(capture.name, line)) for capture in summary.captures for line in capture.warnings]
+
+
+def gaps(summary: Summary) -> list[str]:
+    """Return of which captures answers are missing, a plain line each, led by the capture's name."""
+    return [
+        plain(f"{capture.name}: {unanswered(capture.failed_unanswered)}")
+        for capture in summary.captures
+        if capture.failed_unanswered
+    ]
 
 
 def _named(name: str, line: str) -> str:

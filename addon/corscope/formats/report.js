@@ -4,7 +4,7 @@
 // and open is in the address's fragment, so that it can be bookmarked.
 
 (() => {
-  const { VERDICTS, SEVERITIES, badge, capital, counted, el, hostOf, number, render, spoken, summarise } = corscope;
+  const { VERDICTS, badge, counted, el, fill, number, render, spoken, summarise } = corscope;
 
   const ROWS = 100; // on a page of the table
   const REASONS = 8; // in a list of the overview before the rest is folded
@@ -114,7 +114,8 @@
 
   const warns = (story) => [...story.findings.values()].some((finding) => finding.severity === "warning");
   const RANKS = Object.keys(VERDICTS);
-  const rank = (story) => RANKS.indexOf(story.verdict) * 4 + (story.known ? 2 : 0) + (warns(story) ? 0 : 1);
+  const rank = (story) =>
+    RANKS.indexOf(story.verdict) * 4 + (story.known ? 2 : 0) + (story.cause || warns(story) ? 0 : 1);
   const worst = (story) => story.cause ?? [...story.findings.values()].find((one) => one.severity !== "info") ?? null;
 
   const COLUMNS = {
@@ -160,18 +161,22 @@
 
   // -- the overview ---------------------------------------------------------------------------------------------------
 
+  const capital = (text) => text[0].toUpperCase() + text.slice(1);
+
   /** Return what came out, as a sentence for whoever reads no further. */
   const headline = (stories) => {
     const count = (verdict) => stories.filter((story) => story.verdict === verdict).length;
     const [blocked, open, all] = [count("blocked"), count("conditional"), stories.length - count("exempt")];
-    const depends = open
-      ? ` ${capital(counted(open, "request depends", "requests depend"))} on whether credentials were sent, which the traffic does not tell.`
-      : "";
     if (all === 0) return "No request that is subject to CORS was found.";
-    if (blocked === 0 && open === 0)
-      return `Nothing was blocked: ${counted(all, "request", "requests")} across origins, and all were allowed.`;
-    if (blocked === 0) return `Nothing was certainly blocked of ${counted(all, "request", "requests")}.${depends}`;
-    return `${number(blocked)} of ${counted(all, "request", "requests")} ${blocked === 1 ? "was" : "were"} blocked: the page could not read the answer${blocked === 1 ? "" : "s"}.${depends}`;
+    const requests = counted(all, "request", "requests");
+    const said =
+      blocked > 0
+        ? `${number(blocked)} of ${requests} ${blocked === 1 ? "was" : "were"} blocked: the page could not read the answer${blocked === 1 ? "" : "s"}.`
+        : open > 0
+          ? `None of ${requests} was certainly blocked.`
+          : `Nothing was blocked: the page got the answer${all === 1 ? "" : "s"} to ${requests}.`;
+    if (open === 0) return said;
+    return `${said} ${counted(open, "depends", "depend")} on whether credentials were sent, which the traffic does not tell.`;
   };
 
   /** Return what a finding is called where it stands for several: its title, or its id where titles differ. */
@@ -387,6 +392,7 @@
     const renderOverview = () => {
       const name = namer(all);
       const causes = tally(all.filter((story) => story.cause).map((story) => [story.cause.id]));
+      const blocks = all.some((story) => story.verdict === "blocked");
       const besides = (severity) =>
         tally(
           all.map((story) =>
@@ -401,7 +407,8 @@
         : [];
       const focused = document.activeElement?.closest(".overview") && document.activeElement;
       const opened = [...overview.querySelectorAll("details")].map((one) => one.open);
-      overview.replaceChildren(
+      fill(
+        overview,
         el("p", { class: "headline" }, headline(all)),
         el("div", { class: "tiles", role: "group", "aria-label": "Filter by verdict" }, RANKS.map(tile)),
         warnings.length > 0 &&
@@ -418,9 +425,9 @@
         el(
           "div",
           { class: "lists" },
-          reasonList("Why requests were blocked", causes, name) ?? "",
-          reasonList("What will hurt besides", besides("warning"), name) ?? "",
-          reasonList("Worth knowing", besides("info"), name) ?? "",
+          reasonList(blocks ? "Why requests were blocked" : "What may block requests", causes, name),
+          reasonList("What will hurt besides", besides("warning"), name),
+          reasonList("Worth knowing", besides("info"), name),
         ),
         summary &&
           el(
@@ -429,7 +436,9 @@
             el(
               "summary",
               {},
-              `${counted(read, "exchange", "exchanges")} in ${counted(summary.captures.length, "capture", "captures")} read`,
+              `${counted(read, "exchange", "exchanges")} in ${counted(summary.captures.length, "capture", "captures")} read: `,
+              summary.failed ? "the check failed" : "the check passed",
+              summary.new > 0 && `, ${number(summary.new)} not in the baseline`,
             ),
             el(
               "p",
@@ -518,7 +527,7 @@
         cell(
           "why",
           why
-            ? el("span", { class: `why ${why.severity}` }, why.title)
+            ? el("span", { class: `why ${story.cause ? story.verdict : why.severity}` }, why.title)
             : el("span", { class: "muted" }, story.deciding.note ?? ""),
           more > 0 && el("span", { class: "muted" }, ` +${more}`, spoken(" more findings")),
         ),
@@ -574,6 +583,7 @@
 
     // -- the open story
 
+    const wide = matchMedia("(min-width: 75rem)"); // as in report.css: list and story side by side
     let opened = null; // what `detail` shows
     const openStory = () => all.find((story) => nameOf(story) === state.story) ?? null;
 
@@ -605,7 +615,7 @@
       const onto = index < 0 ? state.page : String(Math.floor(index / ROWS) + 1);
       change({ story: nameOf(story), page: onto === "1" ? "" : onto }, { push: true });
       detail.querySelector("h2").focus({ preventScroll: true });
-      detail.scrollIntoView({ block: "nearest" });
+      detail.scrollIntoView({ block: wide.matches ? "nearest" : "start" });
     };
 
     const close = () => {

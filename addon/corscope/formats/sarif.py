@@ -14,7 +14,7 @@ from corscope.catalogue import CATALOGUE
 from corscope.catalogue.markdown import in_general, section
 from corscope.formats.document import Entry, Summary, Takes
 from corscope.formats.files import relative_uri
-from corscope.formats.problems import KEPT, Problem, Problems, counted, warnings
+from corscope.formats.problems import KEPT, Problem, Problems, counted, gaps, warnings
 from corscope.report import docs
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -63,7 +63,7 @@ class Sarif:
         self._file.write("\n")
 
     def _notifications(self, summary: Summary) -> list[dict[str, Any]]:
-        lines = warnings(summary)
+        lines = [*warnings(summary), *gaps(summary)]
         lines += [
             f"{count:,} findings of level {_LEVELS[severity]} in further places are not listed: more than {KEPT:,}."
             for severity, count in self._problems.left_out.items()

@@ -118,7 +118,7 @@ const corscope = {};
   const headerLines = (lines, edits) => {
     const changed = new Map(edits.filter((edit) => edit.header).map((edit) => [edit.header.toLowerCase(), edit]));
     const shown = lines.map((line) =>
-      headerLine(line, changed.get(line[0].toLowerCase())?.before.length && "to change"),
+      headerLine(line, changed.get(line[0].toLowerCase())?.before.length > 0 ? "to change" : ""),
     );
     const missing = [...changed.values()].filter(
       (edit) => !edit.before.length && /^access-control-allow-/i.test(edit.header),
@@ -437,14 +437,17 @@ const corscope = {};
 
   // -- a whole story --------------------------------------------------------------------------------------------------
 
+  /** Return what became of a story, in a sentence that ends before the reason. */
   const CONCLUSIONS = {
-    blocked: (story) =>
-      story.sent
-        ? "The browser kept the answer from the page."
-        : `The browser refused to send the ${story.method}: the preflight failed.`,
-    conditional: () => "Blocked if it was sent with credentials, allowed if not: the traffic does not tell.",
-    allowed: (story) => (story.sent ? "The page got the answer." : "The preflight passed."),
-    exempt: () => "CORS does not apply to it, but something was found.",
+    blocked: ({ deciding, method }) =>
+      ({
+        preflight: `The preflight failed, so that the browser never sent the ${method}`,
+        redirect: "The browser did not follow the redirect",
+        actual: "The browser kept the answer from the page",
+      })[deciding.kind],
+    conditional: () => "Blocked if it was sent with credentials, allowed if not, and the traffic does not tell",
+    allowed: (story) => (story.sent ? "The page got the answer" : "The preflight passed"),
+    exempt: () => "CORS does not apply to it, but something was found",
   };
 
   const section = (title, ...content) => el("section", {}, el("h3", {}, title), ...content);
@@ -470,7 +473,7 @@ const corscope = {};
           "p",
           { class: "conclusion" },
           CONCLUSIONS[story.verdict](story),
-          story.cause && ` ${capital(story.cause.title)}.`,
+          story.verdict === "blocked" && story.cause ? `: ${story.cause.title}.` : ".",
         ),
       ),
       section("What happened", sequence(story)),
@@ -486,16 +489,12 @@ const corscope = {};
     );
   };
 
-  const capital = (text) => text[0].toUpperCase() + text.slice(1);
-
   Object.assign(corscope, {
     VERDICTS,
-    SEVERITIES,
     badge,
-    capital,
     counted,
     el,
-    hostOf,
+    fill,
     number,
     render,
     spoken,

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from corscope.advice import configuration_lines
 from corscope.baselines import wrong
-from corscope.formats.document import CaptureSummary, Entry, Summary, Takes
+from corscope.formats.document import CaptureSummary, Entry, Summary, Takes, unanswered
 from corscope.report import explanation
 
 _COLOURS = {"blocked": "bold red", "conditional": "bold yellow", "allowed": "bold green", "exempt": "bold"}
@@ -61,11 +61,7 @@ class PlainText:
         for capture in summary.captures:
             self._print(f"{capture.name}: {counts(capture)}")
             if capture.failed_unanswered:
-                what = "request" if capture.failed_unanswered == 1 else "requests"
-                self._print(
-                    f"  {capture.failed_unanswered:,} {what} failed in the browser, and the capture has no answer to "
-                    "them: nothing tells why. Record through the proxy, or with the browser's developer tools."
-                )
+                self._print(f"  {unanswered(capture.failed_unanswered)}")
         if len(summary.captures) > 1:
             total = CaptureSummary("", sum(one.exchanges for one in summary.captures), summary.verdicts)
             self._print(f"Together, {len(summary.captures)} captures: {counts(total)}", "bold")

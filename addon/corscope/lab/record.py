@@ -37,8 +37,9 @@ from corscope.lab.answers import RESULTS_PATH, origins
 from corscope.lab.cdp import Heard, listen
 from corscope.lab.lab_addon import request_origin
 from corscope.lab.scenarios import HTTP, HTTPS, LOCALHOST, Web
-from corscope.lab.score import MITMDUMP, RECORDINGS, truths_in
+from corscope.lab.score import RECORDINGS, truths_in
 from corscope.lab.truth import Outcome, Seen, Truth, truths
+from corscope.proxy import MITMDUMP
 
 LIMIT = 600.0
 """Seconds that one recording may take."""

@@ -25,10 +25,9 @@ from corscope.captures.capture import Damage
 from corscope.captures.sources import read_capture
 from corscope.headers import get, get_all
 from corscope.model import Exchange
+from corscope.proxy import MITMDUMP
 
 ADDON_ROOT = Path(__file__).parent.parent.parent
-MITMDUMP = (sys.executable, "-c", "from mitmproxy.tools.main import mitmdump; mitmdump()")
-"""Starts mitmdump wherever this Python keeps its programs."""
 RECORDINGS = ADDON_ROOT.parent / "tests" / "recordings"
 
 
