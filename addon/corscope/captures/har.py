@@ -7,9 +7,9 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from mitmproxy import exceptions, flowfilter
 from mitmproxy.io.har import request_to_flow
@@ -42,15 +42,14 @@ def read_har(file: BinaryIO, *, wanted: flowfilter.TFilter | None, damaged: OnDa
         raise archive.failure
 
 
-@dataclass(slots=True, order=True)
-class _Placed:
+class _Placed(NamedTuple):
     """An entry in its place among others."""
 
     time: float
     """By which they are sorted, seconds since the epoch."""
-    index: int
-    entry: Entry = field(compare=False)
-    writer: Writer = field(compare=False)
+    number: int
+    entry: Entry
+    writer: Writer
 
 
 def _place(entry: Entry, index: int, writer: Writer) -> _Placed:
@@ -67,7 +66,8 @@ def _sorted(entries: Iterable[_Placed]) -> Iterator[Entry]:
     window: list[_Placed] = []
     for placed in entries:
         if placed.writer is FIREFOX and is_cors_preflight(placed.entry.exchange.method, _head(placed)):
-            _put_behind(placed, window)
+            window = [_behind(placed, one) for one in window]
+            heapify(window)
         heappush(window, placed)
         if len(window) > WINDOW:
             yield heappop(window).entry
@@ -79,28 +79,25 @@ def _head(placed: _Placed) -> Headers:
     return placed.entry.exchange.request_picked or {}
 
 
-def _put_behind(preflight: _Placed, window: list[_Placed]) -> None:
+def _behind(preflight: _Placed, placed: _Placed) -> _Placed:
     """Let what may have waited for a preflight begin when that was answered.
 
     Firefox tells when a page asked for something, and not for how long it waited for a preflight, which it lists next.
     """
-    asked, headers = preflight.entry.exchange, _head(preflight)
-    for placed in window:
-        exchange = placed.entry.exchange
-        if (
-            exchange.status is not None
-            and exchange.path == asked.path
-            and exchange.host == asked.host
-            and exchange.method == headers.get(b"access-control-request-method")
-            and _head(placed).get(b"origin") == headers.get(b"origin")
-            and exchange.started <= asked.answered
-            and placed.time >= asked.started - WAITED
-        ):
-            took = exchange.answered - exchange.started
-            exchange.started = asked.answered
-            exchange.answered = exchange.started + took
-            placed.time = max(placed.time, exchange.started)
-    heapify(window)
+    asked, headers, exchange = preflight.entry.exchange, _head(preflight), placed.entry.exchange
+    if (
+        exchange.path != asked.path
+        or exchange.host != asked.host
+        or exchange.status is None
+        or exchange.method != headers.get(b"access-control-request-method")
+        or _head(placed).get(b"origin") != headers.get(b"origin")
+        or not asked.started - WAITED <= exchange.started <= asked.answered
+    ):
+        return placed
+    took = exchange.answered - exchange.started
+    exchange.started = asked.answered
+    exchange.answered = exchange.started + took
+    return placed._replace(time=exchange.started)
 
 
 @dataclass(slots=True)

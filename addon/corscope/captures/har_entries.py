@@ -13,7 +13,7 @@ from typing import Any
 from corscope import adapter
 from corscope.headers import Fields
 from corscope.model import Exchange, Observed
-from corscope.modes import Head, is_cors_preflight, read_head
+from corscope.modes import Head, is_cors_preflight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +103,8 @@ class EntryReader:
             return None
         if writer is None:
             writer = _writer_of(entry, response)
-        host, port, path = _target(url, scheme)
         fields, head = _request_fields(entry, request, writer)
+        host, port, path = _target(url, scheme, head)
         status = _status(response.get("status"))
         started = self._asked(entry.get("startedDateTime"))
         if status is not None:
@@ -208,11 +208,14 @@ _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _BEHIND_HOST = re.compile(r"[/?\\]")
 
 
-def _target(url: str, scheme: str) -> tuple[str, int, str]:
+def _target(url: str, scheme: str, head: Head) -> tuple[str, int, str]:
     """Return host, port and path of a URL. Raises OddEntry."""
     rest = url.partition("#")[0].partition(":")[2].removeprefix("//")
     begin = found.start() if (found := _BEHIND_HOST.search(rest)) else len(rest)
     place = adapter.parse_authority(_encoded(rest[:begin].rpartition("@")[2]), scheme)
+    if place is None and begin:
+        # mitmproxy writes IPv6 addresses without their brackets.
+        place = adapter.parse_authority(head.get(b"host", b""), scheme)
     if place is None:
         raise OddEntry("its request's url names no host")
     path = rest[begin:]
@@ -284,31 +287,52 @@ def _seconds(timings: dict[str, Any], names: tuple[str, ...]) -> float:
 # ---------------------------------------------------------------------- headers
 
 
-def _fields(part: dict[str, Any], of: str) -> list[tuple[bytes, bytes]]:
-    """Return a header list as it went over the wire, without HTTP/2's pseudo headers. Raises OddEntry.
+def _joined(part: dict[str, Any]) -> tuple[str, int] | None:
+    """Return names and values of a message's headers, each on a line, and how many lines; None where some are odd.
 
-    Chrome joins the values of several fields of one name with line feeds; Slack writes pairs.
+    HTTP/2's pseudo headers are left out, which come first.
     """
     headers = part.get("headers")
-    if headers is None:
-        return []
-    fields: list[tuple[bytes, bytes]] = []
     try:
-        for header in headers:
-            name, value = (header["name"], header["value"]) if type(header) is dict else header
-            if name[0] == ":":
-                continue
-            if "\n" in value:
-                fields += [(_encoded(name), _encoded(one)) for one in value.split("\n")]
-            else:
-                fields.append((name.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogateescape")))
-    except (AttributeError, LookupError, TypeError, ValueError):
-        return _odd_fields(headers, of)
-    return fields
+        begin = 0
+        while headers[begin]["name"][0] == ":":  # type: ignore[index]
+            begin += 1
+        lines = [text for header in headers[begin:] for text in (header["name"], header["value"])]  # type: ignore[index]
+        return "\n".join(lines), len(lines)
+    except (LookupError, TypeError):
+        return None
 
 
-def _odd_fields(headers: object, of: str) -> list[tuple[bytes, bytes]]:
-    """Return a header list of which something is odd: null and numbers for values are taken, as is broken text."""
+def _fields(part: dict[str, Any], of: str) -> Fields:
+    """Return a header list as it went over the wire. Raises OddEntry."""
+    joined = _joined(part)
+    return (joined and _split(*joined)) or _odd_fields(part.get("headers"), of)
+
+
+def _split(joined: str, count: int) -> Fields | None:
+    """Return the header list that stands in `count` lines, None where one of them was more than one."""
+    try:
+        lines = joined.encode("utf-8", "surrogateescape").split(b"\n")
+    except UnicodeEncodeError:
+        return None
+    return tuple(zip(lines[::2], lines[1::2], strict=True)) if len(lines) == count else None
+
+
+@lru_cache(maxsize=512)
+def _read_request(joined: str, count: int) -> tuple[Fields, Head] | None:
+    """Return the header list in `count` lines, and what is read of it: a page sends the same ones again and again."""
+    fields = _split(joined, count)
+    return (fields, Head(fields)) if fields is not None else None
+
+
+def _odd_fields(headers: object, of: str) -> Fields:
+    """Return a header list that is not written as usual. Raises OddEntry.
+
+    Slack writes pairs; old Chromes join the values of several fields of one name with line feeds; null and numbers are
+    taken for values, as is broken text.
+    """
+    if headers is None:
+        return ()
     fields: list[tuple[bytes, bytes]] = []
     for header in headers if isinstance(headers, list) else [None]:
         pair = (header.get("name"), header.get("value")) if isinstance(header, dict) else header
@@ -316,11 +340,11 @@ def _odd_fields(headers: object, of: str) -> list[tuple[bytes, bytes]]:
             raise OddEntry(f"its {of}'s headers are no list of names and values")
         name, value = pair
         if isinstance(value, (dict, list)):
-            raise OddEntry(f"its {of}'s header {name} has no text for a value")
+            raise OddEntry(f"the value of a header in its {of} is no text")
         if name and not name.startswith(":"):
             said = "" if value is None else str(value)
             fields += [(_encoded(name), _encoded(one)) for one in said.split("\n")]
-    return fields
+    return tuple(fields)
 
 
 _CONDITIONAL = frozenset((b"if-none-match", b"if-modified-since"))
@@ -336,29 +360,41 @@ _MODES = {
 
 def _request_fields(entry: dict[str, Any], request: dict[str, Any], writer: Writer) -> tuple[Fields, Head]:
     """Return a request's headers, and what is read of them. Raises OddEntry."""
-    fields = _fields(request, "request")
+    joined = _joined(request)
+    read = _read_request(*joined) if joined is not None else None
+    if read is not None:
+        fields, head = read
+    else:
+        fields = _odd_fields(request.get("headers"), "request")
+        head = Head(fields)
     if writer is FIREFOX and request.get("postData"):
         # Firefox appends the headers of a multipart body's parts.
         names = [name.lower() for name, _ in fields]
         if b"content-disposition" in names:
-            del fields[names.index(b"content-disposition") :]
-    all_fields = tuple(fields)
-    head = read_head(all_fields)
-    cookies = request.get("cookies")
-    if cookies and b"cookie" not in head and isinstance(cookies, list):
-        pairs = [
-            f"{cookie['name']}={cookie['value']}"
-            for cookie in cookies
-            if isinstance(cookie, dict) and isinstance(cookie.get("name"), str) and isinstance(cookie.get("value"), str)
-        ]
-        all_fields += ((b"cookie", _encoded("; ".join(pairs))),)
-        head = read_head(all_fields)
-    resource = entry.get("_resourceType")
-    if b"sec-fetch-mode" not in head and isinstance(resource, str) and resource in _MODES:
+            fields = fields[: names.index(b"content-disposition")]
+            head = Head(fields)
+    if b"cookie" not in head and (cookie := _cookies(request.get("cookies"))):
+        fields += ((b"cookie", cookie),)
+        head = Head(fields)
+    if b"sec-fetch-mode" not in head and (mode := _mode(entry.get("_resourceType"))):
         # Browsers send Sec-Fetch-Mode to potentially trustworthy URLs only; here the browser itself tells.
-        head = Head(all_fields)
-        head[b"sec-fetch-mode"] = _MODES[resource]
-    return all_fields, head
+        head = Head(fields)
+        head[b"sec-fetch-mode"] = mode
+    return fields, head
+
+
+def _cookies(cookies: object) -> bytes:
+    """Return the Cookie header that a list of cookies makes, empty for none."""
+    if not cookies or not isinstance(cookies, list):
+        return b""
+    known = [cookie for cookie in cookies if isinstance(cookie, dict)]
+    pairs = [(cookie.get("name"), cookie.get("value")) for cookie in known]
+    return _encoded("; ".join(f"{name}={value}" for name, value in pairs if isinstance(name, str)))
+
+
+def _mode(resource: object) -> bytes:
+    """Return the request mode that Chrome's word for what asked stands for, empty where it stands for several."""
+    return _MODES.get(resource, b"") if isinstance(resource, str) else b""
 
 
 _FIREFOXS_OWN = frozenset((b"x-firefox-spdy", b"x-firefox-http3"))
@@ -370,7 +406,7 @@ def _response_fields(response: dict[str, Any], writer: Writer) -> Fields:
     fields = _fields(response, "response")
     if writer is FIREFOX:
         return tuple([field for field in fields if field[0].lower() not in _FIREFOXS_OWN])
-    return tuple(fields)
+    return fields
 
 
 # ---------------------------------------------------------------------- what became of it
@@ -414,6 +450,9 @@ def _by_mitmproxy(exchange: Exchange, response: dict[str, Any]) -> Exchange:
     if exchange.status is None and isinstance(error, str):
         return adapter.without_answer(exchange, error, exchange.started) or exchange
     exchange.proxy_made = exchange.status == 502 and adapter.is_mitmproxys(exchange.response_headers)
+    # It writes methods in upper case, so that what follows a preflight for another one can't be recognised.
+    asked = exchange.request_picked.get(b"access-control-request-method", b"") if exchange.request_picked else b""
+    exchange.in_order = asked == asked.upper()
     return exchange
 
 

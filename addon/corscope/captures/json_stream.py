@@ -40,6 +40,8 @@ class JsonStream:
         self._at = 0
         self._dropped = 0
         """Characters before those in `_text`."""
+        self._usual = 0
+        """Characters that a value may well have, by those that were taken."""
         self.size = 0
         """Bytes that were read."""
         self.began = 0
@@ -106,6 +108,9 @@ class JsonStream:
     def value(self) -> Any:  # noqa: ANN401 - JSON is anything
         """Take the next value. Raises BrokenJson, and stays where it is, or CutJson at the end of the file."""
         self.peek()
+        if len(self._text) - self._at < self._usual:
+            # To find out at the end of what was read that a value goes on costs more.
+            self._more()
         while True:
             try:
                 value, end = _DECODER.raw_decode(self._text, self._at)
@@ -123,6 +128,7 @@ class JsonStream:
                 # A number may go on in what was not read yet.
                 if end == len(self._text) and type(value) in (int, float) and self._more():
                     continue
+                self._usual = max(self._usual, min(end - self._at, CHUNK // 4))
                 self.began, self._at = self.position, end
                 return value
 
