@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from corscope.assertions import CorsBlocked, assert_no_cors_blocks
-from proxies import ADDON, PAGE, allowed_flow, blocked_flow, cors_flow, exempt_flow, write_recording
+from proxies import ADDON, PAGE, PLUGIN, allowed_flow, blocked_flow, cors_flow, exempt_flow, write_recording
 
 pytest_plugins = ["pytester"]
 
@@ -20,7 +20,6 @@ ROOT = ADDON.parent.parent
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A project with captures: `recordings/good.mitm`, `recordings/bad.mitm` (two stories) and `open.har`."""
     monkeypatch.setenv("PYTHONPATH", str(ADDON.parent))
-    pytester.plugins = ["corscope.pytest_plugin"]
     folder = pytester.mkdir("recordings")
     write_recording(folder / "good.mitm", [allowed_flow(), exempt_flow()])
     write_recording(folder / "bad.mitm", [blocked_flow(), allowed_flow()])
@@ -33,7 +32,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     """Runs pytest in a process of its own, with the plugin as an installation brings it."""
     # Other plugins have warnings of their own.
-    return project.runpytest_subprocess("-p", "corscope.pytest_plugin", "-p", "no:anyio", *arguments)
+    return project.runpytest_subprocess(*PLUGIN, "-p", "no:anyio", *arguments)
 
 
 # -- captures as tests -------------------------------------------------------------------------------------------------
