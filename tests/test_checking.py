@@ -180,3 +180,12 @@ def test_the_api_is_loaded_on_demand_only() -> None:
     assert done.stdout.split() == ["False", "True"]
     with pytest.raises(AttributeError, match="no attribute 'chek'"):
         corscope.chek  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_what_a_failing_test_prints_of_a_verdict_holds_no_secret() -> None:
+    verdict = corscope.judge(
+        exchange("GET https://b.test/x?token=SECRET", headers={"Cookie": "sid=SECRET"}, response=ANY)
+    )
+    assert repr(verdict) == (
+        "<Verdict blocked: GET https://b.test/x?token=… (200, actual), allow-origin-wildcard-with-credentials>"
+    )

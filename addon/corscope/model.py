@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from corscope.headers import Fields, Headers
+from corscope.privacy import shown_url
 
 
 class RequestMode(StrEnum):
@@ -189,7 +190,7 @@ class Hints(NamedTuple):
 NO_HINTS = Hints()
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class Verdict:
     """What is known of one exchange. A later verdict on the same `flow_id` replaces this one."""
 
@@ -234,6 +235,11 @@ class Verdict:
     """What led to an exchange that is not allowed: its preflight and the hops before it, first things first."""
     exchange: Exchange | None = None
     """The exchange itself."""
+
+    def __repr__(self) -> str:
+        """Return a verdict in a few words: the exchange's headers have no place where a failing test prints them."""
+        why = f", {self.reason.id}" if self.reason is not None else ""
+        return f"<Verdict {self.outcome}: {self.method} {shown_url(self.url)} ({self.status}, {self.kind}){why}>"
 
 
 class Operation(StrEnum):
