@@ -10,7 +10,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,9 +22,6 @@ from corscope import proxy
 from corscope.proxy import MITMDUMP
 
 ADDON = Path(__file__).parent.parent / "addon" / "cors_addon.py"
-
-PLUGIN = () if entry_points(group="pytest11", name="corscope") else ("-p", "corscope.pytest_plugin")
-"""What pytest needs to have our plugin: nothing where the package is installed."""
 
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 PAGE = "https://app.example"

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import socket
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
+import corscope
 from corscope.assertions import CorsBlocked, assert_no_cors_blocks
-from proxies import ADDON, PAGE, PLUGIN, allowed_flow, blocked_flow, cors_flow, exempt_flow, write_recording
+from corscope.checking import choose
+from corscope.proxy import CorsProxy, ProxyFailure
+from corscope.pytest_plugin import stories
+from corscope.report import as_json
+from corscope.settings import SettingError
+from proxies import (
+    ADDON,
+    CHROME,
+    PAGE,
+    allowed_flow,
+    blocked_flow,
+    confdir,
+    cors_flow,
+    exempt_flow,
+    write_recording,
+)
+from servers import Asked, RawServer, respond
 
 pytest_plugins = ["pytester"]
+
+WILDCARD = "allow-origin-wildcard-with-credentials"
 
 ROOT = ADDON.parent.parent
 
@@ -20,6 +45,9 @@ ROOT = ADDON.parent.parent
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A project with captures: `recordings/good.mitm`, `recordings/bad.mitm` (two stories) and `open.har`."""
     monkeypatch.setenv("PYTHONPATH", str(ADDON.parent))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
     folder = pytester.mkdir("recordings")
     write_recording(folder / "good.mitm", [allowed_flow(), exempt_flow()])
     write_recording(folder / "bad.mitm", [blocked_flow(), allowed_flow()])
@@ -30,9 +58,10 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 
 
 def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    """Runs pytest in a process of its own, with the plugin as an installation brings it."""
-    # Other plugins have warnings of their own.
-    return project.runpytest_subprocess(*PLUGIN, "-p", "no:anyio", *arguments)
+    """Runs pytest in a process of its own, with this plugin and xdist alone, and warnings as errors but for our own."""
+    plugins = ("-p", "corscope.pytest_plugin", "-p", "xdist")
+    warned = ("-W", "error", "-W", "default::corscope.assertions.CorsCaptureWarning")
+    return project.runpytest_subprocess(*plugins, *warned, *arguments)
 
 
 # -- captures as tests -------------------------------------------------------------------------------------------------
@@ -47,10 +76,10 @@ def test_each_story_of_a_capture_is_a_test(project: pytest.Pytester) -> None:
             "recordings/bad.mitm::GET api.example/blocked from https://app.example FAILED*",
             "recordings/good.mitm::GET api.example/allowed from https://app.example PASSED*",
             "*CORS: GET api.example/blocked from https://app.example*",
-            "1 exchange is blocked by CORS",
+            "[*] with credentials — 1 of 1 exchange blocked by CORS",
             "*has been blocked by CORS policy: *must not be the wildcard*",
             "  + Access-Control-Allow-Origin: https://app.example",
-            "SKIPPED*blocked if with credentials — CORS conditional",
+            "SKIPPED*GET api.app.example/open from *: blocked if with credentials — CORS conditional: *would tell*",
         ]
     )
     # The explanation stands for itself, without a traceback.
@@ -90,7 +119,39 @@ def test_damage_is_a_warning(project: pytest.Pytester) -> None:
     (project.path / "cut.mitm").write_bytes(whole[:-40])
     result = run(project, "--cors-capture", "cut.mitm")
     result.assert_outcomes(passed=1, warnings=1)
-    result.stdout.fnmatch_lines(["*cut.mitm: byte *: the file ends in the middle of a flow*"])
+    result.stdout.fnmatch_lines(["*cut.mitm: byte *: the file ends in the middle of a flow*skipped *"])
+    project.makepyfile("def test_x(cors_replay):\n    assert len(cors_replay('cut.mitm')) == 1\n")
+    run(project).assert_outcomes(passed=1, warnings=1)
+
+
+def test_a_capture_without_cors_is_warned_of(project: pytest.Pytester) -> None:
+    write_recording(project.path / "images.mitm", [exempt_flow()])
+    result = run(project, "--cors-capture", "images.mitm")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(["*CorsCaptureWarning: *images.mitm: nothing in this capture*is subject to CORS"])
+
+
+def test_a_capture_or_a_story_can_be_named_as_any_test(project: pytest.Pytester) -> None:
+    run(project, "recordings/bad.mitm", "open.har").assert_outcomes(passed=1, failed=1, skipped=1)
+    story = "recordings/bad.mitm::GET api.example/allowed from https://app.example"
+    run(project, story).assert_outcomes(passed=1)
+    # What pytest itself finds in a folder stays what it was.
+    assert run(project, "recordings").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def test_a_story_is_called_by_what_the_page_asked_for(tmp_path: Path) -> None:
+    asks = [("access-control-request-method", "PUT")]
+    flows = [
+        cors_flow("https://api.example/v1?token=x", method="OPTIONS", request=asks, status=204),
+        cors_flow(f"https://api.example/{'x' * 200}"),
+        cors_flow("http://[::1]:8080/v1"),
+    ]
+    path = write_recording(tmp_path / "names.mitm", flows)
+    assert [story.name for story in stories(path, choose())] == [
+        f"PUT api.example/v1 from {PAGE}",
+        f"GET api.example/{'x' * 67}… from {PAGE}",
+        f"GET [:1]:8080/v1 from {PAGE}",
+    ]
 
 
 # -- in tests ----------------------------------------------------------------------------------------------------------
@@ -116,11 +177,47 @@ def test_the_marker_runs_a_test_for_each_story(project: pytest.Pytester) -> None
     result.stdout.fnmatch_lines(["*test_nothing_is_blocked*GET api.example/blocked from https://app.example* FAILED*"])
 
 
-def test_a_marker_that_names_nothing_is_an_error(project: pytest.Pytester) -> None:
-    project.makepyfile("import pytest\n\n@pytest.mark.cors('*.none')\ndef test_x(): pass\n")
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        ("@pytest.mark.cors()\ndef test_x(): pass", 'name the captures: @pytest.mark.cors("recordings/[*].har")'),
+        ("@pytest.mark.cors('*.none')\ndef test_x(): pass", "pytest.mark.cors of test_x: *[*].none: no file matches"),
+        (
+            "@pytest.mark.cors('open.har', silence=['x'])\ndef test_x(): pass",
+            "pytest.mark.cors of test_x: cors_silence: there is no finding 'x'*",
+        ),
+        ("def test_x(cors_story): pass", 'cors_story comes from a marker: @pytest.mark.cors("recordings/[*].har")'),
+        ("def test_x(cors_replay): cors_replay('none.har')", "E *FileNotFoundError: there is no capture */none.har"),
+    ],
+)
+def test_what_makes_no_sense_is_one_clear_error(test: str, said: str, project: pytest.Pytester) -> None:
+    project.makepyfile(f"import pytest\n\n{test}\n")
     result = run(project)
-    assert result.ret != 0
-    assert "*.none: no file matches" in result.stdout.str() + result.stderr.str()
+    result.assert_outcomes(**{"failed" if "cors_replay" in test else "errors": 1})
+    result.stdout.fnmatch_lines([said])
+
+
+def test_the_marker_says_how_its_captures_are_judged(project: pytest.Pytester) -> None:
+    project.makeini("[pytest]\ncors_origins = https://other.example")
+    project.makepyfile(
+        f"""
+        import pytest
+
+        @pytest.mark.cors("recordings/bad.mitm", origins=["{PAGE}"])
+        def test_blocked():
+            pass
+
+        @pytest.mark.cors("recordings/bad.mitm", origins=["{PAGE}"], silence=["{WILDCARD}"])
+        def test_silenced():
+            pass
+
+        def test_replay(cors_replay):
+            assert cors_replay("recordings/bad.mitm") == []
+            assert len(cors_replay("recordings/bad.mitm", origins=[])) == 2
+            assert [one.browser for one in cors_replay("open.har", origins=[], browser="spec")] == ["spec"]
+        """
+    )
+    run(project).assert_outcomes(passed=4, failed=1)
 
 
 def test_replaying_gives_the_verdicts_and_asserting_explains(project: pytest.Pytester) -> None:
@@ -137,17 +234,89 @@ def test_replaying_gives_the_verdicts_and_asserting_explains(project: pytest.Pyt
     )
     result = run(project)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E * 1 exchange is blocked by CORS", "E *blocked: GET https://api.example/blocked*"])
+    result.stdout.fnmatch_lines(
+        [
+            "E *CorsBlocked: [*] with credentials — 1 of 2 exchanges blocked by CORS",
+            "E *blocked: GET https://api.example/blocked*",
+        ]
+    )
 
 
 def test_many_are_counted(tmp_path: Path) -> None:
-    path = write_recording(tmp_path / "many.mitm", [blocked_flow(f"https://api.example/{n}") for n in range(8)])
+    flows = [blocked_flow(f"https://api.example/{n}") for n in range(8)]
+    path = write_recording(tmp_path / "many.mitm", [*flows, blocked_flow("https://api.example/0"), allowed_flow()])
     with pytest.raises(CorsBlocked) as raised:
         assert_no_cors_blocks(path)
     message = str(raised.value)
-    assert message.startswith("8 exchanges are blocked by CORS\n")
-    assert message.endswith("… and 3 more")
+    assert message.startswith(f"9 of 10 exchanges blocked by CORS in {path}\n\n1. * with credentials (2 times)\n")
+    assert message.endswith("\n\n… and 3 more:\n  3 × * with credentials")
     assert message.count("has been blocked by CORS policy") == 5
+
+
+def test_verdicts_and_their_json_form_are_asserted_alike(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "bad.mitm", [blocked_flow(), allowed_flow()])
+    said = []
+    verdicts = list(corscope.check(path))
+    for given in (verdicts, [as_json(verdict) for verdict in verdicts]):
+        with pytest.raises(CorsBlocked) as raised:
+            assert_no_cors_blocks(given)
+        said.append(str(raised.value))
+        assert_no_cors_blocks(given, silence=WILDCARD)
+        assert_no_cors_blocks(given, origins="https://other.example")
+        with pytest.raises(CorsBlocked):
+            assert_no_cors_blocks(given, silence=["allow-origin-missing"], origins=[PAGE])
+    assert said[0] == said[1]
+    assert_no_cors_blocks([])
+
+
+def test_the_page_counts_and_not_the_origin_that_a_redirect_left(tmp_path: Path) -> None:
+    tainted = {"kind": "redirect", "origin": "null", "page": PAGE}
+    verdict = as_json(next(iter(corscope.check(write_recording(tmp_path / "bad.mitm", [blocked_flow()]))))) | tainted
+    with pytest.raises(CorsBlocked):
+        assert_no_cors_blocks([verdict], origins=[PAGE])
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"silence": ["allow-origin-mising"]}, "did you mean allow-origin-missing"),
+        ({"origins": ["app.example/path"]}, "origin: "),
+    ],
+)
+def test_settings_that_make_no_sense_are_errors(settings: dict[str, list[str]], said: str) -> None:
+    with pytest.raises(SettingError, match=said):
+        assert_no_cors_blocks([], **settings)
+
+
+def test_no_secret_is_printed_with_a_failing_test(project: pytest.Pytester) -> None:
+    secret = "hunter2hunter2"
+    flow = cors_flow(
+        f"https://api.example/v1?token={secret}",
+        request=[("cookie", f"sid={secret}"), ("authorization", f"Bearer {secret}")],
+        response=[("access-control-allow-origin", "*"), ("set-cookie", f"sid={secret}")],
+    )
+    write_recording(project.path / "secret.mitm", [flow])
+    project.makepyfile(
+        """
+        import pytest
+        from corscope.pytest_plugin import assert_no_cors_blocks
+
+        def test_printed(cors_replay):
+            verdicts = cors_replay("secret.mitm")
+            assert verdicts == []
+
+        @pytest.mark.cors("secret.mitm")
+        def test_story(cors_story):
+            assert cors_story is None
+
+        def test_asserted(cors_replay):
+            assert_no_cors_blocks(cors_replay("secret.mitm"))
+        """
+    )
+    result = run(project, "--cors-capture", "secret.mitm", "-vv", "--showlocals", "-rA")
+    result.assert_outcomes(failed=4)
+    assert "<Verdict blocked: GET https://api.example/v1?token=… (200, actual), " in result.stdout.str()
+    assert secret not in result.stdout.str() + result.stderr.str()
 
 
 PROXY = """
@@ -160,7 +329,7 @@ PROXY = """
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             self.send_response(200)
-            self.send_header("Access-Control-Allow-Origin", "*" if self.path == "/bad" else "http://app.test")
+            self.send_header("Access-Control-Allow-Origin", "*" if self.path.startswith("/bad") else "http://app.test")
             self.send_header("Access-Control-Allow-Credentials", "true")
             self.end_headers()
 
@@ -204,13 +373,163 @@ def test_a_proxy_around_a_tests_own_client(workers: tuple[str, ...], project: py
     project.makepyfile(PROXY)
     result = run(project, *workers)
     result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(["*1 exchange is blocked by CORS*"])
+    result.stdout.fnmatch_lines(["E *CorsBlocked: [*] with credentials — 1 of 1 exchange blocked by CORS"])
+
+
+def test_a_failing_test_says_what_was_blocked_in_its_proxy(project: pytest.Pytester) -> None:
+    test = """
+    def test_page(cors_proxy, server):
+        ask(cors_proxy, f"{server}/bad?token=hunter2")
+        assert "the page" == "loaded"
+
+    def test_ended(cors_proxy):
+        cors_proxy.process.kill()
+        cors_proxy.process.wait()
+        cors_proxy.verdicts()
+
+    @pytest.mark.cors_proxy(cors_rewrite="blokced")
+    def test_misspelt(cors_proxy):
+        pass
+
+    @pytest.mark.cors_proxy(ssl_insecure=True, ignore_hosts=["a.test", "b.test"], mode="reverse:http://127.0.0.1:9")
+    def test_options(cors_proxy):
+        assert cors_proxy.port
+    """
+    project.makepyfile(PROXY.partition("    def test_good")[0] + test)
+    result = run(project)
+    result.assert_outcomes(passed=1, failed=2, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*ERROR at setup of test_misspelt*",
+            "*ProxyFailure: mitmdump did not start: *",
+            "*cors_rewrite takes off, blocked, all, not 'blokced'.",
+            "*AssertionError*",
+            "*- CORS -*",
+            "[*] with credentials — 1 of 1 exchange blocked by CORS",
+            "blocked: GET */bad[?]token=…*",
+            "*ProxyFailure: mitmdump has ended by itself*",
+        ]
+    )
+    printed = result.stdout.str().replace('ask(cors_proxy, f"{server}/bad?token=hunter2")', "")
+    assert "hunter2" not in printed
+
+
+def test_the_configuration_holds_for_the_proxy_too(project: pytest.Pytester) -> None:
+    project.makeini(f"[pytest]\ncors_silence = {WILDCARD}")
+    test = """
+    def test_silenced(cors_proxy, server):
+        ask(cors_proxy, f"{server}/bad")
+        assert cors_proxy.wait_for_verdict()["findings"] == []
+        cors_proxy.assert_no_blocks()
+    """
+    project.makepyfile(PROXY.partition("    def test_good")[0] + test)
+    run(project).assert_outcomes(passed=1)
 
 
 def test_workers_share_captures(project: pytest.Pytester) -> None:
     """The items are the same in all workers: xdist refuses to run otherwise."""
     result = run(project, "-n", "2", "--cors-capture", "recordings", "--cors-capture", "open.har")
     result.assert_outcomes(passed=2, failed=1, skipped=1)
+
+
+# -- the proxy by itself -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def any_preflight() -> Iterator[RawServer]:
+    """Permits whatever is asked, but without credentials, and answers nothing else so."""
+
+    def answer(asked: Asked, connection: socket.socket) -> None:
+        allows = ["Access-Control-Allow-Origin: *", "Access-Control-Allow-Methods: PUT"]
+        respond(connection, *allows, status="204 No Content" if asked.method == "OPTIONS" else "200 OK")
+
+    with RawServer(answer) as server:
+        yield server
+
+
+def send(proxy: CorsProxy, method: str, url: str) -> None:
+    """Sends what a browser's script would."""
+    headers = {"Origin": PAGE, "User-Agent": CHROME, "Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-site"}
+    if method == "OPTIONS":
+        headers["Access-Control-Request-Method"] = "PUT"
+    connection = HTTPConnection(proxy.host, proxy.port, timeout=20)
+    connection.request(method, url, headers=headers)
+    connection.getresponse().read()
+    connection.close()
+
+
+def test_a_preflight_is_waited_for_until_its_request_comes_or_does_not(any_preflight: RawServer) -> None:
+    with CorsProxy(confdir(), cors_grace=0.5) as proxy:
+        send(proxy, "OPTIONS", any_preflight.url("/followed"))
+        send(proxy, "PUT", any_preflight.url("/followed"))
+        assert [verdict["kind"] for verdict in proxy.settled()] == ["preflight", "actual"]
+        proxy.clear()
+        assert proxy.verdicts() == []
+        send(proxy, "OPTIONS", any_preflight.url("/refused"))
+        assert [verdict["verdict"] for verdict in proxy.settled()] == ["blocked"]
+        with pytest.raises(CorsBlocked):
+            proxy.assert_no_blocks()
+        proxy.assert_no_blocks(origins=["https://other.example"])
+    assert [verdict["verdict"] for verdict in proxy.verdicts()] == ["blocked"]
+
+
+def test_waiting_in_vain_says_what_there_was(any_preflight: RawServer) -> None:
+    with CorsProxy(confdir()) as proxy:
+        url = any_preflight.url("/v1")
+        send(proxy, "GET", url)
+        assert proxy.wait_for_verdict(lambda one: one["url"] == url)["status"] == 200
+        with pytest.raises(ProxyFailure, match=rf"did not come within 0\.1 s; .*\n  conditional: GET {url}"):
+            proxy.wait_for_verdict(lambda one: one["status"] == 500, seconds=0.1)
+
+
+def test_a_certificate_authority_of_its_own_is_thrown_away() -> None:
+    with CorsProxy() as proxy:
+        assert proxy.ca_file.is_file()
+    assert not proxy.ca_file.exists()
+
+
+# -- the examples ------------------------------------------------------------------------------------------------------
+
+EXAMPLES = ROOT / "docs" / "examples" / "pytest"
+
+
+@pytest.fixture
+def examples(project: pytest.Pytester) -> pytest.Pytester:
+    """A project with the examples of docs/pytest.md."""
+    shutil.copytree(EXAMPLES, project.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    return project
+
+
+@pytest.mark.parametrize(("file", "passed"), [("test_captures.py", 8), ("test_client.py", 5)])
+def test_an_example_runs(file: str, passed: int, examples: pytest.Pytester) -> None:
+    run(examples, file).assert_outcomes(passed=passed)
+
+
+def test_an_example_with_playwright_runs(
+    chromium: Path, examples: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: extra `examples`")
+    monkeypatch.setenv("CHROMIUM", str(chromium))
+    run(examples, "test_playwright.py").assert_outcomes(passed=2)
+
+
+def test_an_example_with_selenium_runs(
+    chromium: Path, examples: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("selenium.webdriver", reason="Selenium is not installed: extra `examples`")
+    driver = shutil.which("chromedriver")
+    if driver is None:
+        pytest.skip("chromedriver is not installed (Debian: chromium-driver): this example is skipped")
+    monkeypatch.setenv("CHROMIUM", str(chromium))
+    monkeypatch.setenv("CHROMEDRIVER", driver)
+    run(examples, "test_selenium.py").assert_outcomes(passed=2)
+
+
+def test_the_page_shows_the_examples_as_they_are() -> None:
+    page = (ROOT / "docs" / "pytest.md").read_text(encoding="utf-8")
+    shown = dict(re.findall(r"^```python title=(\S+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    files = {path.name: path.read_text(encoding="utf-8") for path in EXAMPLES.glob("*.py")}
+    assert shown == files
 
 
 # -- what it costs -----------------------------------------------------------------------------------------------------
@@ -231,8 +550,9 @@ def test_unused_it_costs_nothing(project: pytest.Pytester) -> None:
 
 def test_the_package_brings_the_plugin() -> None:
     """The entry point that pytest finds is the module, and importing it is light."""
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert '[project.entry-points.pytest11]\ncorscope = "corscope.pytest_plugin"' in text
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        named = tomllib.load(file)["project"]["entry-points"]["pytest11"]
+    assert named == {"corscope.pytest_plugin": "corscope.pytest_plugin"}
     program = "import sys, corscope.pytest_plugin; print('mitmproxy' in sys.modules, 'json' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ADDON.parent, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("False")

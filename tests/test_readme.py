@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from proxies import ADDON, PLUGIN, allowed_flow, blocked_flow, write_recording
+from proxies import ADDON, allowed_flow, blocked_flow, write_recording
 
 ROOT = ADDON.parent.parent
 SECTION = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Captures")[2].partition("\n## ")[0]
@@ -31,7 +31,7 @@ def bench(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "bin").mkdir()
     write_recording(tmp_path / "recordings" / "talk.mitm", [blocked_flow(), allowed_flow()])
     write_recording(tmp_path / "capture.har", [blocked_flow(), allowed_flow()])  # what it is, its content tells
-    for name, module in (("corscope", "corscope.cli"), ("pytest", " ".join(("pytest", *PLUGIN)))):
+    for name, module in (("corscope", "corscope.cli"), ("pytest", "pytest -p corscope.pytest_plugin")):
         program = tmp_path / "bin" / name
         program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m {module} "$@"\n')
         program.chmod(0o755)
@@ -95,49 +95,3 @@ def test_from_python_the_verdicts_come_out(bench: dict[str, str]) -> None:
         check=True,
     )
     assert done.stdout == "https://api.example/blocked allow-origin-wildcard-with-credentials\n"
-
-
-# -- docs/pytest.md ----------------------------------------------------------------------------------------------------
-
-GUIDE = (ROOT / "docs" / "pytest.md").read_text(encoding="utf-8")
-API_FIXTURE = """
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
-import pytest
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        if self.path == "/good":
-            self.send_header("Access-Control-Allow-Origin", "*")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def api():
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-"""
-
-
-def test_the_examples_for_pytest_run(tmp_path: Path) -> None:
-    captures, proxy = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
-    (settings,) = re.findall(r"```ini\n(.*?)```", GUIDE, re.DOTALL)
-    (tmp_path / "recordings").mkdir()
-    write_recording(tmp_path / "recordings" / "shop.mitm", [allowed_flow()])
-    (tmp_path / "conftest.py").write_text(API_FIXTURE)
-    (tmp_path / "test_captures.py").write_text(captures)
-    (tmp_path / "test_proxy.py").write_text(proxy)
-    (tmp_path / "pytest.ini").write_text(settings)
-    command = [sys.executable, "-m", "pytest", "-q", *PLUGIN, "-p", "no:cacheprovider"]
-    environment = {**os.environ, "PYTHONPATH": str(ADDON.parent)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    assert "6 passed" in done.stdout

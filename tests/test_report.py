@@ -179,6 +179,7 @@ def test_json_has_every_key_and_plain_values() -> None:
         "kind": "actual",
         "mode": "cors",
         "origin": "https://a.test",
+        "page": "https://a.test",
         "credentials": "include",
         "credentials_evidence": ["cookie header: sid"],
         "verdict": "blocked",

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import IO, Final, Literal, Self
@@ -181,7 +181,8 @@ def launch(
         profile.mkdir()
         if kind == "chromium":
             _write_chromium_preferences(profile, preferences)
-            arguments = _chromium_arguments(profile, f"{_bracketed(proxy_host)}:{proxy_port}", ca_file, headless)
+            proxy = chromium_proxy_arguments(proxy_host, proxy_port, ca_file)
+            arguments = _chromium_arguments(profile, proxy, headless)
             if remote_debugging:
                 arguments.append("--remote-debugging-port=0")
         else:
@@ -228,18 +229,24 @@ _CHROMIUM_QUIET: Final = (
 are signed in, and for one component. Nothing here changes how a page is treated."""
 
 
-def _chromium_arguments(profile: Path, proxy: str, ca_file: Path, headless: bool) -> list[str]:
-    arguments = [
-        f"--user-data-dir={profile}",
-        f"--proxy-server=http://{proxy}",
+def chromium_proxy_arguments(host: str, port: int, ca_file: Path) -> list[str]:
+    """Returns the arguments with which Chromium sends all through a proxy and trusts a certificate authority.
+
+    They need --user-data-dir beside them, which WebDriver and Playwright give it. Raises BrowserFailure.
+    """
+    return [
+        f"--proxy-server=http://{_bracketed(host)}:{port}",
         # This peculiar entry takes localhost off the list of what goes past a proxy.
         "--proxy-bypass-list=<-loopback>",
         # QUIC would go past it as well.
         "--disable-quic",
-        # The key of any certificate in the chain counts, so that the authority's is enough. Needs --user-data-dir.
+        # The key of any certificate in the chain counts, so that the authority's is enough.
         f"--ignore-certificate-errors-spki-list={spki_fingerprint(ca_file)}",
-        *_CHROMIUM_QUIET,
     ]
+
+
+def _chromium_arguments(profile: Path, proxy: Sequence[str], headless: bool) -> list[str]:
+    arguments = [f"--user-data-dir={profile}", *proxy, *_CHROMIUM_QUIET]
     if headless:
         arguments.append("--headless=new")
     # As root, Chromium refuses to start with its sandbox.
@@ -351,9 +358,9 @@ _FIREFOX_REMOTE_PREFERENCES: Final[Mapping[str, object]] = MappingProxyType(
 )
 
 
-def _firefox_preferences(proxy_host: str, proxy_port: int) -> dict[str, object]:
+def firefox_proxy_preferences(proxy_host: str, proxy_port: int) -> dict[str, int | str | bool]:
+    """Returns the preferences with which Firefox sends all through a proxy; they trust no certificate."""
     return {
-        **_FIREFOX_QUIET,
         "network.proxy.type": 1,
         "network.proxy.http": proxy_host,
         "network.proxy.http_port": proxy_port,
@@ -366,6 +373,10 @@ def _firefox_preferences(proxy_host: str, proxy_port: int) -> dict[str, object]:
         "network.proxy.failover_direct": False,
         "network.http.http3.enable": False,
     }
+
+
+def _firefox_preferences(proxy_host: str, proxy_port: int) -> dict[str, object]:
+    return {**_FIREFOX_QUIET, **firefox_proxy_preferences(proxy_host, proxy_port)}
 
 
 def _write_firefox_preferences(profile: Path, preferences: Mapping[str, object]) -> None:

@@ -2,7 +2,10 @@
 
 import warnings
 
-from mitmproxy import flowfilter
+with warnings.catch_warnings():
+    # What mitmproxy uses of its own dependencies is not for those to hear of who test with warnings as errors.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from mitmproxy import flowfilter
 
 
 def parse(expression: str) -> flowfilter.TFilter | None:

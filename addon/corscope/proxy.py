@@ -8,18 +8,36 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from corscope.assertions import assert_no_cors_blocks
+from corscope.browsers import chromium_proxy_arguments, firefox_proxy_preferences
+from corscope.report import explanation
+from corscope.session import DEFAULT_GRACE
 
 MITMDUMP = (sys.executable, "-c", "from mitmproxy.tools.main import mitmdump; mitmdump()")
 """Starts mitmdump wherever this Python keeps its programs."""
 
 SCRIPT = Path(__file__).resolve().parent.parent / "cors_addon.py"
 """What `mitmproxy -s` loads."""
+
+SETTLING_SECONDS = 1.5
+"""How much later than the grace time the addon may tell what it has settled: it looks twice a second."""
+
+POLL_SECONDS = 0.05
+
+USUAL_LINES = 2
+"""Lines that mitmdump prints when it starts: which script it loads, and where it listens. Others warn or are errors."""
+
+ENDING_SECONDS = 1.0
+"""How long mitmdump may take to end after an error."""
+
+LISTED = 20
+"""Verdicts that a message lists."""
 
 
 class ProxyFailure(Exception):
@@ -33,6 +51,8 @@ def arguments_of(confdir: Path, addon: bool, options: Mapping[str, object]) -> l
         words += ["-s", str(SCRIPT)]
     for name, value in options.items():
         for one in value if isinstance(value, list | tuple) else (value,):
+            # mitmproxy knows `true` and `false` only.
+            one = str(one).lower() if isinstance(one, bool) else one
             words += ["--set", f"{name}={one}"]
     return words
 
@@ -52,7 +72,7 @@ class Mitmdump:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:
-            self.port = int(self.wait_for(r"proxy listening at 127\.0\.0\.1:(\d+)")[1])
+            self.port = int(self.wait_for(r"listening at 127\.0\.0\.1:(\d+)")[1])
         except BaseException:
             self.stop()
             raise
@@ -115,62 +135,159 @@ class Mitmdump:
 class CorsProxy(Mitmdump):
     """A proxy that judges what goes through it; its verdicts are those of the JSON Lines report, as dictionaries."""
 
-    def __init__(self, confdir: Path, **options: Any) -> None:  # noqa: ANN401 - whatever mitmproxy's options take
-        """`confdir` is where its certificate authority is, made there if need be. Raises ProxyFailure."""
+    def __init__(
+        self,
+        confdir: Path | None = None,
+        *,
+        origins: Iterable[str] = (),
+        **options: Any,  # noqa: ANN401 - whatever mitmproxy's options take
+    ) -> None:
+        """Start it, which takes a second or two. Raises ProxyFailure.
+
+        `confdir` is where its certificate authority is, made there if need be; without one it is thrown away in the
+        end. `origins` are the pages whose blocks `assert_no_blocks` minds, all where it is empty. `options` are
+        mitmproxy's and the addon's.
+        """
+        self._origins = tuple(origins)
         self._folder = tempfile.TemporaryDirectory(prefix="corscope-proxy-")
         self._report = Path(self._folder.name, "verdicts.jsonl")
+        self._read_bytes = 0
+        self._verdicts: dict[str, dict[str, Any]] = {}
+        self._cleared: set[str] = set()
+        self._ended = False
+        confdir = confdir or Path(self._folder.name, "confdir")
         self.ca_file = confdir / "mitmproxy-ca-cert.pem"
         """The certificate that clients have to trust, PEM."""
         try:
-            super().__init__(confdir, **{"cors_grace": "0.5", **options, "cors_report": self._report})
+            # mitmdump would print each URL, with what is secret in it.
+            super().__init__(confdir, **{"flow_detail": 0, **options, "cors_report": self._report})
+            self._check()
         except BaseException:
             self._folder.cleanup()
             raise
+        self._patience = float(options.get("cors_grace", DEFAULT_GRACE)) + SETTLING_SECONDS
+
+    def _check(self) -> None:
+        """Raise ProxyFailure if mitmdump ends over an option that makes no sense: it begins to listen all the same."""
+        if len(self._said) > USUAL_LINES:
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(ENDING_SECONDS)
+        if self.process.poll() is not None:
+            raise ProxyFailure(f"mitmdump did not start: {self.stop()}")
+
+    # -- for clients
+
+    @property
+    def host(self) -> str:
+        """The address that it listens at."""
+        return "127.0.0.1"
 
     @property
     def url(self) -> str:
-        """The proxy's URL, as clients take it."""
-        return f"http://127.0.0.1:{self.port}"
+        """The proxy's URL, as clients take it, for http and https alike."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def chromium_arguments(self) -> list[str]:
+        """The arguments with which Chromium, Chrome and Edge use this proxy, for localhost too, and trust it."""
+        return chromium_proxy_arguments(self.host, self.port, self.ca_file)
+
+    @property
+    def firefox_preferences(self) -> dict[str, int | str | bool]:
+        """The preferences with which Firefox uses this proxy, for localhost too.
+
+        For https let the driver accept insecure certificates besides.
+        """
+        return firefox_proxy_preferences(self.host, self.port)
+
+    # -- verdicts
 
     def verdicts(self) -> list[dict[str, Any]]:
-        """Return the verdicts so far, the last on each exchange, in the order of their responses.
+        """Return the verdicts so far, the last on each exchange, in the order of their responses. Raises ProxyFailure.
 
-        One that depends on what follows is not `settled` at first.
+        A response has its verdict before the client gets it. One that depends on what follows is not `settled` at
+        first. After the end they are as at the end of a capture.
         """
-        text = self._report.read_text(encoding="utf-8") if self._report.exists() else ""
-        lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-        return list({line["flow_id"]: line for line in lines}.values())
+        if not self._ended:
+            if self.process.poll() is not None:
+                raise ProxyFailure(f"mitmdump has ended by itself: {self.stop()}")
+            self._take()
+        return [verdict for flow_id, verdict in self._verdicts.items() if flow_id not in self._cleared]
 
     def wait_for_verdict(
-        self, matches: Callable[[dict[str, Any]], bool] = lambda _: True, *, seconds: float = 10
+        self, matches: Callable[[dict[str, Any]], object] = lambda _: True, *, seconds: float = 20
     ) -> dict[str, Any]:
-        """Return the first settled verdict that matches, as soon as there is one. Raises ProxyFailure."""
+        """Return the first verdict that matches, as soon as no time that passes changes it. Raises ProxyFailure."""
         deadline = time.monotonic() + seconds
         while True:
-            found = next((one for one in self.verdicts() if one["settled"] and matches(one)), None)
+            verdicts = self.verdicts()
+            waiting = _waiting(verdicts)
+            found = next((one for one in verdicts if one["flow_id"] not in waiting and matches(one)), None)
             if found is not None:
                 return found
             if time.monotonic() > deadline:
-                raise ProxyFailure(f"no such verdict within {seconds} s; there are {len(self.verdicts())} others")
-            time.sleep(0.05)
+                listed = "".join(f"\n  {explanation(one)[0]}" for one in verdicts[-LISTED:])
+                raise ProxyFailure(
+                    f"the verdict that was waited for did not come within {seconds:g} s; there are {len(verdicts)}"
+                    + (f" others, the last of them:{listed}" if listed else "")
+                )
+            time.sleep(POLL_SECONDS)
 
-    def settled(self, *, seconds: float = 5) -> list[dict[str, Any]]:
-        """Return the verdicts once all are settled, or after some time as they are."""
-        deadline = time.monotonic() + seconds
-        found = self.verdicts()
-        while not all(one["settled"] for one in found) and time.monotonic() < deadline:
-            time.sleep(0.05)
-            found = self.verdicts()
-        return found
+    def settled(self) -> list[dict[str, Any]]:
+        """Return the verdicts as soon as no time that passes changes them. Raises ProxyFailure.
 
-    def assert_no_blocks(self, *, silence: Collection[str] = (), origins: Iterable[str] = ()) -> None:
-        """Raise AssertionError, with the explanation, if anything that went through was blocked."""
+        It waits while a preflight may still be followed by its request: `cors_grace` seconds and a little more at most,
+        not at all where none is open.
+        """
+        deadline = time.monotonic() + self._patience
+        while _waiting(verdicts := self.verdicts()) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        return verdicts
+
+    def assert_no_blocks(self, *, silence: Iterable[str] = (), origins: Iterable[str] | None = None) -> None:
+        """Raise CorsBlocked, an AssertionError with the explanation, if anything that went through was blocked.
+
+        `silence` and `origins` as in `assert_no_cors_blocks`; without `origins`, those that the proxy was given.
+        """
         __tracebackhide__ = True
-        assert_no_cors_blocks(self.settled(), silence=silence, origins=origins)
+        assert_no_cors_blocks(self.settled(), silence=silence, origins=self._origins if origins is None else origins)
+
+    def clear(self) -> None:
+        """Let go of the verdicts so far, so that one proxy can serve several tests; what was learned stays."""
+        self._cleared.update(one["flow_id"] for one in self.verdicts())
+
+    def _take(self) -> None:
+        """Take what the report has more by now; a line that is being written has to wait."""
+        if not self._report.exists():
+            return
+        with self._report.open("rb") as file:
+            file.seek(self._read_bytes)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._read_bytes += len(line)
+                verdict: dict[str, Any] = json.loads(line)
+                self._verdicts[verdict["flow_id"]] = verdict
+
+    # -- the end
 
     def stop(self) -> str:
         """End the proxy, and return all that it printed."""
         try:
             return super().stop()
         finally:
+            if not self._ended:
+                self._ended = True
+                self._take()
             self._folder.cleanup()
+
+
+def _waiting(verdicts: Iterable[dict[str, Any]]) -> set[str]:
+    """Return the flows of preflights that are neither settled nor followed by their request: time will tell."""
+    found = list(verdicts)
+    followed = {one["preflight"] for one in found}
+    return {
+        one["flow_id"]
+        for one in found
+        if not one["settled"] and one["kind"] == "preflight" and one["flow_id"] not in followed
+    }

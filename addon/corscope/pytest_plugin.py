@@ -5,14 +5,16 @@ Loading it costs nothing: what it needs is imported where it is used.
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from corscope.assertions import CorsBlocked, assert_no_cors_blocks
+from corscope.assertions import CorsBlocked, CorsCaptureWarning, assert_no_cors_blocks, told_blocks, verdicts_of
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -22,10 +24,15 @@ if TYPE_CHECKING:
     from corscope.proxy import CorsProxy
 
     class CorsReplay(Protocol):
-        """What the fixture `cors_replay` is."""
+        """What the fixture `cors_replay` is. What is not given is as the project's configuration says."""
 
         def __call__(
-            self, capture: str | Path, *, silence: Collection[str] = (), origins: Collection[str] = ()
+            self,
+            capture: str | os.PathLike[str],
+            *,
+            browser: str | None = None,
+            silence: Iterable[str] | None = None,
+            origins: Iterable[str] | None = None,
         ) -> list[Verdict]: ...
 
 
@@ -35,20 +42,25 @@ class Story(NamedTuple):
     name: str
     """Such as `PUT api.example/v1 from https://app.example`."""
     verdicts: tuple[Verdict, ...]
-    silence: frozenset[str] = frozenset()
-    """Findings that are not told, by the project's configuration."""
 
     def assert_allowed(self) -> None:
         """Raise CorsBlocked, with the explanation, if any of them is blocked."""
         __tracebackhide__ = True
-        assert_no_cors_blocks(self.verdicts, silence=self.silence)
+        assert_no_cors_blocks(self.verdicts)
 
     @property
     def open(self) -> str:
         """What would decide of an exchange that is neither allowed nor blocked for certain; empty where none is."""
-        from corscope.report import headline
+        from corscope.report import headline, texts
 
-        return next((headline(one) for one in self.verdicts if one.outcome == "conditional"), "")
+        return next(
+            (
+                f"{headline(one)}: {texts(one.reason).message}"
+                for one in self.verdicts
+                if one.outcome == "conditional" and one.reason in one.findings and one.reason is not None
+            ),
+            "",
+        )
 
 
 # ---------------------------------------------------------------------- options
@@ -77,8 +89,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and let pytest collect the captures that were named."""
     config.addinivalue_line(
         "markers",
-        "cors(*captures): run the test once for each story in captures, paths and globs beside the test's file; the "
-        "argument cors_story, if the test takes it, is the story, otherwise it must not be blocked",
+        "cors(*captures, browser=…, silence=…, origins=…): run the test once for each story in captures, paths and "
+        "globs beside the test's file; the argument cors_story, if the test takes it, is the story, otherwise it must "
+        "not be blocked",
     )
     config.addinivalue_line(
         "markers", "cors_proxy(**options): options of mitmproxy, ours among them, for the fixture cors_proxy"
@@ -97,19 +110,38 @@ def pytest_configure(config: pytest.Config) -> None:
     config.args += [one for one in found if Path(one).resolve() not in known]
 
 
-def _choice(config: pytest.Config) -> Choice:
-    """Return what the project's configuration says. Raises UsageError."""
+def _choice(
+    config: pytest.Config,
+    browser: str | None = None,
+    silence: Iterable[str] | None = None,
+    origins: Iterable[str] | None = None,
+) -> Choice:
+    """Return how captures are judged: as is said, otherwise as the configuration says. Raises SettingError."""
     from corscope.checking import choose
     from corscope.settings import SettingError
 
     try:
         return choose(
-            browser=config.getini("cors_browser"),
-            silence=config.getini("cors_silence"),
-            origins=config.getini("cors_origins"),
+            browser=browser if browser is not None else config.getini("cors_browser"),
+            silence=silence if silence is not None else config.getini("cors_silence"),
+            origins=origins if origins is not None else config.getini("cors_origins"),
         )
     except SettingError as error:
-        raise pytest.UsageError(f"in {config.inipath or 'the configuration'}, cors_{error}") from error
+        # By the names that they have in the configuration.
+        raise SettingError(f"cors_{error}") from error
+
+
+@contextmanager
+def _told_while_collecting(whose: str = "") -> Generator[None]:
+    """Turn what is wrong with captures, or with how they are to be judged, into one line."""
+    from corscope.captures.capture import UnreadableCapture
+    from corscope.captures.sources import NoCapture
+    from corscope.settings import SettingError
+
+    try:
+        yield
+    except (NoCapture, UnreadableCapture, SettingError, OSError) as error:
+        raise pytest.Collector.CollectError(f"{whose}{error}") from error
 
 
 # ---------------------------------------------------------------------- stories of captures
@@ -118,47 +150,72 @@ def _choice(config: pytest.Config) -> Choice:
 def stories(path: Path, choice: Choice) -> list[Story]:
     """Return the stories of a capture that are subject to CORS, in its order, each by a name of its own.
 
-    Raises UnreadableCapture or OSError; warns of what can't be read.
+    Raises UnreadableCapture or OSError; warns of what can't be read, and of a capture without such stories.
     """
-    from corscope.checking import check_capture
     from corscope.privacy import shown_url
 
     told: dict[str, list[Verdict]] = {}
-    damages: list[str] = []
-    for checked in check_capture(path, choice, lambda one: damages.append(f"{one.where}: {one.what}")):
-        if choice.takes(checked) and checked.verdict.outcome != "exempt":
-            told.setdefault(checked.verdict.story_id, []).append(checked.verdict)
-    if damages:
-        more = f" (and {len(damages) - 1} more like it)" if len(damages) > 1 else ""
-        warnings.warn(f"{path}: {damages[0]}{more}", pytest.PytestWarning, stacklevel=2)
-    counted: dict[str, int] = {}
-    found = []
+    for verdict in verdicts_of(path, choice):
+        if verdict.outcome != "exempt":
+            told.setdefault(verdict.story_id, []).append(verdict)
+    if not told:
+        said = f"{path}: nothing in this capture, or in what is asked for of it, is subject to CORS"
+        warnings.warn(CorsCaptureWarning(said), stacklevel=2)
+    named = []
     for verdicts in told.values():
         asked = next((one for one in verdicts if one.kind != "preflight"), verdicts[0])
-        name = f"{asked.method} {shown_url(asked.url).partition('?')[0].partition('://')[2]} from {asked.page}"
+        where = shown_url(asked.url).partition("?")[0].partition("://")[2]
+        # Of two colons pytest would think that they part the pieces of an id.
+        named.append(f"{_method(asked)} {_shortened(where)} from {asked.page}".replace("::", ":"))
+    return [Story(name, tuple(verdicts)) for name, verdicts in zip(_told_apart(named), told.values(), strict=True)]
+
+
+def _method(asked: Verdict) -> str:
+    """Return the method that a page asked for; of a preflight alone, the one that it is about."""
+    from corscope.headers import get, text
+
+    about = None
+    if asked.kind == "preflight" and asked.exchange is not None:
+        about = get(asked.exchange.request_headers, b"access-control-request-method")
+    return text(about) if about else asked.method
+
+
+def _shortened(where: str) -> str:
+    return where if len(where) <= NAME_LENGTH else f"{where[: NAME_LENGTH - 1]}…"
+
+
+NAME_LENGTH = 80
+"""Characters of host and path in a story's name."""
+
+
+def _told_apart(names: Iterable[str]) -> list[str]:
+    """Return names of which those that were there before are numbered."""
+    counted: dict[str, int] = {}
+    found = []
+    for name in names:
         counted[name] = counted.get(name, 0) + 1
-        if counted[name] > 1:
-            name += f" ({counted[name]})"
-        found.append(Story(name, tuple(verdicts), choice.silence))
+        found.append(f"{name} ({counted[name]})" if counted[name] > 1 else name)
     return found
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect the captures that were named with --cors-capture."""
-    captures = parent.config.stash.get(_CAPTURES, frozenset[Path]())
-    return CaptureFile.from_parent(parent, path=file_path) if file_path.resolve() in captures else None
+    """Collect the captures that were named with --cors-capture, and those that are an argument, or an id, of a run."""
+    named = file_path.resolve() in parent.config.stash.get(_CAPTURES, frozenset[Path]())
+    if named or (file_path.suffix in _SUFFIXES and parent.session.isinitpath(file_path)):
+        return CaptureFile.from_parent(parent, path=file_path)
+    return None
+
+
+_SUFFIXES = (".mitm", ".har")
+"""How files end that are captures without --cors-capture; with it, whatever they are called."""
 
 
 class CaptureFile(pytest.File):
     """A capture; its stories are tests."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        from corscope.captures.capture import UnreadableCapture
-
-        try:
+        with _told_while_collecting():
             found = stories(self.path, _choice(self.config))
-        except (UnreadableCapture, OSError) as error:
-            raise self.CollectError(str(error)) from error
         for story in found:
             yield StoryItem.from_parent(self, name=story.name, story=story)
 
@@ -173,7 +230,7 @@ class StoryItem(pytest.Item):
     def runtest(self) -> None:
         self.story.assert_allowed()
         if said := self.story.open:
-            pytest.skip(said)
+            pytest.skip(f"{self.name}: {said}")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:  # noqa: ANN401
         if isinstance(excinfo.value, CorsBlocked):
@@ -195,18 +252,29 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marks = list(metafunc.definition.iter_markers("cors"))
     if not marks:
         return
-    from corscope.captures.capture import UnreadableCapture
-    from corscope.captures.sources import NoCapture, find_captures
+    from corscope.captures.sources import find_captures
 
-    choice, folder = _choice(metafunc.config), metafunc.definition.path.parent
-    named = [str(folder / capture) for mark in marks for capture in mark.args]
-    try:
-        found = [story for path in find_captures(named) for story in stories(Path(path), choice)]
-    except (NoCapture, UnreadableCapture, OSError) as error:
-        raise pytest.UsageError(f"pytest.mark.cors of {metafunc.definition.nodeid}: {error}") from error
+    folder = metafunc.definition.path.parent
+    named: list[str] = []
+    found: list[Story] = []
+    with _told_while_collecting(f"pytest.mark.cors of {metafunc.definition.name}: "):
+        for mark in reversed(marks):
+            if not mark.args:
+                raise pytest.Collector.CollectError('name the captures: @pytest.mark.cors("recordings/*.har")')
+            choice = _choice(metafunc.config, **mark.kwargs)
+            for path in map(Path, find_captures(str(folder / capture) for capture in mark.args)):
+                told = stories(path, choice)
+                named += [f"{path.name}: {story.name}" for story in told]
+                found += told
     if _STORY not in metafunc.fixturenames:
         metafunc.fixturenames.append(_STORY)
-    metafunc.parametrize(_STORY, found, ids=[story.name for story in found])
+    metafunc.parametrize(_STORY, found, ids=_told_apart(named))
+
+
+@pytest.fixture
+def cors_story() -> Story:
+    """A story of a capture: its `name`, its `verdicts` and `assert_allowed()`; from the marker `cors`."""
+    pytest.fail('cors_story comes from a marker: @pytest.mark.cors("recordings/*.har")', pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -229,13 +297,20 @@ def _arguments(function: pytest.Function) -> Sequence[str]:
 @pytest.fixture
 def cors_replay(request: pytest.FixtureRequest) -> CorsReplay:
     """A function that judges a capture beside the test's file, or below the root: returns its verdicts."""
-    from corscope.checking import check
+    folders = (request.path.parent, request.config.rootpath)
 
-    def replay(capture: str | Path, *, silence: Collection[str] = (), origins: Collection[str] = ()) -> list[Verdict]:
-        beside = request.path.parent / capture
-        path = beside if beside.exists() else request.config.rootpath / capture
-        browser = request.config.getini("cors_browser")
-        return list(check(path, browser=browser, silence=silence, origins=origins))
+    def replay(
+        capture: str | os.PathLike[str],
+        *,
+        browser: str | None = None,
+        silence: Iterable[str] | None = None,
+        origins: Iterable[str] | None = None,
+    ) -> list[Verdict]:
+        paths = list(dict.fromkeys(folder / capture for folder in folders))
+        path = next((path for path in paths if path.exists()), None)
+        if path is None:
+            raise FileNotFoundError(f"there is no capture {' nor '.join(map(str, paths))}")
+        return list(verdicts_of(path, _choice(request.config, browser, silence, origins)))
 
     return replay
 
@@ -251,8 +326,32 @@ def cors_proxy(request: pytest.FixtureRequest, _cors_confdir: Path) -> Iterator[
     """A real proxy with the addon, for the test's own browser or client: `.url`, `.ca_file`, `.verdicts()` and more."""
     from corscope.proxy import CorsProxy
 
-    options: dict[str, object] = {}
+    choice = _choice(request.config)
+    options: dict[str, object] = {"cors_browser": choice.browser, "cors_silence": sorted(choice.silence)}
     for mark in reversed(list(request.node.iter_markers("cors_proxy"))):
         options.update(mark.kwargs)
-    with CorsProxy(_cors_confdir, **options) as proxy:
+    with CorsProxy(_cors_confdir, origins=choice.origins, **options) as proxy:
         yield proxy
+        # If mitmdump has ended by itself, the test may have seen less than it thinks.
+        proxy.verdicts()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say with a test that failed what was blocked in its proxy: often that is why it failed."""
+    report = yield
+    proxy: CorsProxy | None = getattr(item, "funcargs", {}).get("cors_proxy")
+    if proxy is None or call.when != "call" or not report.failed or call.excinfo is None:
+        return report
+    if not isinstance(call.excinfo.value, CorsBlocked):
+        from corscope.proxy import ProxyFailure
+
+        try:
+            told = told_blocks(proxy.settled(), _choice(item.config))
+        except ProxyFailure as failure:
+            told = str(failure)
+        if told:
+            report.sections.append(("CORS", told))
+    return report

@@ -376,6 +376,7 @@ def as_json(verdict: Verdict, rewrite: Rewrite | None = None, fix: Fix | Ellipsi
         "kind": str(verdict.kind),
         "mode": str(verdict.mode),
         "origin": verdict.origin,
+        "page": verdict.page,
         "credentials": str(verdict.credentials),
         "credentials_evidence": list(verdict.credentials_evidence),
         "verdict": str(verdict.outcome),
