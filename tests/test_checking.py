@@ -15,7 +15,7 @@ from corscope import checking
 from corscope.captures.capture import Damage, Entry, UnreadableCapture
 from corscope.checking import check_entries
 from corscope.model import Credentials, Exchange, Observed, Outcome
-from corscope.report import as_json
+from corscope.report import as_json, explanation
 from corscope.session import Session
 from corscope.settings import SettingError
 from proxies import ADDON, allowed_flow, blocked_flow, cors_flow, exempt_flow, write_recording
@@ -48,6 +48,22 @@ def test_the_end_of_a_capture_settles_what_nothing_followed() -> None:
 
 def test_a_request_without_a_response_has_no_verdict_of_its_own() -> None:
     assert outcomes(exchange("GET https://b.test/1", status=None, flow="1")) == []
+
+
+def test_requests_without_a_response_are_told_unless_a_preflight_shows_why() -> None:
+    refused = exchange("PUT https://b.test/x", status=None, flow="1", at=2.0)
+    lost = exchange("GET https://b.test/x", status=None, flow="2", at=3.0)
+    asked = preflight("https://b.test/x", "PUT", status=403, flow="3", at=1.0)
+    unanswered: list[Entry] = []
+    entries = [Entry(one) for one in (asked, refused, lost)]
+    assert len(list(check_entries(entries, Session(), unanswered=unanswered.append))) == 1
+    assert unanswered == [entries[2]]
+
+
+def test_what_a_reader_had_to_put_elsewhere_comes_out_in_its_place() -> None:
+    first, second = exchange("GET https://b.test/1", flow="a"), exchange("GET https://b.test/2", flow="b", at=2000.0)
+    told = check_entries([Entry(second, number=1), Entry(first, number=0)], Session())
+    assert [(one.number, one.verdict.flow_id) for one in told] == [(0, "a"), (1, "b")]
 
 
 def test_no_more_is_held_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,6 +119,25 @@ def test_a_browsers_own_record_decides_what_the_wire_leaves_open(
         "said": observed.said,
         "agrees": agrees,
     }
+
+
+@pytest.mark.parametrize(
+    ("observed", "line"),
+    [
+        (Observed(True, ""), "by its own record the browser let the page have it, as this verdict says"),
+        (
+            Observed(False, "net::ERR_FAILED"),
+            "by its own record the browser kept it from the page (net::ERR_FAILED): this verdict says otherwise",
+        ),
+        (Observed(None, "net::ERR_ABORTED"), None),
+        (None, None),
+    ],
+)
+def test_an_explanation_says_whether_the_browsers_record_agrees(observed: Observed | None, line: str | None) -> None:
+    one = exchange("GET https://b.test/x", response=GOOD)
+    one.observed = observed
+    said = [told for told in explanation(as_json(corscope.judge(one))) if "record" in told]
+    assert said == ([line] if line is not None else [])
 
 
 def test_a_browsers_own_record_never_changes_what_the_wire_decides() -> None:

@@ -1,6 +1,7 @@
 """Judges whole captures: what comes out is final, in the capture's order. Bounded in memory, whatever the size."""
 
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from heapq import heappop, heappush
 from typing import NamedTuple
@@ -8,8 +9,10 @@ from typing import NamedTuple
 from corscope import flow_filters
 from corscope.captures.capture import Damage, Entry
 from corscope.captures.sources import read_capture
+from corscope.headers import Headers
+from corscope.memory import bound
 from corscope.model import Exchange, Verdict
-from corscope.modes import read_head
+from corscope.modes import read_head, url_of
 from corscope.scope import OriginPatternError, parse_origin
 from corscope.session import Session
 from corscope.settings import SettingError, check_browser, new_session, parse_silence
@@ -37,19 +40,25 @@ def check_entries(
 ) -> Iterator[Checked]:
     """Judge the exchanges of a capture; each comes out once, with its final verdict, in the capture's order.
 
-    An exchange without a response is judged with what follows, has no verdict of its own, and goes to `unanswered`.
-    Where `passed` is given, ordinary exchanges, which are exempt and of which nothing is to be said, go there instead,
-    at a tenth of the cost.
+    An exchange without a response is judged with what follows and has no verdict of its own; it goes to `unanswered`
+    unless a preflight was asked for it, which then shows why. Where `passed` is given, ordinary exchanges, which are
+    exempt and of which nothing is to be said, go there instead, at a tenth of the cost.
     """
     held: dict[str, Checked] = {}
     waiting: list[tuple[int, str]] = []
+    # The latest preflights, by the URL and the method that each asks for.
+    asked: OrderedDict[tuple[str, bytes], None] = OrderedDict()
     for count, entry in enumerate(entries):
         exchange, wanted, place = entry
         if passed is not None and exchange.status is not None and _pass_by(session, exchange, exchange.status):
             passed(entry)
             continue
-        if exchange.status is None and unanswered is not None:
-            unanswered(entry)
+        if exchange.status is None:
+            if unanswered is not None and (url_of(exchange), exchange.method) not in asked:
+                unanswered(entry)
+        elif exchange.method == b"OPTIONS" and (method := _head(exchange).get(b"access-control-request-method")):
+            asked[url_of(exchange), method] = None
+            bound(asked, HELD)
         number = count if place is None else place
         for verdict in session.judge(exchange):
             before = held.get(verdict.flow_id)
@@ -68,14 +77,18 @@ def check_entries(
         yield held[flow_id]
 
 
-def _pass_by(session: Session, exchange: Exchange, status: int) -> bool:
+def _head(exchange: Exchange) -> Headers:
     head = exchange.request_picked
+    return head if head is not None else read_head(exchange.request_headers)
+
+
+def _pass_by(session: Session, exchange: Exchange, status: int) -> bool:
     return session.pass_by(
         exchange.client,
         exchange.connection,
         exchange.host,
         exchange.started,
-        head if head is not None else read_head(exchange.request_headers),
+        _head(exchange),
         exchange.response_headers,
         status,
     )

@@ -435,6 +435,16 @@ def _observed_json(verdict: Verdict, observed: Observed) -> dict[str, Any]:
     }
 
 
+def _observed_lines(observed: dict[str, Any]) -> list[str]:
+    """Return what the browser's own record says of an exchange, where it says something, from its JSON form."""
+    if observed["delivered"] is None:
+        return []
+    said = f" ({observed['said']})" if observed["said"] else ""
+    became = "let the page have it" if observed["delivered"] else "kept it from the page"
+    agrees = {True: ", as this verdict says", False: ": this verdict says otherwise", None: ""}[observed["agrees"]]
+    return [f"by its own record the browser {became}{said}{agrees}"]
+
+
 _SHOWN_WHOLE = frozenset(
     (
         "accept", "age", "allow", "cache-control", "content-type", "cross-origin-resource-policy", "etag", "location",
@@ -479,6 +489,8 @@ def explanation(data: dict[str, Any]) -> list[str]:
             lines.append(f"  see {finding['docs']}")
     lines.append(f"mode {data['mode']}, origin {data['origin'] or 'none'}, credentials {data['credentials']}")
     lines += [f"  because: {evidence}" for evidence in data["credentials_evidence"]]
+    if "observed" in data:
+        lines += _observed_lines(data["observed"])
     lines += [f"not sent ({one['reason']}): {one['cookies']}" for one in data.get("cookies_withheld", ())]
     for part in data.get("story", ()):
         if part["findings"]:

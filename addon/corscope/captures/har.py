@@ -3,9 +3,6 @@
 Here entries are found, put in order, and what can't be read is told; `har_entries` reads each of them.
 """
 
-import lzma
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
@@ -16,7 +13,7 @@ from mitmproxy.io.har import request_to_flow
 
 from corscope.captures.capture import Damage, Entry, OnDamage, UnreadableCapture
 from corscope.captures.har_entries import FIREFOX, EntryReader, OddEntry, Writer, writer_named
-from corscope.captures.json_stream import BrokenJson, CutJson, JsonStream
+from corscope.captures.json_stream import READ_ERRORS, BrokenJson, CutJson, JsonStream
 from corscope.follow_ups import FOLLOW_UP_SECONDS
 from corscope.headers import Headers
 from corscope.modes import is_cors_preflight
@@ -157,7 +154,7 @@ class _Archive:
             self._cut = not self._complete
         except BrokenJson as error:
             self._broken.add(f"character {self._stream.position}", str(error), self._stream.held)
-        except _READ_ERRORS as error:
+        except READ_ERRORS as error:
             self.failure = error
 
     # ------------------------------------------------------------------ finding entries
@@ -265,9 +262,6 @@ class _Archive:
             return True
         return bool(wanted(flow))
 
-
-_READ_ERRORS = (EOFError, OSError, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
-"""How reading fails, of files that are packed too."""
 
 _NOT_CONVERTED = (
     ArithmeticError,

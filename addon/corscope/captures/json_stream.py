@@ -2,11 +2,18 @@
 
 import codecs
 import json
+import lzma
 import re
+import zipfile
+import zlib
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 CHUNK = 1 << 20
 """Bytes that are read at a time; more where a value needs more."""
+
+READ_ERRORS = (EOFError, OSError, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
+"""How reading fails, of files that are packed too."""
 
 LARGEST = 1 << 27
 """Characters that a value may have: what has more is taken for one whose end is lost."""
@@ -35,7 +42,9 @@ class JsonStream:
 
     def __init__(self, file: BinaryIO) -> None:
         """`file` is read from where it stands, and need not be seekable. UTF-8, UTF-16 and UTF-32, with BOM or not."""
-        self._file = file
+        self._read: Callable[[int], bytes] = getattr(file, "read1", file.read)
+        """Reads what is there already, so that nothing is lost where the file can't be read to its end."""
+        self._failure: Exception | None = None
         self._text = ""
         self._at = 0
         self._dropped = 0
@@ -49,7 +58,10 @@ class JsonStream:
         self.undecodable: int | None = None
         """The byte at which the first one stands that the file's encoding does not know; such bytes stay what they are,
         as surrogates (`errors="surrogateescape"`)."""
-        start = file.read(CHUNK)
+        start = b""
+        while len(start) < 4 and (part := self._read(CHUNK)):
+            start += part
+        # By up to four bytes, of which a pipe may bring one at a time.
         self._encoding = json.detect_encoding(start)
         self._decoder = codecs.getincrementaldecoder(self._encoding)()
         self._take(start)
@@ -82,11 +94,20 @@ class JsonStream:
         self._text, self._at = self._text[self._at :] + text, 0
 
     def _more(self) -> bool:
-        """Read on, at least as much as is held already; False at the end."""
-        data = self._file.read(max(CHUNK, len(self._text) - self._at))
-        if data:
-            self._take(data)
-        return bool(data)
+        """Read on, at least as much as is held already; False at the end. Raises what is among READ_ERRORS."""
+        if self._failure is not None:
+            raise self._failure
+        wanted, parts = max(CHUNK, self.held), list[bytes]()
+        try:
+            while wanted > 0 and (part := self._read(wanted)):
+                parts.append(part)
+                wanted -= len(part)
+        except READ_ERRORS as error:
+            self._failure = error
+            if not parts:
+                raise
+        self._take(b"".join(parts))
+        return bool(parts)
 
     def peek(self) -> str:
         """Return the next character that is no white space, empty at the end; it stays."""

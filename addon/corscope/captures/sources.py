@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -100,7 +101,7 @@ def read_capture(
             if not read:
                 raise UnreadableCapture(f"{shown_name(name)}: {error}") from error
             damaged(Damage("after what was read", str(error), "the rest"))
-        except (EOFError, zipfile.BadZipFile, lzma.LZMAError, gzip.BadGzipFile, OSError) as error:
+        except (EOFError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, OSError) as error:
             if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile) and error.errno is not None:
                 raise
             said = f"its compression is damaged: {error}"
