@@ -11,7 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 
 import pytest
 
-from corscope.lab.score import Score, checked, recordings, score
+from corscope.recorder.score import Score, checked, recordings, score
 
 SCORES = pytest.StashKey[dict[str, "Future[Score]"]]()
 """The score of each recording, by its name."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from corscope.lab.score import Grade, Judged, Score, alarms, recordings, table
+from corscope.recorder.score import Grade, Judged, Score, alarms, recordings, table
 from scoring import SCORES
 
 NAMES = [path.name.removesuffix(".mitm.xz") for path in recordings()]
