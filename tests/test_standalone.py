@@ -33,6 +33,7 @@ STANDARD = {
     *("difflib", "email.utils", "enum", "functools", "hashlib", "html", "importlib.resources", "ipaddress"),
     *("itertools", "json", "logging", "pathlib", "re", "string", "textwrap", "time", "tomllib", "types", "typing"),
     *("unicodedata", "urllib.parse", "warnings", "weakref", "zlib"),
+    *("__future__", "base64", "io", "struct"),
 }
 """What the binary has of the standard library, as far as the addon may use it."""
 ABSENT = {
@@ -64,7 +65,7 @@ def addon_path() -> dict[str, set[str]]:
     waiting = ["corscope.stacks", *needed["cors_addon.py"]]
     while waiting:
         module = waiting.pop()
-        if module.partition(".")[0] != "corscope" or module in needed:
+        if module.partition(".")[0] != "corscope" or module in needed or module == "corscope.__version__":
             continue
         needed[module] = set(imported(parse(file_of(module))))
         waiting += needed[module]

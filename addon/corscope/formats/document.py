@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
 from corscope.advice import verdict_json
-from corscope.model import Outcome, Severity, Verdict
+from corscope.model import Outcome, Rewrite, Severity, Verdict
 from corscope.report import wire_json
 
 type Entry = dict[str, Any]
@@ -38,9 +38,11 @@ def kind_of(verdict: Verdict) -> Takes:
     return Takes.TROUBLE if observed is not None and observed.delivered is False else Takes.CORS
 
 
-def entry_of(verdict: Verdict, capture: str, number: int, stack: str = "") -> Entry:
-    """Return the entry of a verdict; `stack` is the server software that the user named, empty for a guess."""
-    entry = verdict_json(verdict, stack=stack)
+def entry_of(verdict: Verdict, capture: str, number: int, stack: str = "", rewrite: Rewrite | None = None) -> Entry:
+    """Return the entry of a verdict; `stack` is the server software that the user named, empty for a guess; `rewrite`
+    what rewriting did, or would do, to its response.
+    """
+    entry = verdict_json(verdict, rewrite, stack=stack)
     if verdict.exchange is not None:
         entry["wire"] = wire_json(verdict.exchange)
     return {**entry, "capture": capture, "number": number, "known": False}
