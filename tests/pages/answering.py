@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from mitmproxy import addonmanager, ctx, http
-from mitmproxy.addons.view import View
 from mitmproxy.proxy import server_hooks
 
 WANTED = "x-answer"
@@ -18,7 +17,6 @@ class Answering:
 
     def load(self, loader: addonmanager.Loader) -> None:
         loader.add_option("connects_file", str, "", "Where to write what a connection was wanted to, one a line.")
-        loader.add_option("listed_file", str, "", "Where to write the hosts of the flows that a list has, in the end.")
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         wanted = flow.request.headers.pop(WANTED, None)
@@ -37,11 +35,5 @@ class Answering:
             with Path(ctx.options.connects_file).open("a", encoding="utf-8") as file:
                 file.write(f"{data.server.address}\n")
 
-    def done(self) -> None:
-        if ctx.options.listed_file:
-            view = ctx.master.addons.get("view")
-            hosts = [flow.request.host for flow in view]
-            Path(ctx.options.listed_file).write_text(json.dumps(hosts), encoding="utf-8")
 
-
-addons = [Answering(), View()]
+addons = [Answering()]
