@@ -55,7 +55,7 @@ def ask(live: Live, after: str = "") -> list[tuple[str, str, Any]]:
 
 def decoded(chunk: dict[str, Any]) -> list[dict[str, Any]]:
     """What `decode` of report.js returns."""
-    return Page(f'<script data-entries>{json.dumps(chunk).replace("<", chr(92) + "u003c")}</script>').entries()
+    return Page(f"<script data-entries>{json.dumps(chunk).replace('<', chr(92) + 'u003c')}</script>").entries()
 
 
 def shown(told: list[tuple[str, str, Any]]) -> list[dict[str, Any]]:

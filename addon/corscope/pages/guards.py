@@ -53,10 +53,11 @@ def _is_visit(asked: Asked) -> bool:
     )
 
 
-def private(served: Served) -> Served:
-    """Return an answer of the site with what keeps it private."""
+def private(served: Served, *, head: bool = False) -> Served:
+    """Return an answer of the site with what keeps it private; to HEAD without its content."""
     policy = ("Content-Security-Policy", POLICY)
-    return Served(status=served.status, headers=(*served.headers, *PRIVATE, policy), content=served.content)
+    content = b"" if head else served.content
+    return Served(status=served.status, headers=(*served.headers, *PRIVATE, policy), content=content)
 
 
 def plain(status: int, text: str) -> Served:

@@ -48,7 +48,8 @@ class Pages:
             # As everywhere a fault of ours costs no more than it must; here that is our own page.
             logger.exception(f"corscope could not answer {flow.request.path.partition('?')[0]}.")
             served = plain(500, "corscope could not make this page; its log says why.")
-        flow.response = response(private(served), flow.request.is_http2)
+        head = flow.request.method == "HEAD"
+        flow.response = response(private(served, head=head), flow.request.is_http2)
         raise exceptions.AddonHalt
 
     def _refusal(self, flow: http.HTTPFlow) -> Served | None:
