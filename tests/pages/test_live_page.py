@@ -85,6 +85,7 @@ def seen_in(browser: Browser, client: Client, report: Path, seen: Seen) -> None:
 
     browser.go(LIVE)
     browser.wait(f"{STATE}.includes('waiting')")
+    browser.wait(f"{SHOWN} !== ''")
     note("nothing yet", f"[{STATE}, {COUNTS}, {SHOWN}, document.getElementById('first').hidden]")
 
     converse(client, 5)
