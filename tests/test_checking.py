@@ -66,6 +66,12 @@ def test_what_a_reader_had_to_put_elsewhere_comes_out_in_its_place() -> None:
     assert [(one.number, one.verdict.flow_id) for one in told] == [(0, "a"), (1, "b")]
 
 
+def test_each_exchange_has_a_verdict_also_where_an_id_repeats() -> None:
+    """As in a file that was joined from others."""
+    first, again = (exchange("GET https://b.test/1", response=ANY, flow="a", at=at) for at in (1.0, 2.0))
+    assert outcomes(first, again) == [("a", "allowed"), ("a (1)", "allowed")]
+
+
 def test_no_more_is_held_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checking, "HELD", 3)
     read: list[str] = []

@@ -60,6 +60,9 @@ def check_entries(
             asked[url_of(exchange), method] = None
             bound(asked, HELD)
         number = count if place is None else place
+        if exchange.id in held:
+            # Recordings that were joined may have flows in common.
+            exchange.id = f"{exchange.id} ({number})"
         for verdict in session.judge(exchange):
             before = held.get(verdict.flow_id)
             if before is not None:
