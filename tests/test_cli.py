@@ -9,12 +9,14 @@ import os
 import pty
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from corscope.cli import main
+from corscope.formats.document import FAIL_ON
 from proxies import (
     ADDON,
     PAGE,
@@ -122,6 +124,36 @@ def test_the_exit_code_says_whether_there_is_what_one_wants_to_fail_on(
         done = corscope("check", folder / f"{capture}.mitm", "--fail-on", fail_on)
         assert (fail_on, done.returncode) == (fail_on, code), done.stdout
     assert corscope("check", folder / f"{capture}.mitm").returncode == codes["blocked"]
+
+
+@pytest.mark.parametrize("capture", ["clean", "warning", "conditional", "blocked"])
+@pytest.mark.parametrize("fail_on", FAIL_ON)
+def test_every_format_agrees_with_the_exit_code(fail_on: str, capture: str, folder: Path, tmp_path: Path) -> None:
+    done = corscope(
+        *("check", folder / f"{capture}.mitm", "--fail-on", fail_on, "-o", tmp_path / "a.xml"),
+        *("-o", tmp_path / "a.jsonl", "-o", tmp_path / "a.json"),
+    )
+    (suite,) = ElementTree.parse(tmp_path / "a.xml").getroot()
+    failed = done.returncode == 1
+    assert (int(suite.attrib["failures"]) > 0) == failed
+    # What is blocked, or may be, never passes for being in order.
+    assert len(suite.findall("testcase/failure")) + len(suite.findall("testcase/skipped")) > 0 or capture in (
+        "clean",
+        "warning",
+    )
+    assert any(one["fails"] for one in lines((tmp_path / "a.jsonl").read_text())) == failed
+    assert json.loads((tmp_path / "a.json").read_text())["summary"]["failed"] == failed
+
+
+def test_a_warning_that_fails_says_which(folder: Path, tmp_path: Path) -> None:
+    corscope("check", folder / "warning.mitm", "--fail-on", "warning", "-o", tmp_path / "a.xml")
+    failure = ElementTree.parse(tmp_path / "a.xml").find(".//failure")
+    assert failure is not None
+    assert (failure.attrib["type"], "is allowed (preflight)" in failure.attrib["message"]) == (
+        "max-age-unparsable",
+        True,
+    )
+    assert "warning: " in (failure.text or "")
 
 
 def test_what_is_silenced_is_neither_told_nor_failed_on(folder: Path) -> None:
@@ -291,6 +323,10 @@ def test_a_capture_of_which_nothing_can_be_read_is_an_error_and_the_others_are_t
         (["check", "a.mitm", "-f", "json", "-o", "a.mitm"], "is one of the captures"),
         (["check", "a.mitm", "-f", "json", "-o", "."], "is a folder: name a file in it"),
         (["check", "a.mitm", "-f", "json", "-o", "no/such.json"], "No such file or directory"),
+        (["check", "a.mitm", "-f", "json", "-o", "no/such.json"], "corscope: no/such.json: "),
+        (["check", "a.mitm", "--write-baseline", "a.mitm"], "--write-baseline a.mitm is one of the captures"),
+        (["check", "a.mitm", "-o", "r.json", "-f", "text", "-o", "r.json"], "--output r.json is written already"),
+        (["check", "a.mitm", "-o", "r.json", "--write-baseline", "./r.json"], "./r.json is written already"),
         (["check", "a.mitm", "--baseline", "none.json"], "none.json"),
         (["explain", "allow-origin-mising"], "did you mean allow-origin-missing?"),
     ],
@@ -308,7 +344,14 @@ def test_what_makes_no_sense_is_one_line_and_exit_code_2(
 
 
 def test_what_is_no_argument_is_said_with_the_usage() -> None:
-    for arguments in ([], ["check"], ["check", "x", "--fail-on", "sometimes"], ["chek"], ["check", "x", "-f", "pdf"]):
+    for arguments in (
+        [],
+        ["check"],
+        ["check", "x", "--fail-on", "sometimes"],
+        ["chek"],
+        ["check", "x", "-f", "pdf"],
+        ["check", "x", "-j-1"],
+    ):
         done = corscope(*arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith("usage: corscope")

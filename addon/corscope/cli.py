@@ -24,7 +24,7 @@ from corscope.catalogue import CATALOGUE
 from corscope.catalogue.markdown import section
 from corscope.checking import Choice, check_capture, choose
 from corscope.formats import FORMATS, SUFFIXES
-from corscope.formats.document import CaptureSummary, Entry, Summary, Takes, entry_of, kind_of
+from corscope.formats.document import FAIL_ON, CaptureSummary, Entry, Summary, Takes, accept, entry_of, kind_of
 from corscope.model import Outcome, Severity, Verdict
 from corscope.proxy import SCRIPT
 from corscope.settings import BROWSERS, SettingError, check_stack, nearest
@@ -32,8 +32,6 @@ from corscope.stacks import STACKS
 
 CLEAN, FOUND, WRONG = 0, 1, 2
 """Exit codes: nothing reaches --fail-on; something does; wrong usage, or a capture of which nothing could be read."""
-
-FAIL_ON = ("blocked", "conditional", "warning", "never")
 
 
 class UsageError(Exception):
@@ -113,7 +111,7 @@ def entries(name: str, wish: Wish, found: Found, at: Callable[[int], None] | Non
                 found.count(verdict)
                 kind = kind_of(verdict)
                 if kind <= wish.takes:
-                    yield kind, entry_of(verdict, shown_name(name), checked.number, wish.stack)
+                    yield kind, entry_of(verdict, shown_name(name), checked.number, wish.stack, wish.fail_on)
     except UnreadableCapture as error:
         found.unreadable = str(error)
     except OSError as error:
@@ -143,25 +141,11 @@ def spooled(work: Future[tuple[Found, str]], found: Found) -> Iterator[Told]:
     os.unlink(path)
 
 
-def reaches(entry: Entry, fail_on: str) -> bool:
-    """Tell whether an entry is what the user wants to fail on; what is silenced or known is not."""
-    if fail_on == "never" or entry["known"]:
-        return False
-    told = [one["id"] for one in entry["findings"] if one["severity"] != Severity.INFO]
-    if entry["reason"] in told and entry["verdict"] == Outcome.BLOCKED:
-        return True
-    if entry["reason"] in told and entry["verdict"] == Outcome.CONDITIONAL:
-        return fail_on != "blocked"
-    return fail_on == "warning" and bool(told)
-
-
 def check(arguments: argparse.Namespace) -> int:
     """`corscope check`. Raises UsageError, SettingError, NoCapture, UnusableBaseline, OSError."""
     captures = find_captures(arguments.captures)
     outputs = outputs_of(arguments.outputs or [("text", None)])
-    for _, path in outputs:
-        if path is not None and any(os.path.exists(path) and _same(path, one) for one in captures):
-            raise UsageError(f"--output {path} is one of the captures: name another file")
+    check_targets(captures, outputs, arguments.write_baseline)
     if arguments.stack:
         check_stack("--stack", arguments.stack)
     choice = choose(
@@ -181,13 +165,14 @@ def check(arguments: argparse.Namespace) -> int:
                     if kind is Takes.TROUBLE:
                         if writer is not None:
                             writer.add(entry)
-                        if baseline is not None:
-                            entry["known"] = baseline.knows(entry)
-                            new += bool(wrong(entry)) and not entry["known"]
+                        if baseline is not None and baseline.knows(entry):
+                            accept(entry)
+                        elif baseline is not None:
+                            new += bool(wrong(entry))
                     for one in formats:
                         if kind <= one.takes:
                             one.add(entry)
-                    failed = failed or reaches(entry, wish.fail_on)
+                    failed = failed or entry["fails"]
         summary = Summary(
             tuple(found.summary() for found in results),
             dict(sum((found.findings for found in results), Counter[str]()).most_common()),
@@ -204,6 +189,23 @@ def check(arguments: argparse.Namespace) -> int:
     if any(found.unreadable for found in results):
         return WRONG
     return FOUND if failed else CLEAN
+
+
+def check_targets(captures: Sequence[str], outputs: Iterable[tuple[str, str | None]], baseline: str | None) -> None:
+    """Raise UsageError where two reports, or a report and the baseline, or one and a capture, are the same file."""
+    targets = [("--output", path) for _, path in outputs if path is not None and path != STDIN]
+    if baseline is not None:
+        targets.append(("--write-baseline", baseline))
+    taken: set[str] = set()
+    for option, path in targets:
+        if os.path.exists(path) and any(_same(path, one) for one in captures):
+            raise UsageError(f"{option} {path} is one of the captures: name another file")
+        if os.path.exists(path) and not os.path.isfile(path):
+            continue  # a device takes any number
+        real = os.path.realpath(path)
+        if real in taken:
+            raise UsageError(f"{option} {path} is written already: name another file")
+        taken.add(real)
 
 
 def checked(
@@ -280,7 +282,11 @@ def opened(path: str | None) -> Iterator[TextIO]:
         with target.open("w", encoding="utf-8") as file:  # /dev/stderr and the like
             yield file
         return
-    handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
+    except OSError as error:
+        # By the name that the user knows.
+        raise OSError(error.errno, error.strerror, path) from error
     try:
         with open(handle, "w", encoding="utf-8", newline="\n") as file:
             yield file
@@ -410,6 +416,13 @@ class _Output(argparse.Action):
         setattr(namespace, self.dest, outputs)
 
 
+def _jobs(text: str) -> int:
+    """Parse a number of captures at a time. Raises ArgumentTypeError."""
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"expected a whole number, 0 for one a core, not {text!r}")
+    return int(text)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     top = argparse.ArgumentParser(
@@ -455,7 +468,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--write-baseline", metavar="FILE", help="write what is found, to be accepted from then on")
     one.add_argument("--browser", choices=BROWSERS, default="auto", help="whose rules apply (default: the sender's)")
     one.add_argument("--stack", default="", metavar="ID", help=f"show configurations for {', '.join(STACKS)}")
-    one.add_argument("-j", "--jobs", type=int, default=0, metavar="N", help="captures at a time (default: one a core)")
+    one.add_argument(
+        "-j", "--jobs", type=_jobs, default=0, metavar="N", help="captures at a time (default: one a core)"
+    )
     one.set_defaults(act=check)
 
     one = commands.add_parser("explain", help="explain findings")
