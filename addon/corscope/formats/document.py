@@ -114,7 +114,7 @@ def unanswered(count: int) -> str:
     what = "request" if count == 1 else "requests"
     return (
         f"{count:,} {what} failed in the browser, and the capture has no answer to them: nothing tells why. "
-        "Record through the proxy, or with the browser's developer tools."
+        "A recording made with mitmproxy has every answer that came."
     )
 
 
