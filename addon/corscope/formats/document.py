@@ -85,6 +85,11 @@ class CaptureSummary(NamedTuple):
     """Requests that failed in the browser, by its own record, without an answer on record: nothing tells why."""
 
     @property
+    def unreadable(self) -> bool:
+        """Whether there are warnings and nothing else."""
+        return bool(self.warnings) and not self.exchanges
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What is to be known of the reading, a line each."""
         failed = (unanswered(self.failed_unanswered),) if self.failed_unanswered else ()

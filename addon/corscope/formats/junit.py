@@ -96,7 +96,7 @@ class JUnit:
         damaged = [capture for capture in summary.captures if capture.warnings]
         for capture in damaged:
             # A reader of this file shall not take a capture of which nothing was read for one in order.
-            element, count = ("skipped", "skipped") if capture.exchanges else ("error", "errors")
+            element, count = ("error", "errors") if capture.unreadable else ("skipped", "skipped")
             said = plain("; ".join(capture.warnings))
             self._write(_case("captures", plain(capture.name), f"<{element} message={quoteattr(said)}/>"), count)
         if damaged:

@@ -52,7 +52,7 @@ class Sarif:
             },
             "invocations": [
                 {
-                    "executionSuccessful": not warnings(summary) or any(summary.verdicts.values()),
+                    "executionSuccessful": not any(capture.unreadable for capture in summary.captures),
                     "toolExecutionNotifications": self._notifications(summary),
                 }
             ],
