@@ -186,6 +186,7 @@ def test_sarif_of_all_findings_is_valid_and_whole(cases: list[Entry]) -> None:
         # What GitHub asks for, and how much it takes.
         assert rule["help"]["text"]
         assert rule["help"]["markdown"]
+        assert rule["helpUri"].startswith("https://")
         assert 0 < len(rule["shortDescription"]["text"]) <= 1024
         assert 0 < len(rule["fullDescription"]["text"]) <= 1024
         assert "{" not in rule["shortDescription"]["text"] + rule["fullDescription"]["text"]
