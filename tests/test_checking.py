@@ -18,7 +18,7 @@ from corscope.model import Credentials, Exchange, Observed, Outcome
 from corscope.report import as_json, explanation
 from corscope.session import Session
 from corscope.settings import SettingError
-from proxies import ADDON, allowed_flow, blocked_flow, cors_flow, exempt_flow, write_recording
+from proxies import ADDON, PAGE, allowed_flow, blocked_flow, cors_flow, exempt_flow, write_recording
 
 COOKIE = {"Cookie": "sid=1", "Sec-Fetch-Storage-Access": "active"}
 
@@ -192,6 +192,14 @@ def test_an_argument_that_makes_no_sense_is_named_at_once(
     with pytest.raises(SettingError) as raised:
         corscope.check(recording, **arguments)  # type: ignore[arg-type]
     assert said in str(raised.value)
+
+
+def test_a_string_is_one_origin_or_ids_and_not_its_characters(recording: Path) -> None:
+    ids = "allow-origin-wildcard-with-credentials, allow-credentials-missing"
+    told = list(corscope.check(recording, silence=ids, origins=PAGE))
+    assert told
+    assert {finding.id for verdict in told for finding in verdict.findings}.isdisjoint(ids.split(", "))
+    assert list(corscope.check(recording, origins="https://nobody.example")) == []
 
 
 def test_damage_is_told_and_what_is_no_capture_is_an_error(recording: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def assert_no_cors_blocks(
     __tracebackhide__ = True
     from corscope.checking import choose
 
-    choice = choose(silence=_several(silence), origins=_several(origins))
+    choice = choose(silence=silence, origins=origins)
     if isinstance(capture, str | os.PathLike):
         where = f" in {os.fspath(capture)}"
         told = told_blocks(verdicts_of(capture, choice), choice, where)
@@ -54,11 +54,6 @@ def assert_no_cors_blocks(
         told = told_blocks(capture, choice)
     if told:
         raise CorsBlocked(told)
-
-
-def _several(values: Iterable[str]) -> Iterable[str]:
-    """Return one or more values as several: a single string is one."""
-    return (values,) if isinstance(values, str) else values
 
 
 def verdicts_of(capture: str | os.PathLike[str], choice: Choice) -> Iterator[Verdict]:

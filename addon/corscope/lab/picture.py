@@ -283,7 +283,7 @@ async def _look_at_report(tab: Tab, mitmweb: Mitmweb) -> list[Row]:
     await _open_page(tab, report.as_uri(), REPORT_HEIGHT)
     await tab.wait_for("the list of stories", "document.querySelectorAll('.stories tbody tr').length")
     await tab.click("the story", ".stories tbody a", f"{re.escape(TELLING)}$")
-    await tab.wait_for("the sequence", "document.querySelector('.sequence')")
+    await tab.wait_for("the sequence", "document.querySelector('.sequence') !== null")
     return [Row(**row) for row in await tab.evaluate(STORIES)]
 
 
