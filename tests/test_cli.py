@@ -7,6 +7,7 @@ import json
 import lzma
 import os
 import pty
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -403,6 +404,36 @@ def test_a_shell_can_complete(shell: str) -> None:
     done = corscope("completions", shell)
     assert (done.returncode, done.stderr) == (0, "")
     assert "--fail-on" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("corscope ch", {"check"}),
+        ("corscope check blo", {"blocked.mitm"}),
+        ("corscope check a.har --output cle", {"clean.mitm"}),
+        ("corscope check --stack ngi", {"nginx"}),
+        ("corscope check --silence max-age-unp", {"max-age-unparsable"}),
+        ("corscope explain allow-origin-mis", {"allow-origin-missing", "allow-origin-mismatch"}),
+    ],
+)
+def test_bash_offers_what_fits(words: str, offered: set[str], folder: Path) -> None:
+    program = """
+        source /dev/stdin
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        _shtab_corscope corscope "${@: -1}" "${@: -2:1}"
+        printf '%s\n' "${COMPREPLY[@]}"
+    """
+    done = subprocess.run(
+        ["bash", "-c", program, "bash", *words.split()],
+        input=corscope("completions", "bash").stdout,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(done.stdout.split()) == offered
 
 
 def test_run_starts_mitmproxys_tools_with_the_addon(folder: Path, tmp_path: Path) -> None:

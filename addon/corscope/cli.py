@@ -366,7 +366,16 @@ def completions(arguments: argparse.Namespace) -> int:
     """`corscope completions`."""
     import shtab
 
-    print(shtab.complete(parser(), shell=arguments.shell))
+    top = parser()
+    known = {"ids": list(CATALOGUE), "silence": list(CATALOGUE), "stack": list(STACKS)}
+    (commands,) = (action for action in top._actions if isinstance(action, argparse._SubParsersAction))
+    for command in commands.choices.values():
+        for action in command._actions:
+            # As choices they would stand in the usage, and hide what was perhaps meant behind a list of all.
+            action.choices = known.get(action.dest, action.choices)
+            if action.metavar in ("CAPTURE", "FILE"):
+                action.complete = shtab.FILE
+    print(shtab.complete(top, shell=arguments.shell))
     return CLEAN
 
 

@@ -36,11 +36,12 @@ MITMWEB: Final = (sys.executable, "-c", "from mitmproxy.tools.main import mitmwe
 
 WIDTH: Final = 1400
 HEIGHT: Final = 720
-REPORT_HEIGHT: Final = 980
+REPORT_HEIGHT: Final = 900
 SCALE: Final = 1.25
 """Pixels of the picture for one of the page's, because readers on the web see it smaller than it is."""
 FONTS: Final = "Helvetica Neue, Arial, Liberation Sans, sans-serif"
 """mitmweb's own list without the system's font, which may be so wide that columns are cut off."""
+CHOOSE_FONT: Final = f"document.body.style.fontFamily = {json.dumps(FONTS)}"
 TELLING: Final = f"{API}/api/cart"
 """The flow that is selected."""
 CLOSED_PORT: Final = 9
@@ -255,7 +256,7 @@ async def _look(tab: Tab, mitmweb: Mitmweb) -> list[Row]:
     """Arranges mitmweb's page and returns its rows."""
     await _open_page(tab, mitmweb.page, HEIGHT)
     await tab.wait_for("the list of flows", SETTLED)
-    await tab.evaluate(f"document.body.style.fontFamily = {json.dumps(FONTS)}")
+    await tab.evaluate(CHOOSE_FONT)
     await tab.click("the flow", "td.col-path", f"{re.escape(TELLING)}$")
     await tab.click("the response", ".flow-detail nav a", "^Response$")
     await tab.click("the choice of views", ".contentview .controls a", "^View:")
@@ -282,6 +283,7 @@ async def _look_at_report(tab: Tab, mitmweb: Mitmweb) -> list[Row]:
         raise PictureFailure(f"the shop was not checked: {' '.join(done.stderr.split()[-40:])}")
     await _open_page(tab, report.as_uri(), REPORT_HEIGHT)
     await tab.wait_for("the list of stories", "document.querySelectorAll('.stories tbody tr').length")
+    await tab.evaluate(CHOOSE_FONT)
     await tab.click("the story", ".stories tbody a", f"{re.escape(TELLING)}$")
     await tab.wait_for("the sequence", "document.querySelector('.sequence') !== null")
     return [Row(**row) for row in await tab.evaluate(STORIES)]
