@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from corscope.assertions import CorsBlocked, assert_no_cors_blocks
 from corscope.cli import main
+from corscope.formats import FORMATS
 from corscope.formats.document import FAIL_ON
 from proxies import (
     ADDON,
@@ -278,6 +280,43 @@ def test_a_terminal_gets_colours_and_for_long_work_a_bar(tmp_path: Path) -> None
     os.close(shown)
     assert done.returncode == 1
     assert b"checking" in written
+
+
+def test_what_was_captured_steers_no_terminal(tmp_path: Path) -> None:
+    flow = blocked_flow("https://api.example/\x1b[31mred\u202e")
+    assert flow.response is not None
+    flow.response.headers["access-control-allow-origin"] = "\x1b[2J\x07"
+    write_recording(tmp_path / "a.mitm", [flow])
+    done = corscope("check", tmp_path / "a.mitm")
+    assert "blocked: GET https://api.example/" in done.stdout
+    assert not {"\x1b", "\x07", "\u202e"} & set(done.stdout)
+    with pytest.raises(CorsBlocked) as raised:
+        assert_no_cors_blocks(tmp_path / "a.mitm")
+    assert not {"\x1b", "\x07", "\u202e"} & set(str(raised.value))
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_any_encoding_of_the_output_will_do(encoding: str, folder: Path) -> None:
+    environment = {**PROCESS, "PYTHONIOENCODING": encoding}
+    for arguments in (
+        ["explain", "allow-origin-missing"],
+        *(["check", folder / "blocked.mitm", "-f", f] for f in FORMATS),
+    ):
+        done = subprocess.run(command(*arguments), capture_output=True, env=environment, check=False)
+        assert (done.returncode, done.stderr) == (int(arguments[0] == "check"), b"")
+        if arguments[-1] in ("json", "markdown"):
+            assert "…" in done.stdout.decode() or "⛔" in done.stdout.decode()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are texts here")
+def test_a_file_whose_name_is_no_text_is_read(folder: Path, tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.mitm")
+    (tmp_path / name).write_bytes((folder / "cut.mitm").read_bytes())
+    done = corscope("check", name, "-o", "a.json", "-o", "a.xml", "-o", "a.sarif", "-o", "a.md", where=tmp_path)
+    assert done.returncode == 1
+    assert len(json.loads((tmp_path / "a.json").read_text())["verdicts"]) == 3
+    assert ElementTree.parse(tmp_path / "a.xml").getroot().tag == "testsuites"
+    assert json.loads((tmp_path / "a.sarif").read_text())["runs"][0]["results"]
 
 
 def test_who_stops_reading_is_no_fault(folder: Path, tmp_path: Path) -> None:

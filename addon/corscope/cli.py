@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -25,6 +26,7 @@ from corscope.catalogue.markdown import section
 from corscope.checking import Choice, check_capture, choose
 from corscope.formats import FORMATS, SUFFIXES
 from corscope.formats.document import FAIL_ON, CaptureSummary, Entry, Summary, Takes, accept, entry_of, kind_of
+from corscope.formats.plain import plain
 from corscope.model import Outcome, Severity, Verdict
 from corscope.proxy import SCRIPT
 from corscope.settings import BROWSERS, SettingError, check_stack, nearest
@@ -153,6 +155,9 @@ def check(arguments: argparse.Namespace) -> int:
     )
     baseline = Baseline.load(arguments.baseline) if arguments.baseline else None
     writer = BaselineWriter(arguments.write_baseline) if arguments.write_baseline else None
+    if any(name != "text" and path in (None, STDIN) for name, path in outputs):
+        # What reads these takes them for UTF-8, whatever the terminal's encoding.
+        _write_as(sys.stdout, encoding="utf-8")
     with ExitStack() as stack:
         formats = [FORMATS[name](stack.enter_context(opened(path))) for name, path in outputs]
         wish = Wish(choice, arguments.stack, max(one.takes for one in formats), arguments.fail_on)
@@ -185,7 +190,7 @@ def check(arguments: argparse.Namespace) -> int:
         writer.write()
     for found in results:
         for warning in found.warnings:
-            print(f"corscope: {'error' if found.unreadable else 'warning'}: {warning}", file=sys.stderr)
+            print(f"corscope: {'error' if found.unreadable else 'warning'}: {plain(warning)}", file=sys.stderr)
     if any(found.unreadable for found in results):
         return WRONG
     return FOUND if failed else CLEAN
@@ -279,7 +284,7 @@ def opened(path: str | None) -> Iterator[TextIO]:
     if target.is_dir():
         raise UsageError(f"--output {path} is a folder: name a file in it")
     if target.exists() and not target.is_file():
-        with target.open("w", encoding="utf-8") as file:  # /dev/stderr and the like
+        with target.open("w", encoding="utf-8", errors=_ODD) as file:  # /dev/stderr and the like
             yield file
         return
     try:
@@ -288,13 +293,22 @@ def opened(path: str | None) -> Iterator[TextIO]:
         # By the name that the user knows.
         raise OSError(error.errno, error.strerror, path) from error
     try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as file:
+        with open(handle, "w", encoding="utf-8", errors=_ODD, newline="\n") as file:
             yield file
         os.chmod(part, (target.stat().st_mode & 0o777) if target.exists() else 0o666 & ~_umask())
         os.replace(part, target)
     except BaseException:
         os.unlink(part)
         raise
+
+
+_ODD = "backslashreplace"
+"""What becomes of characters that can't be written, such as those of file names that are no text."""
+
+
+def _write_as(stream: TextIO, *, encoding: str | None = None) -> None:
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding=encoding, errors=_ODD)
 
 
 def _umask() -> int:
@@ -505,6 +519,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        _write_as(stream)
     if given[:1] == ["run"]:
         if {"-h", "--help"} & set(given[1:]):
             print(_RUN, end="")
