@@ -10,19 +10,8 @@ from pathlib import Path
 
 import pytest
 
-import scoring
 from _environment import take
 from corscope.browsers import find_browsers
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    if not session.config.option.collectonly and any(item.path.name == "test_recordings.py" for item in session.items):
-        scoring.begin(session.config)
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    scoring.end(session.config)
-
 
 BROWSERS = {"chromium": "Chromium", "firefox": "Firefox"}
 
@@ -60,6 +49,13 @@ def one_browser() -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves all that needs a browser to one process, where tests run in several: the others need not wait then."""
+    for item in items:
+        if BROWSERS.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group("browsers"))
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ import pytest
 from tornado.websocket import websocket_connect
 
 from corscope.browsers import BrowserFailure, Kind, find_browser, find_browsers, kind_of, launch
-from corscope.lab.cdp import hang_up
+from corscope.recorder.cdp import hang_up
 
 PAGE_ADDON = Path(__file__).parent / "page_addon.py"
 

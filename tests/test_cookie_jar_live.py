@@ -15,7 +15,7 @@ from cookie_web import BACK, PAGES
 from corscope.browsers import Kind, find_browsers, launch
 from corscope.cookie_jar import Context, CookieJar, Fate, Reason
 from corscope.credentials import cookie_names, recognise
-from corscope.lab.record import PREFERENCES
+from corscope.recorder.record import PREFERENCES
 from proxies import Mitmdump, confdir, read_recording
 
 WEB = Path(__file__).parent / "cookie_web.py"

@@ -21,8 +21,8 @@ from mitmproxy import http
 from corscope.browsers import Browser, Kind, Marionette, find_browsers, launch
 from corscope.cookie_jar import Reason
 from corscope.credentials import cookie_names
-from corscope.lab.cdp import CookieNews, Heard, listen
-from corscope.lab.record import PREFERENCES
+from corscope.recorder.cdp import CookieNews, Heard, listen
+from corscope.recorder.record import PREFERENCES
 from diagnosis_web import ASKS, FETCHED, INITIATORS, PAGES, VISITED
 from proxies import Mitmdump, confdir, eventually, final, read_recording, read_report
 

@@ -18,8 +18,8 @@ import pytest
 from corscope.captures.capture import Damage
 from corscope.captures.har import read_har
 from corscope.checking import check_entries
-from corscope.lab.score import Grade, grade, truths_in
 from corscope.model import Exchange
+from corscope.recorder.score import Grade, grade, truths_in
 from corscope.report import as_json
 from corscope.session import Session
 

@@ -18,8 +18,8 @@ from builders import ALLOW_CREDENTIALS, ALLOW_ORIGIN, ANY, GOOD, PAGE, Talk
 from corscope.browsers import Kind, Marionette, find_browsers, launch
 from corscope.formats.document import CaptureSummary, Summary
 from corscope.formats.html import Html
-from corscope.lab.cdp import hang_up
-from corscope.lab.picture import Debugger, Tab
+from corscope.recorder.cdp import hang_up
+from corscope.recorder.picture import Debugger, Tab
 from corscope.report import as_json, wire_json
 from proxies import eventually
 

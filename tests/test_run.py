@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -229,6 +231,58 @@ def test_the_browser_opens_and_ends_with_the_proxy(
     finally:
         process.kill()
         process.wait()
+
+
+IN_A_TERMINAL = """
+import os, sys
+os.setsid()
+terminal = os.open(sys.argv[1], os.O_RDWR)
+for number in range(3):
+    os.dup2(terminal, number)
+os.execv(sys.executable, [sys.executable, "-m", "corscope.run", *sys.argv[2:]])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+@pytest.mark.parametrize("browser", [False, True])
+def test_a_closed_terminal_ends_the_text_interface(browser: bool, chromium: Path, short_folder: Path) -> None:
+    import fcntl
+    import termios
+
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    arguments = ["--tui", "-p", "0", "--set", f"confdir={short_folder}"]
+    if browser:
+        arguments += [f"--browser={chromium}", "--headless"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "addon"), "TERM": "xterm"}
+    command = [sys.executable, "-c", IN_A_TERMINAL, os.ttyname(theirs), *arguments]
+    process = subprocess.Popen(command, env=environment)
+    children: list[int] = []
+    try:
+        shown = b""
+        while b"corscope" not in shown and b"Flows" not in shown:
+            shown += os.read(ours, 4096)
+        os.set_blocking(ours, False)
+        while browser and not children:
+            with contextlib.suppress(BlockingIOError):
+                os.read(ours, 4096)
+            children = children_of(process.pid)
+            time.sleep(0.1)
+    finally:
+        os.close(theirs)
+        os.close(ours)
+    try:
+        assert process.wait(30) == 128 + signal.SIGHUP
+        assert not {child for child in children if is_alive(child)}
+    finally:
+        process.kill()
+        process.wait()
+
+
+def is_alive(pid: int) -> bool:
+    """Tells whether a process is there and runs."""
+    said = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return said.stdout.strip() != "" and not said.stdout.startswith("Z")
 
 
 def children_of(pid: int) -> list[int]:

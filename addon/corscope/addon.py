@@ -23,6 +23,8 @@ from corscope.fixes import fix_of
 from corscope.headers import Fields
 from corscope.model import Exchange, Outcome, Rewrite, Verdict
 from corscope.modes import Head
+from corscope.pages.hosts import Place, place_of_host
+from corscope.pages.pages import Pages, add_options, check_who, keep_off_the_network
 from corscope.privacy import shown_url
 from corscope.session import DEFAULT_GRACE, Session
 from corscope.settings import BROWSERS, SettingError, check_browser, check_stack, new_session, parse_silence
@@ -76,6 +78,7 @@ class CorsAddon:
         self.requestheaders: Callable[[http.HTTPFlow], None] | None = None
         """A hook that is only there when it is needed: mitmproxy passes by what is None."""
         self.view = CORSContentview()
+        self.pages = Pages()
         self.ticker: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------------ lifecycle
@@ -116,6 +119,7 @@ class CorsAddon:
             "responses.",
         )
         rewriting.add_options(loader)
+        add_options(loader)
         contentviews.registry.register(self.view)
 
     def configure(self, updated: set[str]) -> None:
@@ -141,10 +145,13 @@ class CorsAddon:
             self.session.silence = parse_silence("cors_silence", ctx.options.cors_silence)
         if "cors_stack" in updated and ctx.options.cors_stack:
             check_stack("cors_stack", ctx.options.cors_stack)
+        if "cors_pages" in updated:
+            self.pages.who = check_who(ctx.options.cors_pages)
         if rewriting.OPTIONS & updated:
             warned = self.rewriting.on and self.rewriting.settings.allowed.any
             self.rewriting = rewriting.parse(ctx.options)
-            self.requestheaders = self.name_upstream_origin if self.rewriting.upstream_origin is not None else None
+            if self.rewriting.upstream_origin is not None:
+                self.requestheaders = self.early
             if self.rewriting.on and self.rewriting.settings.allowed.any and not warned:
                 logger.warning(
                     "cors_allow_origins=*: any site open in this browser can now read credentialed answers through the "
@@ -176,22 +183,56 @@ class CorsAddon:
 
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         if flow.live:
+            place = self.pages.place(flow)
+            if place is Place.SITE:
+                # From now on also before it is listed, which nobody pays for who never opens our pages.
+                self.requestheaders = self.early
+                return self.pages.answer_site(flow)
             self.guard(flow, self.begin)
             if self.rewriting.local_preflights:
                 self.guard(flow, self.rewriting.answer_preflight)
+            if place is Place.LAB and flow.response is None:
+                self.guard(flow, self.pages.answer_lab)
             if self.unreachable and self.rewriting.on and flow.response is None:
                 return self.unreachable.answer(flow, self.rewriting)
         return None
 
-    def name_upstream_origin(self, flow: http.HTTPFlow) -> None:
-        """Do what the option cors_upstream_origin says, before a streamed request's headers leave."""
-        self.guard(flow, self.rewriting.send_as_upstream)
+    def early(self, flow: http.HTTPFlow) -> None:
+        """Keep our own pages' traffic from lists and files, and do what the option cors_upstream_origin says before a
+        streamed request's headers leave.
+        """
+        self.pass_over(flow)
+        if self.rewriting.upstream_origin is not None:
+            self.guard(flow, self.rewriting.send_as_upstream)
+
+    def pass_over(self, flow: http.HTTPFlow) -> None:
+        """Raise AddonHalt for a flow of our own pages, so that no other addon gets to see it."""
+        if flow.live and self.pages.place(flow) is Place.SITE:
+            raise exceptions.AddonHalt
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        """Take a tunnel to a host of ours without connecting anywhere, which mitmproxy does first unless it is lazy."""
+        if place_of_host(flow.request.data.host) is not None:
+            flow.response = http.Response.make(200)
+            flow.response.reason = "Connection established"
+            del flow.response.headers["content-length"]
+
+    def tls_clienthello(self, data: tls.ClientHelloData) -> None:
+        """Raise AddonHalt for a host of ours: the next addon would have mitmproxy ask the server for TLS first."""
+        address = data.context.server.address
+        if address is not None and place_of_host(address[0]) is not None:
+            raise exceptions.AddonHalt
+
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        keep_off_the_network(data)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
+        self.pass_over(flow)
         self.guard(flow, self.judge)
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Judge again what another addon (modify_headers, say) changed before the browser sees it."""
+        self.pass_over(flow)
         judged = self.judged.pop(flow.id, None)
         response = flow.response
         if judged is None or response is None:
@@ -214,6 +255,7 @@ class CorsAddon:
             self.unreachable.note(address[:2], tls=True)
 
     def error(self, flow: http.HTTPFlow) -> None:
+        self.pass_over(flow)
         self.judged.pop(flow.id, None)
         self.rewritten.pop(flow.id, None)
         if flow.response is None:
@@ -302,7 +344,7 @@ class CorsAddon:
                 self.plans[flow.id] = rewrite
         subject = own.origin is not None or own.outcome is not Outcome.EXEMPT or bool(own.findings)
         data = self.say(flow, own, rewrite) if subject else None
-        self.write(own, data)
+        self.write(own, data, rewrite)
         # Only now, so that a fault while saying it leaves the response as it is.
         if changed is not None and rewrite is not None:
             self.apply(flow, changed, rewrite)
@@ -447,12 +489,12 @@ class CorsAddon:
             if verdict.settled:
                 self.plans.pop(verdict.flow_id, None)
             if flow is not None:
-                self.write(verdict, self.say(flow, verdict, plan))
+                self.write(verdict, self.say(flow, verdict, plan), plan)
                 self.show(flow)
                 if verdict.settled:
                     del self.flows[verdict.flow_id]
             else:
-                self.write(verdict, self.as_json(verdict, plan) if plan is not None else None)
+                self.write(verdict, self.as_json(verdict, plan) if plan is not None else None, plan)
                 self.log(verdict)
 
     def show(self, flow: flow.Flow) -> None:
@@ -489,8 +531,10 @@ class CorsAddon:
             self.last_replayed = 0.0
             self.tell(self.session.finish())
 
-    def write(self, verdict: Verdict, data: dict[str, Any] | None = None) -> None:
-        """Write a verdict into the report; `data` is its JSON form, where that is there already."""
+    def write(self, verdict: Verdict, data: dict[str, Any] | None = None, rewrite: Rewrite | None = None) -> None:
+        """Write a verdict into the report and the pages' history; `data` is its JSON form, where that is there."""
+        if self.pages.who != "off":
+            self.pages.history.note(verdict, rewrite)
         if self.report is None:
             return
         try:
@@ -606,6 +650,7 @@ class CorsAddon:
         """Remove verdicts, with our comments and marks, from flows, and forget what the session learned."""
         self.session.clear()
         self.plans.clear()
+        self.pages.history.clear()
         for one in flows:
             data = one.metadata.pop(METADATA_KEY, None)
             if data is None:

@@ -296,7 +296,12 @@ def supervised(master_class: type[Master], companion: Companion | None) -> type[
             check_ports(self.options)
             if hasattr(signal, "SIGHUP"):
                 # A closed terminal is to end us in an orderly way: otherwise the browser would stay.
-                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.shutdown)
+                if master_class.__name__ == "ConsoleMaster":
+                    # urwid (display/_posix_raw_display.py) reads a terminal that is gone for ever and ever, so that the
+                    # event loop never comes to a handler of its own.
+                    signal.signal(signal.SIGHUP, lambda *_: sys.exit(128 + signal.SIGHUP))
+                else:
+                    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.shutdown)
             await super().run()
 
         async def running(self) -> None:

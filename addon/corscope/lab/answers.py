@@ -94,6 +94,7 @@ class Asked:
     path: str
     """With the query."""
     headers: Lines = ()
+    content: bytes = b""
     seen: int = 0
     """How many of the same kind (preflight or not) came for this URL before."""
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from corscope.browsers import Kind
 from corscope.lab.answers import Place, scenario_of
-from corscope.lab.record import Visit, add_choices, drive, go_through, results_in
 from corscope.lab.scenarios import WEBS
+from corscope.recorder.record import Visit, add_choices, drive, go_through, results_in
 
 ADDON = Path(__file__).parent.parent.parent / "cors_addon.py"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from corscope.lab import prove
 from corscope.lab.scenarios import scenarios
+from corscope.recorder import prove
 
 
 @pytest.mark.timeout(300)

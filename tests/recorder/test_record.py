@@ -11,8 +11,8 @@ import pytest
 from mitmproxy import http
 from mitmproxy.io import FlowReader
 
-from corscope.lab import record
-from corscope.lab.score import recordings, truth_of, truths_in
+from corscope.recorder import record
+from corscope.recorder.score import recordings, truth_of, truths_in
 
 
 def endings(recording: Path, prefix: str) -> dict[tuple[str, int, str, bool], tuple[str, str]]:

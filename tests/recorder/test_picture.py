@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from corscope.lab import picture
-from corscope.lab.shop import ANSWERS
+from corscope.recorder import picture
+from corscope.recorder.shop import ANSWERS
 
 API = "https://api.shop.test"
 PAY = "https://pay.other.test"

@@ -9,7 +9,8 @@ import pytest
 from mitmproxy.test import taddons, tflow, tutils
 
 from corscope.lab.answers import Served
-from corscope.lab.lab_addon import Lab, request_origin, response
+from corscope.lab.web import request_origin, response
+from corscope.recorder.lab_addon import Lab
 
 
 @pytest.mark.parametrize(

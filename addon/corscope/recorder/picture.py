@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Final
 
 from corscope.browsers import BrowserFailure, find_browsers, launch
-from corscope.lab.cdp import Debugger, DebuggerFailure, Tab, connected
-from corscope.lab.shop import ANSWERS, API, HOME
+from corscope.recorder.cdp import Debugger, DebuggerFailure, Tab, connected
+from corscope.recorder.shop import ANSWERS, API, HOME
 
 ROOT: Final = Path(__file__).parents[3]
 PICTURES: Final = {"mitmweb": ROOT / "docs" / "mitmweb.png", "report": ROOT / "docs" / "report.png"}

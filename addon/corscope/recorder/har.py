@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from corscope.browsers import BrowserFailure, Kind, Marionette, find_browsers, launch, spki_fingerprint
-from corscope.lab.cdp import DebuggerFailure, Tab, connected
-from corscope.lab.record import (
+from corscope.recorder.cdp import DebuggerFailure, Tab, connected
+from corscope.recorder.record import (
     VISITS,
     Serving,
     lent_by_chromium,
@@ -37,8 +37,8 @@ from corscope.lab.record import (
     seen,
     served,
 )
-from corscope.lab.score import RECORDINGS
-from corscope.lab.truth import Outcome, Seen, Truth, truths
+from corscope.recorder.score import RECORDINGS
+from corscope.recorder.truth import Outcome, Seen, Truth, truths
 
 CAPTURES: Final = Path(__file__).parents[3] / "tests" / "captures"
 TAGS: Final = (

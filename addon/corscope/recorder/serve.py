@@ -1,5 +1,5 @@
 """What `mitmdump -s` loads to serve the lab; the package must be importable."""
 
-from corscope.lab.lab_addon import Lab
+from corscope.recorder.lab_addon import Lab
 
 addons = [Lab()]

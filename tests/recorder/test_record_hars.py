@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from corscope.lab import har
-from corscope.lab.record import VISITS, Serving
-from corscope.lab.score import truths_in
-from corscope.lab.truth import Seen
+from corscope.recorder import har
+from corscope.recorder.record import VISITS, Serving
+from corscope.recorder.score import truths_in
+from corscope.recorder.truth import Seen
 
 ONLY = "preflight-check/origin/missing,check/origin/null/missing"
 

@@ -34,12 +34,12 @@ from mitmproxy.io import FlowReader, FlowWriter
 
 from corscope.browsers import BrowserFailure, Kind, find_browsers, launch
 from corscope.lab.answers import RESULTS_PATH, origins
-from corscope.lab.cdp import Heard, listen
-from corscope.lab.lab_addon import request_origin
 from corscope.lab.scenarios import HTTP, HTTPS, LOCALHOST, Web
-from corscope.lab.score import RECORDINGS, truths_in
-from corscope.lab.truth import Outcome, Seen, Truth, truths
+from corscope.lab.web import request_origin
 from corscope.proxy import MITMDUMP
+from corscope.recorder.cdp import Heard, listen
+from corscope.recorder.score import RECORDINGS, truths_in
+from corscope.recorder.truth import Outcome, Seen, Truth, truths
 
 LIMIT = 600.0
 """Seconds that one recording may take."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from corscope.lab.truth import Ending
+from corscope.recorder.truth import Ending
 
 CLOSING_SECONDS = 5.0
 SECONDS = 30.0

@@ -1,0 +1,94 @@
+"""Joins the site and the lab's web for the addon: who may see them, and that nothing of theirs reaches the network."""
+
+import logging
+from collections.abc import Collection
+from typing import Final
+
+from mitmproxy import exceptions, http
+from mitmproxy.addonmanager import Loader
+from mitmproxy.proxy import server_hooks
+
+from corscope.lab.answers import Served
+from corscope.lab.web import LabWeb, read, response
+from corscope.pages.guards import plain, private
+from corscope.pages.history import History
+from corscope.pages.hosts import Place, is_loopback, place_of_host
+from corscope.pages.site import Site
+from corscope.settings import SettingError, nearest
+
+logger = logging.getLogger(__name__)
+
+WHO: Final = ("off", "local", "all")
+"""Who may open the pages: nobody, this machine, every client of the proxy."""
+
+
+class Pages:
+    """What corscope answers for by itself."""
+
+    def __init__(self) -> None:
+        self.who = "local"
+        self.history = History()
+        self.site = Site()
+        self.lab = LabWeb()
+
+    def place(self, flow: http.HTTPFlow) -> Place | None:
+        """Tell what a flow's host belongs to; None for all the world's others."""
+        return place_of_host(flow.request.data.host)
+
+    def answer_lab(self, flow: http.HTTPFlow) -> None:
+        """Answer a request to the lab's web."""
+        refused = self._refusal(flow)
+        flow.response = response(private(refused), flow.request.is_http2) if refused else self.lab.answer(flow)
+
+    async def answer_site(self, flow: http.HTTPFlow) -> None:
+        """Answer a request to the site. Raises AddonHalt: neither lists of flows nor files get what is ours."""
+        try:
+            served = self._refusal(flow) or await self.site.answer(read(flow.request))
+        except Exception:
+            # As everywhere a fault of ours costs no more than it must; here that is our own page.
+            logger.exception(f"corscope could not answer {flow.request.path.partition('?')[0]}.")
+            served = plain(500, "corscope could not make this page; its log says why.")
+        flow.response = response(private(served), flow.request.is_http2)
+        raise exceptions.AddonHalt
+
+    def _refusal(self, flow: http.HTTPFlow) -> Served | None:
+        if self.who == "off":
+            return plain(403, "corscope's pages are off: cors_pages is `off`.")
+        peer = flow.client_conn.peername
+        if self.who == "local" and not (peer and is_loopback(peer[0])):
+            return plain(403, "corscope's pages are for the proxy's own machine, unless cors_pages is `all`.")
+        named = flow.request.host_header
+        if named is not None and place_of_host(_host(named)) is not self.place(flow):
+            return plain(421, "The Host header names another site than the URL.")
+        return None
+
+
+def _host(authority: str) -> str:
+    """Return the host of a Host header, which may have a port."""
+    return authority.rpartition(":")[0] if authority.rpartition(":")[2].isdigit() else authority
+
+
+def add_options(loader: Loader) -> None:
+    """Add the option `cors_pages`."""
+    loader.add_option(
+        "cors_pages",
+        str,
+        "local",
+        "Who may open corscope's own pages, http://corscope.test/: clients on this machine (local), every client of "
+        "the proxy (all), nobody (off).",
+        choices=WHO,
+    )
+
+
+def check_who(who: str, known: Collection[str] = WHO) -> str:
+    """Return a value that `cors_pages` takes. Raises SettingError for others."""
+    if who not in known:
+        raise SettingError(f"cors_pages takes {', '.join(known)}, not {who!r}{nearest(who, known)}.")
+    return who
+
+
+def keep_off_the_network(data: server_hooks.ServerConnectionHookData) -> None:
+    """Let no connection be opened for a reserved host, whatever asked for it."""
+    address = data.server.address
+    if address is not None and place_of_host(address[0]) is not None:
+        data.server.error = f"{address[0]} is corscope's own and is not on the network"
