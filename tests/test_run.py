@@ -132,6 +132,23 @@ def test_a_taken_port_does_not_matter_without_a_proxy(taken_port: int, tmp_path:
     assert ended.returncode == 0
 
 
+@pytest.mark.parametrize("options", [["-n"], ["-p", "0"]])
+def test_a_mistyped_option_of_ours_is_one_line(options: list[str], tmp_path: Path) -> None:
+    ended = started("--dump", "-q", *options, "--set", f"confdir={tmp_path}", "--set", "cors_rewite=blocked")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    expected = "run: there is no option cors_rewite (did you mean cors_rewrite?); --options lists them\n"
+    assert ended.stderr == expected
+
+
+def test_another_option_that_nothing_knows_is_told_of(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("def load(loader):\n    loader.add_option('brought', str, '', 'by a script')\n")
+    options = ["--set", f"confdir={tmp_path}", "--set", "flow_detal=2", "--set", "brought=1"]
+    ended = started("--dump", "-n", "-r", os.devnull, "-s", str(script), *options)
+    assert "There is no option flow_detal (did you mean flow_detail?): it is ignored." in ended.stdout + ended.stderr
+    assert "brought" not in ended.stdout + ended.stderr
+
+
 def test_mitmproxys_own_complaint_stays_its_own(tmp_path: Path) -> None:
     ended = started("--dump", "--set", f"confdir={tmp_path}", "-p", "eighty")
     assert ended.returncode == 1

@@ -94,7 +94,11 @@ def _cause(entry: Entry) -> str | None:
 
 def _summary_json(summary: Summary) -> dict[str, Any]:
     return {
-        "captures": [{**capture._asdict(), "warnings": capture.notes} for capture in summary.captures],
+        # The page puts each capture's name before what is said of it.
+        "captures": [
+            {**capture._asdict(), "warnings": [line.removeprefix(f"{capture.name}: ") for line in capture.notes]}
+            for capture in summary.captures
+        ],
         "verdicts": summary.verdicts,
         "failed": summary.failed,
         "new": summary.new,
