@@ -19,7 +19,6 @@ from mitmproxy.utils import asyncio_utils
 from corscope import adapter, report, rewriter, rewriting
 from corscope.adapter import METADATA_KEY
 from corscope.advice import configuration_lines, verdict_json
-from corscope.fixes import fix_of
 from corscope.headers import Fields
 from corscope.model import Exchange, Outcome, Rewrite, Verdict
 from corscope.modes import Head
@@ -50,6 +49,11 @@ PLANS = 4096
 
 TICK_SECONDS = 0.5
 """How often a live session is asked what the passing of time has settled."""
+
+PACKED, PACKED_AT_REST = 250, 1000
+"""Exchanges of the pages' history whose memory is put in order at each look, while flows come and while none does:
+a millisecond's work, and five.
+"""
 
 
 class CorsAddon:
@@ -143,8 +147,10 @@ class CorsAddon:
             self.session = new_session(ctx.options.cors_browser, grace=known.grace, silence=known.silence)
         if "cors_silence" in updated:
             self.session.silence = parse_silence("cors_silence", ctx.options.cors_silence)
-        if "cors_stack" in updated and ctx.options.cors_stack:
-            check_stack("cors_stack", ctx.options.cors_stack)
+        if "cors_stack" in updated:
+            if ctx.options.cors_stack:
+                check_stack("cors_stack", ctx.options.cors_stack)
+            self.pages.site.live.stack = ctx.options.cors_stack
         if "cors_pages" in updated:
             self.pages.who = check_who(ctx.options.cors_pages)
         if rewriting.OPTIONS & updated:
@@ -167,6 +173,9 @@ class CorsAddon:
             columns = list(ctx.options.web_columns)
             if "comment" not in columns:
                 ctx.options.update(web_columns=[*columns, "comment"])
+        if ctx.master.addons.get("view") is not None:
+            # A list takes flows in before `request`, the first one of our own pages too.
+            self.requestheaders = self.early
         if self.ticker is None:
             self.ticker = asyncio_utils.create_task(self.tick(), name="corscope", keep_ref=True)
 
@@ -312,6 +321,7 @@ class CorsAddon:
             response.data.headers.fields,
             response.data.status_code,
         ):
+            self.pages.history.passed_by += 1
             return
         if flow.live and adapter.PAGE_ORIGIN in flow.metadata:
             rewriting.restore_origin(flow)
@@ -475,9 +485,7 @@ class CorsAddon:
     @staticmethod
     def as_json(verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
         """Return a verdict as JSON values, with what the user's own server software needs."""
-        # Of a rewritten flow, what the server has to change all the same.
-        broken = rewrite.was if rewrite is not None and rewrite.applied else verdict
-        return verdict_json(verdict, rewrite, fix_of(broken), stack=ctx.options.cors_stack)
+        return verdict_json(verdict, rewrite, stack=ctx.options.cors_stack)
 
     def tell(self, verdicts: Sequence[Verdict]) -> None:
         """Pass on the verdicts of earlier exchanges that have been settled."""
@@ -530,6 +538,7 @@ class CorsAddon:
         elif self.last_replayed and now - self.last_replayed > 2 * TICK_SECONDS:
             self.last_replayed = 0.0
             self.tell(self.session.finish())
+        self.pages.history.pack(PACKED if now - self.last_live < TICK_SECONDS else PACKED_AT_REST)
 
     def write(self, verdict: Verdict, data: dict[str, Any] | None = None, rewrite: Rewrite | None = None) -> None:
         """Write a verdict into the report and the pages' history; `data` is its JSON form, where that is there."""

@@ -28,7 +28,7 @@ class Pages:
     def __init__(self) -> None:
         self.who = "local"
         self.history = History()
-        self.site = Site()
+        self.site = Site(self.history)
         self.lab = LabWeb()
 
     def place(self, flow: http.HTTPFlow) -> Place | None:
