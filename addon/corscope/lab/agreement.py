@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from corscope.catalogue import CATALOGUE
 from corscope.lab.answers import place_of, scenario_of
 from corscope.lab.scenarios import Initiator, Scenario, Step, Web
 from corscope.lab.steps import Outcome, clock_offset, step_of
@@ -112,7 +113,7 @@ def rows(web: Web, outcomes: Mapping[tuple[str, int], Outcome], judged: Iterable
         found = _scenario(web, identifier)
         if found is None:
             continue
-        known = {number: outcome for number, outcome in ends.items() if number < len(found.steps)}
+        known = {number: outcome for number, outcome in ends.items() if 0 <= number < len(found.steps)}
         made += _rows_of(found, known, by_scenario[identifier], offset)
     return made
 
@@ -275,5 +276,6 @@ def counts(made: Iterable[Row]) -> dict[str, Any]:
 
 
 def words(reasons: Iterable[str]) -> dict[str, str]:
-    """Return the sentences of those reasons that are of `Why`."""
-    return {reason: WORDS[Why(reason)] for reason in reasons if reason in set(Why)}
+    """Return what to call each of some reasons: sentences of `Why`, the titles of findings."""
+    named = {reason: CATALOGUE[reason].title for reason in reasons if reason in CATALOGUE}
+    return named | {reason: WORDS[Why(reason)] for reason in reasons if reason in set(Why)}

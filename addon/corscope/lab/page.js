@@ -154,8 +154,8 @@ function show(proof, text) {
   }; ${number(incomparable)} can’t be compared.`;
   const parts = [make("p", { className: "rest" }, rest), notes(proof), buttons(proof, text)];
   parts.push(differences(proof.rows.filter(({ result }) => result === "differ")));
-  parts.push(left("Left open", "open", proof, (why) => make("code", {}, why)));
-  parts.push(left("Not comparable", "incomparable", proof, (why) => make("span", {}, proof.words[why] || why)));
+  parts.push(left("Left open", "open", proof));
+  parts.push(left("Not comparable", "incomparable", proof));
   parts.push(about(proof));
   reveal(conclusion, parts.filter(Boolean), !decided ? "" : differ ? "bad" : "good");
 }
@@ -237,7 +237,7 @@ function differences(rows) {
 }
 
 // A closed list of what is of one result, by its reason.
-function left(title, result, proof, words) {
+function left(title, result, proof) {
   const rows = proof.rows.filter((row) => row.result === result);
   if (!rows.length) return null;
   const reasons = Object.entries(proof.counts.reasons[result]).sort((one, other) => other[1] - one[1]);
@@ -247,7 +247,7 @@ function left(title, result, proof, words) {
     return make(
       "details",
       {},
-      make("summary", {}, `${number(total)} × `, words(why)),
+      make("summary", {}, `${number(total)} × ${proof.words[why] || why}`),
       table(["Scenario", "What was asked", "This browser"], these, cells),
       ...more(these),
     );

@@ -53,9 +53,12 @@ class Verification:
         web = web_of_page(asked.origin)
         if web is None:
             return plain(404, f"No page of the lab is at {asked.origin}.")
+        if not asked.content:
+            # mitmproxy passes by what it streams.
+            return plain(400, "The report did not come along: is mitmproxy's option stream_large_bodies set?")
         try:
             run, outcomes, told = _report(asked.content)
-        except (ValueError, KeyError, TypeError) as fault:
+        except (ValueError, KeyError, TypeError, OverflowError) as fault:
             return plain(400, f"This is no report of a run: {type(fault).__name__}.")
         judged = await self._judged(f"/x/{web.name}/{run}/")
         verdicts = [Judged(one.verdict, self._named.get(one.verdict.flow_id)) for one in judged]
@@ -101,7 +104,7 @@ class Verification:
 def counted(made: list[Row]) -> dict[str, Any]:
     """Return the counts of rows, and the sentences that say why some can't be compared."""
     found = counts(made)
-    return {"counts": found, "words": words(found["reasons"]["incomparable"])}
+    return {"counts": found, "words": words([why for reasons in found["reasons"].values() for why in reasons])}
 
 
 def _is_below(url: str, prefix: str) -> bool:
@@ -111,7 +114,7 @@ def _is_below(url: str, prefix: str) -> bool:
 def _report(content: bytes) -> tuple[str, dict[tuple[str, int], Outcome], dict[str, Any]]:
     """Read the page's report: the run's name, how its steps ended, and what is to be passed on of it.
 
-    Raises ValueError, KeyError or TypeError for anything else.
+    Raises ValueError, KeyError, TypeError or OverflowError for anything else.
     """
     said = json.loads(content)
     run = said["run"]
@@ -123,7 +126,10 @@ def _report(content: bytes) -> tuple[str, dict[tuple[str, int], Outcome], dict[s
         if ok is not None and not isinstance(ok, bool):
             raise TypeError("ok")
         outcomes[str(one["id"]), int(one["step"])] = Outcome(
-            ok=ok, detail=str(one["detail"])[:DETAIL], start=float(one["start"]) / 1000, end=float(one["end"]) / 1000
+            ok=ok,
+            detail=str(one["detail"])[:DETAIL],
+            start=_number(one["start"]) / 1000,
+            end=_number(one["end"]) / 1000,
         )
     told = {
         "only": str(said.get("only", ""))[:DETAIL],
@@ -131,9 +137,17 @@ def _report(content: bytes) -> tuple[str, dict[tuple[str, int], Outcome], dict[s
         "complete": bool(said["complete"]),
         "hidden": bool(said.get("hidden")),
         "left_out": int(said.get("leftOut", 0)),
-        "seconds": round(float(said.get("seconds", 0)), 1),
+        "seconds": round(_number(said.get("seconds", 0)), 1),
     }
     return run, outcomes, told
+
+
+def _number(value: Any) -> float:  # noqa: ANN401 - whatever JSON it is
+    """Return a number of the page's. Raises ValueError or TypeError for anything else."""
+    number = float(value)
+    if not abs(number) < 1e15:
+        raise ValueError("a number beyond all bounds, or none")
+    return number
 
 
 def _written(proof: dict[str, Any], made: list[Row]) -> bytes:
