@@ -139,12 +139,13 @@ class CorsAddon:
     def take(self, updated: set[str]) -> None:
         """Take over the options that have changed. Raises OptionsError or SettingError."""
         if "cors_grace" in updated:
-            self.session.grace = parse_grace(ctx.options.cors_grace)
+            self.session.grace = self.pages.verification.grace = parse_grace(ctx.options.cors_grace)
         if "cors_browser" in updated and ctx.options.cors_browser != self.session.browser:
             # mitmproxy itself does not hold a value from the command line to the choices.
             check_browser("cors_browser", ctx.options.cors_browser)
             known = self.session
             self.session = new_session(ctx.options.cors_browser, grace=known.grace, silence=known.silence)
+            self.pages.verification.rules = ctx.options.cors_browser
         if "cors_silence" in updated:
             self.session.silence = parse_silence("cors_silence", ctx.options.cors_silence)
         if "cors_stack" in updated:
@@ -200,8 +201,8 @@ class CorsAddon:
             self.guard(flow, self.begin)
             if self.rewriting.local_preflights:
                 self.guard(flow, self.rewriting.answer_preflight)
-            if place is Place.LAB and flow.response is None:
-                self.guard(flow, self.pages.answer_lab)
+            if place is Place.LAB:
+                return self.pages.answer_lab(flow)
             if self.unreachable and self.rewriting.on and flow.response is None:
                 return self.unreachable.answer(flow, self.rewriting)
         return None
@@ -311,15 +312,20 @@ class CorsAddon:
             self.last_replayed = time.monotonic()
         headers = adapter.head(flow)
         client = adapter.client_key(flow, headers)
-        # Every exchange gets a line in a report; otherwise ordinary traffic is let by at once.
-        if self.report is None and self.session.pass_by(
-            client,
-            flow.client_conn.id,
-            flow.request.data.host,
-            flow.request.data.timestamp_start,
-            headers,
-            response.data.headers.fields,
-            response.data.status_code,
+        # Every exchange gets a line in a report, and the lab asks for each of its own; other ordinary traffic is let by
+        # at once.
+        if (
+            self.report is None
+            and self.pages.place(flow) is not Place.LAB
+            and self.session.pass_by(
+                client,
+                flow.client_conn.id,
+                flow.request.data.host,
+                flow.request.data.timestamp_start,
+                headers,
+                response.data.headers.fields,
+                response.data.status_code,
+            )
         ):
             self.pages.history.passed_by += 1
             return

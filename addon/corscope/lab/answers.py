@@ -36,12 +36,17 @@ ASSETS = MappingProxyType(
         "/": ("page.html", "text/html; charset=utf-8"),
         "/agent.html": ("agent.html", "text/html; charset=utf-8"),
         "/agent.js": ("agent.js", "text/javascript; charset=utf-8"),
+        "/contexts.js": ("contexts.js", "text/javascript; charset=utf-8"),
+        "/page.css": ("page.css", "text/css; charset=utf-8"),
+        "/page.js": ("page.js", "text/javascript; charset=utf-8"),
         "/runner.js": ("runner.js", "text/javascript; charset=utf-8"),
     }
 )
 """Path to file and type; the same on every host of the lab."""
 RESULTS_PATH = "/results"
-"""Where the page posts what it saw, on its own origin."""
+"""Where the page posts what it saw, on its own origin, if its address names the run."""
+AGREEMENT_PATH = "/agreement"
+"""Where it asks whether that is what corscope predicted, if a judge is there to be asked."""
 
 FONT = base64.b64decode(
     b"AAEAAAAKAIAAAwAgT1MvMkE4P60AAAEoAAAAYGNtYXAADACUAAABkAAAADRnbHlmLoKi7gAAAcwAAAAoaGVhZF82PVgAAACsAAAA"
@@ -137,6 +142,16 @@ def origins() -> frozenset[str]:
     return frozenset(origin for web in WEBS.values() for origin in web.origins.values())
 
 
+def is_local(origin: str) -> bool:
+    """Whether an origin is this machine's own rather than one of the reserved names."""
+    return not origin.partition("://")[2].partition(":")[0].endswith(".test")
+
+
+def web_of_page(origin: str) -> Web | None:
+    """The web whose page has an origin; None if there is none."""
+    return next((web for web in WEBS.values() if web.page == origin), None)
+
+
 @functools.cache
 def _by_id(web: str) -> Mapping[str, Scenario]:
     return MappingProxyType({scenario.id: scenario for scenario in scenarios(web)})
@@ -160,8 +175,12 @@ def path_of(place: Place) -> str:
     return f"/x/{place.web}/{place.run}/{place.scenario}/{place.hop}"
 
 
-def answer(asked: Asked) -> Served | None:
-    """Answers a request to the lab's web; None if the web has nothing at that URL."""
+def answer(asked: Asked, *, local: bool = False) -> Served | None:
+    """Answers a request to the lab's web; None if the web has nothing at that URL.
+
+    `local` says whether what the table asks of this machine's own origins comes here too: the recorder takes them over,
+    the addon never does.
+    """
     if asked.origin not in origins():
         return None
     place = place_of(asked.path)
@@ -172,11 +191,12 @@ def answer(asked: Asked) -> Served | None:
         return _jar(asked)
     if path in ASSETS:
         name, kind = ASSETS[path]
-        return _page(kind, (FOLDER / name).read_bytes())
-    web = next((web for web in WEBS.values() if web.page == asked.origin), None)
+        content = (FOLDER / name).read_bytes()
+        return _page(kind, content, policy(name, local=local) if name.endswith(".html") else "")
+    web = web_of_page(asked.origin)
     if web is not None and path == "/table.json":
         only = query.removeprefix("only=")
-        return _page("application/json", table_json(web, only).encode())
+        return _page("application/json", table_json(web, only, local=local).encode())
     if path == RESULTS_PATH and asked.method == "POST":
         return Served(status=204, headers=(("Cache-Control", "no-store"),))
     if path == "/favicon.ico":
@@ -184,9 +204,35 @@ def answer(asked: Asked) -> Served | None:
     return None
 
 
-def _page(kind: str, content: bytes) -> Served:
-    headers = (("Content-Type", kind), ("Content-Length", str(len(content))), ("Cache-Control", "no-store"))
+def _page(kind: str, content: bytes, policy: str = "") -> Served:
+    headers: Lines = (("Content-Type", kind), ("Content-Length", str(len(content))), ("Cache-Control", "no-store"))
+    if policy:
+        headers = (*headers, ("Content-Security-Policy", policy))
     return Served(status=200, headers=headers, content=content)
+
+
+@functools.cache
+def policy(name: str, *, local: bool) -> str:
+    """The Content-Security-Policy of one of the lab's documents: nothing from anywhere but the lab, nothing inline.
+
+    Whatever a scenario may ask for is allowed, on each of the lab's origins; frames without a URL of their own and
+    workers from a blob inherit it. Only the agent's document is ever framed, by the page.
+    """
+    everywhere = sorted(origin for origin in origins() if local or not is_local(origin))
+    # A policy has no way to write an IPv6 address.
+    lab = " ".join(dict.fromkeys("http:" if "[" in origin else origin for origin in everywhere))
+    pages = " ".join(web.page for web in WEBS.values() if web.page in everywhere)
+    fetched = ("script-src", "style-src", "img-src", "font-src", "media-src", "connect-src", "form-action")
+    return "; ".join(
+        (
+            "default-src 'none'",
+            *(f"{directive} {lab}" for directive in fetched),
+            f"frame-src {lab} data:",
+            f"worker-src {lab} blob:",
+            "base-uri 'none'",
+            f"frame-ancestors {pages if name == 'agent.html' else chr(39) + 'none' + chr(39)}",
+        )
+    )
 
 
 def _jar(asked: Asked) -> Served:
@@ -258,10 +304,12 @@ def hop_url(scenario: Scenario, place: Place, hop: int) -> str:
 # -- the table as the page reads it ------------------------------------------------------------------------------------
 
 
-def table_json(web: Web, only: str = "") -> str:
+def table_json(web: Web, only: str = "", *, local: bool = True) -> str:
     """The part of a web's table that the page needs, as JSON; `only` keeps the tags that start with it, or with one
-    of several parted by commas.
+    of several parted by commas. Without `local`, what asks this machine's own origins is left out, and counted.
     """
+    chosen = [scenario for scenario in scenarios(web.name) if scenario.tag.startswith(tuple(only.split(",")))]
+    kept = [scenario for scenario in chosen if local or not asks_locally(web, scenario)]
     rows = [
         {
             "id": scenario.id,
@@ -270,15 +318,31 @@ def table_json(web: Web, only: str = "") -> str:
             "origin": web.origins[scenario.hops[0].role],
             "steps": [_step_json(step) for step in scenario.steps],
         }
-        for scenario in scenarios(web.name)
-        if scenario.tag.startswith(tuple(only.split(",")))
+        for scenario in kept
     ]
     contexts = {
         Context.CROSS: web.origins[Role.CROSS],
         Context.IDN: web.origins.get(Role.IDN),
     }
-    everything = {"web": web.name, "origins": sorted(web.origins.values()), "contexts": contexts, "scenarios": rows}
+    everything = {
+        "web": web.name,
+        "origins": sorted(origin for origin in web.origins.values() if local or not is_local(origin)),
+        "contexts": contexts,
+        "scenarios": rows,
+        "leftOut": len(chosen) - len(kept),
+    }
     return json.dumps(everything, separators=(",", ":"))
+
+
+def table_size(web: Web) -> dict[str, int]:
+    """How many scenarios and steps a web's table has."""
+    whole = scenarios(web.name)
+    return {"scenarios": len(whole), "steps": sum(len(scenario.steps) for scenario in whole)}
+
+
+def asks_locally(web: Web, scenario: Scenario) -> bool:
+    """Whether a scenario of a web with reserved names asks one of this machine's own origins."""
+    return any(is_local(web.origins[hop.role]) for hop in scenario.hops)
 
 
 def _step_json(step: Step) -> dict[str, object]:
