@@ -33,6 +33,7 @@ STANDARD = {
     *("difflib", "email.utils", "enum", "functools", "hashlib", "html", "importlib.resources", "ipaddress"),
     *("itertools", "json", "logging", "pathlib", "re", "string", "textwrap", "time", "tomllib", "types", "typing"),
     *("unicodedata", "urllib.parse", "warnings", "weakref", "zlib"),
+    *("__future__", "base64", "io", "struct"),
 }
 """What the binary has of the standard library, as far as the addon may use it."""
 ABSENT = {

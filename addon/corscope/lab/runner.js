@@ -12,59 +12,6 @@ const CHUNK = 250; // scenarios in one report
 const state = document.getElementById("state");
 const progress = document.getElementById("progress");
 
-let jobs = 0;
-const waiting = new Map(); // job number → resolve
-const settle = ({ data }) => {
-  if (!data || !data.outcome || !waiting.has(data.job)) return;
-  waiting.get(data.job)(data.outcome);
-  waiting.delete(data.job);
-};
-window.addEventListener("message", settle);
-
-// An agent elsewhere: `post` hands it a message.
-const remote = (post) => (url, step) =>
-  new Promise((resolve) => {
-    const job = ++jobs;
-    waiting.set(job, resolve);
-    post({ job, url, step });
-  });
-
-const frameAgent = (attributes) =>
-  new Promise((resolve) => {
-    const frame = document.createElement("iframe");
-    for (const [name, value] of Object.entries(attributes)) frame.setAttribute(name, value);
-    const ready = ({ data, source }) => {
-      if (source !== frame.contentWindow || !data || !data.ready) return;
-      window.removeEventListener("message", ready);
-      resolve(remote((message) => frame.contentWindow.postMessage(message, "*")));
-    };
-    window.addEventListener("message", ready);
-    document.getElementById("frames").append(frame);
-  });
-
-const workerAgent = (url) =>
-  new Promise((resolve) => {
-    const worker = new Worker(url);
-    worker.onmessage = (event) => {
-      if (event.data.ready) resolve(remote((message) => worker.postMessage(message)));
-      else settle(event);
-    };
-  });
-
-const script = `<!doctype html><body><script src="${location.origin}/agent.js"><\/script></body>`;
-const makers = {
-  page: async () => perform,
-  worker: () => workerAgent("/agent.js"),
-  "blob-worker": async () => {
-    const source = await (await fetch("/agent.js")).text();
-    return workerAgent(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
-  },
-  sandbox: () => frameAgent({ sandbox: "allow-scripts", srcdoc: script }),
-  data: () => frameAgent({ src: "data:text/html," + encodeURIComponent(script) }),
-  idn: (contexts) => frameAgent({ src: contexts.idn + "/agent.html" }),
-  cross: (contexts) => frameAgent({ src: contexts.cross + "/agent.html" }),
-};
-
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 async function runScenario(table, agents, scenario) {

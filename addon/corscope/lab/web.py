@@ -28,10 +28,12 @@ class LabWeb:
 
     def answer(self, flow: http.HTTPFlow) -> http.Response:
         """Return the answer to a request to one of the lab's hosts; 404 for what it does not have."""
+        return response(answer(self.read(flow)) or NOT_FOUND, flow.request.is_http2)
+
+    def read(self, flow: http.HTTPFlow) -> Asked:
+        """Return a request, and count it if it belongs to a scenario."""
         asked = read(flow.request)
-        if place_of(asked.path):
-            asked = read(flow.request, seen=self._count(asked))
-        return response(answer(asked) or NOT_FOUND, flow.request.is_http2)
+        return read(flow.request, seen=self._count(asked)) if place_of(asked.path) else asked
 
     def _count(self, asked: Asked) -> int:
         """Return how many of a kind came for a URL before."""
