@@ -605,7 +605,14 @@
   // -- what became of it ----------------------------------------------------------------------------------------------
 
   const storiesOf = (entries) => {
-    const grouped = Map.groupBy(entries, (entry) => entry.story_id || entry.flow_id);
+    const numbers = new Map(entries.map((entry) => [entry.flow_id, entry.number + 1]));
+    const named = (text) =>
+      text?.replace(/flow ([0-9a-f-]{36})/g, (_, flow) => (numbers.has(flow) ? `request ${numbers.get(flow)}` : "an earlier request"));
+    const told = entries.map((entry) => ({
+      ...entry,
+      findings: entry.findings.map((one) => ({ ...one, message: named(one.message), fix: named(one.fix) })),
+    }));
+    const grouped = Map.groupBy(told, (entry) => entry.story_id || entry.flow_id);
     return [...grouped.values()].map(summarise).sort((one, other) => one.number - other.number);
   };
 
@@ -668,16 +675,20 @@
     ].filter(Boolean);
   };
 
+  /** Return what else was found, what is said first of each kind. */
+  const further = (story) => {
+    const found = new Map(story.entries.flatMap((entry) => entry.findings.map((one) => [one.id, one])).reverse());
+    return [...found.values()].reverse().filter((one) => one.id !== story.cause?.id);
+  };
+
   const storyCard = (story, index, count) => [
-    count > 1 && el("h4", {}, `${ordinal(index) ?? index + 1}: ${story.method} ${story.url}`),
+    count > 1 && el("h4", {}, `${index + 1}. ${story.method} ${story.url}`),
     el("p", { class: `became ${story.verdict}`, "data-verdict": story.verdict }, badge(story.verdict), " ", conclude(story)),
     story.entries.map((entry) => entry.console).filter(Boolean).map((line) => el("p", { class: "console code" }, line)),
     story.verdict !== "allowed" && story.deciding.note && el("p", {}, `${story.deciding.note}.`),
     story.cause && el("p", {}, story.cause.message),
     story.cause?.fix && el("p", {}, el("b", {}, "Fix: "), story.cause.fix),
-    [...story.findings.values()]
-      .filter((one) => one.id !== story.cause?.id)
-      .map((one) => el("p", { class: "muted" }, el("b", {}, `${one.title}. `), one.message)),
+    further(story).map((one) => el("p", { class: "muted" }, el("b", {}, `${one.title}. `), one.message)),
   ];
 
   const KINDS = { preflight: "Answer to the preflight", redirect: "The redirect", actual: "Answer to the request" };
@@ -775,7 +786,7 @@
   const start = async () => {
     choices = await (await fetch("/playground/choices.json")).json();
     // So that corscope sees the cookie travel: from then on its absence tells, too.
-    for (const path of ["/p/hello", "/p/hello/again"])
+    for (const path of ["/p/hello", "/p/again"])
       await fetch(choices.origins.sibling + path, { credentials: "include" }).catch(() => {});
     showPresets();
     open();
@@ -796,6 +807,10 @@
         copy(written, "Copied as JSON.");
       }),
     );
+    // Not to be taken for what browser or server did.
+    document.addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI }) => {
+      byId("alert").textContent = `This page’s own policy (${effectiveDirective}) stopped a request: ${blockedURI}`;
+    });
     for (const id of ["run", "both"]) byId(id).disabled = false;
     document.body.dataset.ready = "true";
   };

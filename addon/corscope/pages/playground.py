@@ -8,7 +8,7 @@ import asyncio
 import io
 import json
 import re
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +18,7 @@ from mitmproxy import ctx, http
 from mitmproxy.addons.savehar import SaveHar
 from mitmproxy.io import FlowWriter
 
+from corscope import adapter
 from corscope.advice import configuration_lines, verdict_json
 from corscope.fixes import fix_of
 from corscope.formats.html import cause
@@ -39,6 +40,8 @@ from corscope.scope import AllowedOrigins
 WEBS = (HTTPS, HTTP)
 """The webs that have a playground: those whose hosts the addon answers for."""
 
+HELLOS = 16
+"""Requests of opened pages that are remembered."""
 DOCUMENTS, RUNS, FLOWS = 500, 100, 40
 """Documents, runs, and flows of one run that are remembered."""
 REQUEST_BYTES = 16_384
@@ -53,7 +56,7 @@ _RUN = re.compile(r"[a-z0-9]{1,24}(-rewritten(-cookies)?)?")
 HTML, CSS = "text/html; charset=utf-8", "text/css; charset=utf-8"
 SCRIPT, JSON = "text/javascript; charset=utf-8", "application/json"
 
-HELLO = (f"/{AD_HOC}/hello", f"/{AD_HOC}/hello/again")
+HELLO = (f"/{AD_HOC}/hello", f"/{AD_HOC}/again")
 """What the page asks of its own API when it is opened. A cookie that the session saw travel to more than one path is
 missed on a request without credentials.
 """
@@ -91,6 +94,7 @@ class Playground:
         self._scenarios: OrderedDict[tuple[str, str], Scenario] = OrderedDict()
         """By web and id."""
         self._runs: OrderedDict[str, list[http.HTTPFlow]] = OrderedDict()
+        self._hellos: deque[http.HTTPFlow] = deque(maxlen=HELLOS)
 
     # -- requests of a run
 
@@ -118,6 +122,7 @@ class Playground:
         """Answer a request to what a visitor made, and remember its flow; None where there is no such thing."""
         place = place_of(asked.path)
         if asked.path in HELLO:
+            self._hellos.append(flow)
             return _hello(asked)
         if place is None or place.folder != AD_HOC or _RUN.fullmatch(place.run) is None:
             return None
@@ -210,9 +215,13 @@ class Playground:
         return {"entries": entries, "settled": all(entry["settled"] for entry in entries)}
 
     def _download(self, runs: list[str], suffix: str) -> Served:
-        flows = [flow for run in runs[:4] for flow in self._runs.get(run, ()) if flow.response is not None]
-        if not flows:
+        ran = [flow for run in runs[:4] for flow in self._runs.get(run, ()) if flow.response is not None]
+        if not ran:
             return plain(404, "That run is not remembered any more: run it again.")
+        # What the session knew before: without it, a file would leave open what was told.
+        clients = {_client(flow) for flow in ran}
+        before = [one for one in self._hellos if one.response is not None and _client(one) in clients]
+        flows = [*before, *ran]
         if suffix == "har":
             kind, content = JSON, json.dumps(SaveHar().make_har(flows)).encode()
         else:
@@ -224,6 +233,10 @@ class Playground:
         served = found(kind, content)
         disposition = ("Content-Disposition", f'attachment; filename="corscope-playground.{suffix}"')
         return Served(status=200, headers=(*served.headers, disposition), content=content)
+
+
+def _client(flow: http.HTTPFlow) -> str:
+    return adapter.client_key(flow, adapter.head(flow))
 
 
 def _web(name: str) -> Web:
