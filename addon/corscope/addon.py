@@ -345,8 +345,10 @@ class CorsAddon:
         elif flow.live and adapter.LOCAL_ANSWER in flow.metadata:
             edits = rewriter.plan(exchange.with_response(204, ()), headers, self.rewriting.settings)
             rewrite = Rewrite(edits, True, verdicts[0], notes=("answered by the proxy, the server was not asked",))
-        elif self.rewriting.on and self.rewriting.wants(flow, headers, verdicts[0]):
-            rewrite, changed, verdicts = self.mend(flow, exchange, headers, verdicts)
+        elif (asked := self.pages.playground.rewriting_of(flow) or self.rewriting).on and asked.wants(
+            flow, headers, verdicts[0]
+        ):
+            rewrite, changed, verdicts = self.mend(flow, exchange, headers, verdicts, asked.settings)
         own = verdicts[0]
         if flow.live and adapter.PAGE_ORIGIN in flow.metadata:
             said = f"the server was asked with Origin: {flow.request.headers['origin']}, as cors_upstream_origin says"
@@ -381,7 +383,12 @@ class CorsAddon:
         return adapter.was_edited(metadata)
 
     def mend(
-        self, flow: http.HTTPFlow, exchange: Exchange, head: Head, verdicts: list[Verdict]
+        self,
+        flow: http.HTTPFlow,
+        exchange: Exchange,
+        head: Head,
+        verdicts: list[Verdict],
+        settings: rewriter.Settings,
     ) -> tuple[Rewrite | None, Exchange | None, list[Verdict]]:
         """Plan the rewriting of a judged flow's response, and judge the result.
 
@@ -389,7 +396,7 @@ class CorsAddon:
         Of what no browser waits for only the plan is told.
         """
         was = verdicts[0]
-        drafted = self.draft(exchange, head, was)
+        drafted = self.draft(exchange, head, was, settings)
         if drafted.why_not or (was.outcome is Outcome.ALLOWED and not drafted.edits):
             return (drafted if drafted.why_not or drafted.notes else None), None, verdicts
         changed = rewriter.edited(exchange, drafted.edits)
@@ -402,9 +409,9 @@ class CorsAddon:
             return held, None, [back[0], *verdicts[1:], *again[1:], *back[1:]]
         return held._replace(applied=True), changed, [again[0], *verdicts[1:], *again[1:]]
 
-    def draft(self, exchange: Exchange, head: Head, was: Verdict) -> Rewrite:
+    @staticmethod
+    def draft(exchange: Exchange, head: Head, was: Verdict, settings: rewriter.Settings) -> Rewrite:
         """Plan the rewriting of a response; the result is yet to be judged."""
-        settings = self.rewriting.settings
         notes = rewriter.notes(exchange, settings)
         beyond = rewriter.beyond_headers(was)
         if beyond is not None:
@@ -626,7 +633,7 @@ class CorsAddon:
         was = self.judge_alone(exchange)
         if why_not := self.rewriting.why_not(one, head, was):
             return exchange, Rewrite((), False, was, why_not)
-        drafted = self.draft(exchange, head, was)
+        drafted = self.draft(exchange, head, was, self.rewriting.settings)
         after = self.judge_alone(rewriter.edited(exchange, drafted.edits))
         return exchange, drafted if drafted.why_not else hold(drafted, after)
 

@@ -10,12 +10,14 @@ import functools
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from corscope.lab.scenarios import (
     NEXT_HOP,
+    RECEIVED_HEADERS,
+    RECEIVED_METHOD,
     RECEIVED_ORIGIN,
     WEBS,
     Answer,
@@ -43,6 +45,8 @@ ASSETS = MappingProxyType(
     }
 )
 """Path to file and type; the same on every host of the lab."""
+TABLE, AD_HOC = "x", "p"
+"""How the paths begin of the table's scenarios, and of those that the playground's visitors made."""
 RESULTS_PATH = "/results"
 """Where the page posts what it saw, on its own origin, if its address names the run."""
 AGREEMENT_PATH = "/agreement"
@@ -134,6 +138,7 @@ class Place:
     """A name for one visit's run, chosen by the page."""
     scenario: str
     hop: int
+    folder: str = TABLE
 
 
 @functools.cache
@@ -159,20 +164,22 @@ def _by_id(web: str) -> Mapping[str, Scenario]:
 
 def scenario_of(place: Place) -> Scenario | None:
     """The scenario that a place belongs to; None if there is none."""
-    return _by_id(place.web).get(place.scenario) if place.web in WEBS else None
+    return _by_id(place.web).get(place.scenario) if place.web in WEBS and place.folder == TABLE else None
 
 
 def place_of(path: str) -> Place | None:
     """Reads a scenario's URL path; None for anything else."""
     parts = path.partition("?")[0].split("/")
-    if len(parts) != 6 or parts[:2] != ["", "x"] or not parts[5].isdecimal():
+    # Only redirects of the playground give the last part, which says nothing, to what they lead to.
+    lengths = {TABLE: (6,), AD_HOC: (6, 7)}.get(parts[1] if len(parts) > 1 else "", ())
+    if len(parts) not in lengths or parts[0] or not (parts[5].isdecimal() and len(parts[5]) < 4):
         return None
-    return Place(web=parts[2], run=parts[3], scenario=parts[4], hop=int(parts[5]))
+    return Place(web=parts[2], run=parts[3], scenario=parts[4], hop=int(parts[5]), folder=parts[1])
 
 
 def path_of(place: Place) -> str:
     """The URL path of a place: what place_of reads."""
-    return f"/x/{place.web}/{place.run}/{place.scenario}/{place.hop}"
+    return f"/{place.folder}/{place.web}/{place.run}/{place.scenario}/{place.hop}"
 
 
 def answer(asked: Asked, *, local: bool = False) -> Served | None:
@@ -269,13 +276,23 @@ def choose(asked: Asked, hop: Hop) -> Answer:
     return hop.answers[min(asked.seen, len(hop.answers) - 1)]
 
 
+ECHOES = MappingProxyType(
+    {
+        RECEIVED_ORIGIN: "origin",
+        RECEIVED_METHOD: "access-control-request-method",
+        RECEIVED_HEADERS: "access-control-request-headers",
+    }
+)
+"""The request header whose value each placeholder stands for."""
+
+
 def serve(chosen: Answer, asked: Asked, place: Place, scenario: Scenario) -> Served:
     """Fills an answer's placeholders and adds what its body needs."""
     headers: list[tuple[str, str]] = []
     for name, value in chosen.headers:
-        if value == RECEIVED_ORIGIN:
+        if value in ECHOES:
             # A server that echoes has nothing to echo to a request without an Origin.
-            received = asked.header("origin")
+            received = asked.header(ECHOES[value])
             if received is not None:
                 headers.append((name, received))
         elif value == NEXT_HOP:
@@ -297,8 +314,8 @@ def hop_url(scenario: Scenario, place: Place, hop: int) -> str:
     there = scenario.hops[hop]
     scheme, _, host = WEBS[place.web].origins[there.role].partition("://")
     user = f"{there.user_info}@" if there.user_info else ""
-    path = path_of(Place(web=place.web, run=place.run, scenario=scenario.id, hop=hop))
-    return f"{scheme}://{user}{host}{path}"
+    path = path_of(replace(place, scenario=scenario.id, hop=hop))
+    return f"{scheme}://{user}{host}{path}{f'/{there.name}' if there.name else ''}"
 
 
 # -- the table as the page reads it ------------------------------------------------------------------------------------
@@ -316,7 +333,7 @@ def table_json(web: Web, only: str = "", *, local: bool = True) -> str:
             "tag": scenario.tag,
             "context": scenario.context,
             "origin": web.origins[scenario.hops[0].role],
-            "steps": [_step_json(step) for step in scenario.steps],
+            "steps": [step_json(step) for step in scenario.steps],
         }
         for scenario in kept
     ]
@@ -345,8 +362,8 @@ def asks_locally(web: Web, scenario: Scenario) -> bool:
     return any(is_local(web.origins[hop.role]) for hop in scenario.hops)
 
 
-def _step_json(step: Step) -> dict[str, object]:
-    """A step without what is at its default."""
+def step_json(step: Step) -> dict[str, object]:
+    """A step as the page's script takes it, without what is at its default."""
     full: dict[str, object] = {
         "initiator": step.initiator,
         "mode": step.mode,
@@ -358,5 +375,7 @@ def _step_json(step: Step) -> dict[str, object]:
         "cache": step.cache,
         "parallel": step.parallel,
         "upload": step.upload_listener,
+        "redirect": None if step.redirect == "follow" else step.redirect,
+        "user": step.user_info or None,
     }
     return {key: value for key, value in full.items() if value not in (None, False, (), "default")}

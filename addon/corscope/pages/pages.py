@@ -13,6 +13,7 @@ from corscope.lab.web import NOT_FOUND, LabWeb, read, response
 from corscope.pages.guards import plain, private
 from corscope.pages.history import History
 from corscope.pages.hosts import Place, is_loopback, place_of_host
+from corscope.pages.playground import Playground
 from corscope.pages.site import Site
 from corscope.pages.verification import Verification
 from corscope.settings import SettingError, nearest
@@ -32,6 +33,7 @@ class Pages:
         self.site = Site(self.history)
         self.lab = LabWeb()
         self.verification = Verification(self.history, self.lab.named)
+        self.playground = Playground(self.history)
 
     def place(self, flow: http.HTTPFlow) -> Place | None:
         """Tell what a flow's host belongs to; None for all the world's others."""
@@ -52,7 +54,8 @@ class Pages:
         asked = self.lab.read(flow)
         if asked.path == AGREEMENT_PATH:
             return private(await self.verification.answer(asked))
-        return answer(asked) or NOT_FOUND
+        found = self.playground.serve(asked, flow) or await self.playground.answer(asked)
+        return found or answer(asked) or NOT_FOUND
 
     async def answer_site(self, flow: http.HTTPFlow) -> None:
         """Answer a request to the site. Raises AddonHalt: neither lists of flows nor files get what is ours."""
