@@ -31,7 +31,7 @@ FROZEN_PACKAGES = {"mitmproxy", "jinja2", "markupsafe", "werkzeug", "flask", "py
 STANDARD = {
     *("__future__", "argparse", "asyncio", "base64", "collections", "collections.abc", "contextlib", "csv"),
     *("dataclasses", "datetime", "difflib", "email.utils", "enum", "functools", "hashlib", "html"),
-    *("importlib.resources", "ipaddress", "itertools", "json", "logging", "pathlib", "re", "string", "struct"),
+    *("importlib.resources", "io", "ipaddress", "itertools", "json", "logging", "pathlib", "re", "string", "struct"),
     *("textwrap", "time", "tomllib", "types", "typing", "unicodedata", "urllib.parse", "warnings", "weakref", "zlib"),
 }
 """What the binary has of the standard library, as far as the addon may use it."""
@@ -64,7 +64,7 @@ def addon_path() -> dict[str, set[str]]:
     waiting = ["corscope.stacks", *needed["cors_addon.py"]]
     while waiting:
         module = waiting.pop()
-        if module.partition(".")[0] != "corscope" or module in needed:
+        if module.partition(".")[0] != "corscope" or module in needed or module == "corscope.__version__":
             continue
         needed[module] = set(imported(parse(file_of(module))))
         waiting += needed[module]

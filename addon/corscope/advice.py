@@ -1,9 +1,8 @@
 """The configuration that mends a verdict's story, in the user's own server software: chosen, or guessed and named."""
 
-from types import EllipsisType
 from typing import Any
 
-from corscope.fixes import Fix
+from corscope.fixes import fix_of
 from corscope.headers import Fields
 from corscope.model import Rewrite, Verdict
 from corscope.policy import Policy
@@ -42,15 +41,16 @@ def configuration_lines(verdict: dict[str, Any], stack: str = "") -> list[str]:
 def verdict_json(
     verdict: Verdict,
     rewrite: Rewrite | None = None,
-    fix: Fix | EllipsisType | None = ...,
     *,
     stack: str = "",
 ) -> dict[str, Any]:
     """Return a verdict as plain JSON values, with the server software to show a configuration for as `fix.stack`.
 
-    `rewrite` and `fix` as in `report.as_json`; `stack` as in `stack_json`.
+    `rewrite` as in `report.as_json`; `stack` as in `stack_json`. Of a rewritten exchange `fix` is what the server has
+    to change all the same.
     """
-    data = as_json(verdict, rewrite, fix)
+    broken = rewrite.was if rewrite is not None and rewrite.applied else verdict
+    data = as_json(verdict, rewrite, fix_of(broken))
     if "fix" in data and verdict.exchange is not None:
         data["fix"]["stack"] = stack_json(stack, verdict.exchange.response_headers)
     return data

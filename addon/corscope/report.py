@@ -456,18 +456,29 @@ _SHOWN_BEGINNINGS = ("access-control-", "sec-fetch-")
 _SECRET_HEADERS = frozenset(("authorization", "cookie", "proxy-authorization", "set-cookie"))
 
 
-def wire_json(exchange: Exchange) -> dict[str, Any]:
+_SHOWN_FOR_ARCHIVES = frozenset(("host", "user-agent", "referer"))
+
+
+def wire_json(exchange: Exchange, *, names: bool = False) -> dict[str, Any]:
     """Return the header lines that matter to CORS as plain JSON values, in the order of the wire, without secrets.
 
-    Lists of [name, value]. Of Cookie the names, of Authorization the scheme where it is a known one.
+    Lists of [name, value]. Of Cookie the names, of Authorization the scheme where it is a known one. With `names` the
+    others as well, by their names, and what else an archive has to tell so that its exchanges are judged alike.
     """
-    return {
-        "request": [list(line) for line in _shown_lines(exchange.request_headers)],
-        "response": [list(line) for line in _shown_lines(exchange.response_headers)],
+    wire: dict[str, Any] = {
+        "request": [list(line) for line in _shown_lines(exchange.request_headers, names)],
+        "response": [list(line) for line in _shown_lines(exchange.response_headers, names)],
     }
+    if names:
+        wire["http_version"] = exchange.http_version
+        wire["connection"] = exchange.connection
+        wire["seconds"] = exchange.answered - exchange.started
+        wire["edited"] = exchange.edited
+        wire["proxy_error"] = exchange.proxy_error
+    return wire
 
 
-def _shown_lines(fields: Fields) -> Iterator[tuple[str, str]]:
+def _shown_lines(fields: Fields, names: bool) -> Iterator[tuple[str, str]]:
     for name, value in fields:
         lower = text(name).lower()
         if lower == "cookie":
@@ -476,6 +487,8 @@ def _shown_lines(fields: Fields) -> Iterator[tuple[str, str]]:
             yield text(name), f"{authentication_scheme(value) or ''} {HIDDEN}".strip()
         elif lower in _SHOWN_WHOLE or lower in _SECRET_HEADERS or lower.startswith(_SHOWN_BEGINNINGS):
             yield text(name), _shown_value(text(name), value)
+        elif names:
+            yield text(name), shown_url(text(value)) if lower in _SHOWN_FOR_ARCHIVES else HIDDEN
 
 
 def explanation(data: dict[str, Any]) -> list[str]:

@@ -41,6 +41,8 @@ MITMPROXY = Writer(before_sending=(), sanitizes=False, in_order=True)
 FIDDLER = Writer(before_sending=(), sanitizes=False)
 PROXY = Writer(before_sending=(), sanitizes=False)
 """Charles and other proxies."""
+CORSCOPE = Writer(before_sending=(), sanitizes=False, in_order=True)
+"""Our own (formats/har.py): cookies by their names, most other values hidden."""
 UNKNOWN = Writer()
 
 _CREATORS = {
@@ -49,6 +51,7 @@ _CREATORS = {
     "webkit web inspector": WEBKIT,
     "playwright": PLAYWRIGHT,
     "mitmproxy": MITMPROXY,
+    "corscope": CORSCOPE,
     "fiddler": FIDDLER,
     "charles proxy": PROXY,
     "proxyman": PROXY,
@@ -129,7 +132,9 @@ class EntryReader:
             sanitized=writer.sanitizes,
             in_order=writer.in_order,
         )
-        if writer is MITMPROXY:
+        if writer is CORSCOPE:
+            _by_corscope(exchange, entry, response)
+        elif writer is MITMPROXY:
             exchange = _by_mitmproxy(exchange, response)
         elif writer is FIREFOX:
             exchange.observed = _seen_by_firefox(status, timings)
@@ -261,6 +266,9 @@ def _connection(entry: dict[str, Any], writer: Writer) -> str | None:
     if writer is CHROMIUM:
         connection = entry.get("_connectionId")
         return connection if isinstance(connection, str) and connection not in ("", "0") else None
+    if writer is CORSCOPE:
+        connection = entry.get("connection")
+        return connection if isinstance(connection, str) else None
     return _client_port(entry) if writer is FIDDLER else None
 
 
@@ -442,6 +450,14 @@ def _seen_by_chromium(exchange: Exchange, head: Head, error: object) -> Observed
     # What is written of a preflight, or of a redirect, does not say whether it passed.
     ended = status is not None and (status == 304 or not 300 <= status < 400)
     return Observed(True if ended and not is_cors_preflight(exchange.method, head) else None, "")
+
+
+def _by_corscope(exchange: Exchange, entry: dict[str, Any], response: dict[str, Any]) -> None:
+    """Take over what our own archives tell besides."""
+    error = response.get("_error")
+    exchange.edited = entry.get("_edited") is True
+    exchange.proxy_made = exchange.status == 502 and adapter.is_mitmproxys(exchange.response_headers)
+    exchange.proxy_error = error if isinstance(error, str) else ""
 
 
 def _by_mitmproxy(exchange: Exchange, response: dict[str, Any]) -> Exchange:

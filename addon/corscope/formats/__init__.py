@@ -1,27 +1,11 @@
 """Reports on captures, a module for each format. They render and decide nothing."""
 
-from collections.abc import Callable
-from typing import TextIO
+from typing import TYPE_CHECKING, Any
 
-from corscope.formats.document import Format
-from corscope.formats.github import GitHub
-from corscope.formats.html import Html
-from corscope.formats.json_lines import Json, JsonLines
-from corscope.formats.junit import JUnit
-from corscope.formats.markdown import Markdown
-from corscope.formats.sarif import Sarif
-from corscope.formats.text import PlainText
+if TYPE_CHECKING:
+    from corscope.formats.every import FORMATS
 
-FORMATS: dict[str, Callable[[TextIO], Format]] = {
-    "text": PlainText,
-    "jsonl": JsonLines,
-    "json": Json,
-    "html": Html,
-    "sarif": Sarif,
-    "junit": JUnit,
-    "github": GitHub,
-    "markdown": Markdown,
-}
+__all__ = ["FORMATS", "SUFFIXES"]
 
 SUFFIXES = {
     ".txt": "text",
@@ -34,3 +18,12 @@ SUFFIXES = {
     ".md": "markdown",
 }
 """What a file's suffix says of the format that is meant."""
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - as Python has it
+    # The addon needs two of the formats, and mitmproxy's own binary lacks what others are made with.
+    if name == "FORMATS":
+        from corscope.formats import every
+
+        return every.FORMATS
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
 from corscope.advice import verdict_json
-from corscope.model import Outcome, Severity, Verdict
+from corscope.model import Outcome, Rewrite, Severity, Verdict
 from corscope.report import wire_json
 
 type Entry = dict[str, Any]
@@ -43,12 +43,20 @@ FAIL_ON = ("blocked", "conditional", "warning", "never")
 """What a run may fail on; each includes those before it."""
 
 
-def entry_of(verdict: Verdict, capture: str, number: int, stack: str = "", fail_on: str = "blocked") -> Entry:
+def entry_of(
+    verdict: Verdict,
+    capture: str,
+    number: int,
+    stack: str = "",
+    fail_on: str = "blocked",
+    rewrite: Rewrite | None = None,
+) -> Entry:
     """Return the entry of a verdict, of which no baseline knows yet.
 
-    `stack` is the server software that the user named, empty for a guess; `fail_on` is one of FAIL_ON.
+    `stack` is the server software that the user named, empty for a guess; `fail_on` is one of FAIL_ON; `rewrite` is
+    what rewriting did, or would do, to its response.
     """
-    entry = verdict_json(verdict, stack=stack)
+    entry = verdict_json(verdict, rewrite, stack=stack)
     if verdict.exchange is not None:
         entry["wire"] = wire_json(verdict.exchange)
     return {**entry, "capture": capture, "number": number, "known": False, "fails": _reaches(entry, fail_on)}

@@ -31,7 +31,7 @@ class Html:
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
-        self._chunk = _Chunk()
+        self._chunk = Chunk()
         style, script = _source("report.css"), _source("story.js") + _source("report.js")
         style, script = (f"\n{_ascii_source(text)}" for text in (style, script))
         beginning, _, self._ending = _source("report.html").partition(_END)
@@ -52,14 +52,14 @@ class Html:
     def _flush(self) -> None:
         if self._chunk.entries:
             self._write(_data("entries", self._chunk.json()))
-            self._chunk = _Chunk()
+            self._chunk = Chunk()
 
     def _write(self, text: str) -> None:
         self._file.write(text.encode("ascii", "xmlcharrefreplace").decode("ascii"))
 
 
-class _Chunk:
-    """Some entries, with what they share."""
+class Chunk:
+    """Some entries, with what they share: what `decode` of report.js reads."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -67,8 +67,9 @@ class _Chunk:
         """The number of each shared value, by its JSON."""
 
     def add(self, entry: Entry) -> None:
+        """Take the next entry."""
         shown = dict(entry)
-        shown["cause"] = _cause(entry)
+        shown["cause"] = cause(entry)
         shown["findings"] = [self._number(finding) for finding in entry["findings"]]
         shown["wire"] = {side: [self._number(line) for line in lines] for side, lines in entry["wire"].items()}
         fix = entry.get("fix")
@@ -79,13 +80,14 @@ class _Chunk:
         self.entries.append(shown)
 
     def json(self) -> dict[str, Any]:
+        """Return them as plain JSON values: `shared`, and `entries` with places in it."""
         return {"shared": [json.loads(value) for value in self._shared], "entries": self.entries}
 
     def _number(self, value: object) -> int:
         return self._shared.setdefault(json.dumps(value), len(self._shared))
 
 
-def _cause(entry: Entry) -> str | None:
+def cause(entry: Entry) -> str | None:
     """Return the id of the finding that a row names: what decided the verdict, or is behind it."""
     faults = {"blocked": ("error",), "conditional": ("error", "warning")}.get(entry["verdict"], ())
     reason = next((finding["id"] for finding in entry["findings"] if finding["severity"] in faults), None)

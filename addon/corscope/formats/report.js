@@ -1,7 +1,7 @@
 "use strict";
 // The page: an overview, filters, the table of stories, and the one that is open. Takes entries as they come, all at
-// once from a report's file or one by one; a later entry of the same flow replaces the earlier one. What is filtered
-// and open is in the address's fragment, so that it can be bookmarked.
+// once from a report's file or a few at a time; a later entry of the same flow replaces the earlier one. What is
+// filtered and open is in the address's fragment, so that it can be bookmarked.
 
 (() => {
   const { VERDICTS, badge, counted, el, fill, number, render, spoken, summarise } = corscope;
@@ -10,6 +10,8 @@
   const REASONS = 8; // in a list of the overview before the rest is folded
   const PRINTED = 10; // stories that are printed in full beside the table; of more, one for each finding
   const TYPING = 150; // milliseconds without a key before the search begins
+  const PACE = 250; // milliseconds at least between two renderings of what comes
+  const SHARE = 5; // of the time, what such a rendering may take: one part in so many
 
   // -- the data -------------------------------------------------------------------------------------------------------
 
@@ -24,6 +26,8 @@
     }));
   };
 
+  const flowKey = (capture, flowId) => JSON.stringify([capture, flowId]);
+
   /** Holds entries and tells the stories that they make. */
   class Stories {
     #entriesOf = new Map(); // story → flow → entry
@@ -31,28 +35,50 @@
     #made = new Map(); // story → what `summarise` returned, until an entry changes it
 
     add(entry) {
-      const flow = JSON.stringify([entry.capture, entry.flow_id]);
+      const flow = flowKey(entry.capture, entry.flow_id);
       const story = JSON.stringify([entry.capture, entry.story_id || entry.flow_id]);
       const before = this.#storyOf.get(flow);
-      if (before !== undefined && before !== story) {
-        const left = this.#entriesOf.get(before);
-        left.delete(flow);
-        this.#made.delete(before);
-        if (left.size === 0) this.#entriesOf.delete(before);
-      }
+      if (before !== undefined && before !== story) this.#takeOut(flow, before);
       this.#storyOf.set(flow, story);
       if (!this.#entriesOf.has(story)) this.#entriesOf.set(story, new Map());
       this.#entriesOf.get(story).set(flow, entry);
       this.#made.delete(story);
     }
 
+    /** Let go of a flow's entry; tells whether there was one. */
+    remove(capture, flowId) {
+      const flow = flowKey(capture, flowId);
+      const story = this.#storyOf.get(flow);
+      if (story === undefined) return false;
+      this.#storyOf.delete(flow);
+      this.#takeOut(flow, story);
+      return true;
+    }
+
+    #takeOut(flow, story) {
+      const left = this.#entriesOf.get(story);
+      left.delete(flow);
+      this.#made.delete(story);
+      if (left.size === 0) this.#entriesOf.delete(story);
+    }
+
+    clear() {
+      for (const kept of [this.#entriesOf, this.#storyOf, this.#made]) kept.clear();
+    }
+
+    /** Return all in the captures' order, whichever came first. */
     all() {
-      return [...this.#entriesOf.keys()].map((story) => this.#get(story));
+      const made = [...this.#entriesOf.keys()].map((story) => this.#get(story));
+      const order = new Map();
+      for (const { capture } of made) if (!order.has(capture)) order.set(capture, order.size);
+      return made.sort(
+        (one, other) => order.get(one.capture) - order.get(other.capture) || one.number - other.number,
+      );
     }
 
     /** Return the story of a flow, null where there is none. */
     of(capture, flowId) {
-      const story = this.#storyOf.get(JSON.stringify([capture, flowId]));
+      const story = this.#storyOf.get(flowKey(capture, flowId));
       return story === undefined ? null : this.#get(story);
     }
 
@@ -91,7 +117,7 @@
   const FACETS = {
     finding: { label: "Finding", any: "any finding", values: (story) => [...story.findings.keys()] },
     origin: { label: "Page", any: "any page", values: (story) => [story.origin] },
-    host: { label: "Server", any: "any server", values: (story) => [...story.hosts] },
+    host: { label: "API (server)", any: "any server", values: (story) => [...story.hosts] },
     capture: { label: "Capture", any: "all captures", values: (story) => [story.capture] },
   };
 
@@ -220,16 +246,25 @@
   // -- the page -------------------------------------------------------------------------------------------------------
 
   /**
-   * Fill an element with a report. Returns `add(entries)`, which takes further entries, and `finish(summary)`, which
-   * says what was read.
+   * Fill an element with a report. Returns `add(entries)`, which takes further entries, `remove(capture, flowIds)` and
+   * `clear()`, which let go of some and of all, `passBy(count)`, which says how many exchanges are not listed because
+   * CORS does not apply to them, and `finish(summary)`, which says what was read.
+   *
+   * `sort` is the order in which the table begins; `name` what the page is called in the browser's list of tabs;
+   * `beside(story)` returns elements to show above an open story.
    */
-  const show = (root) => {
+  const show = (root, { sort: usual = "verdict", name: called = "CORS report", beside = () => null } = {}) => {
     const stories = new Stories();
     let state = readFragment();
     let summary = null;
+    let unlisted = 0; // exchanges besides to which CORS does not apply, where no summary tells
     let all = []; // every story
     let shown = []; // those that pass the filters, in their order
     let asked = false; // whether a rendering is on its way
+    let latest = -Infinity; // when the latest one ended, and how long it took, in milliseconds
+    let took = 0;
+    let pressed = false; // whether a button of the mouse is down: a click ends on the element on which it began
+    let postponed = false; // whether something is to be rendered when it is up again
 
     const overview = el("section", { class: "overview", "aria-label": "Overview" });
     const search = el("input", {
@@ -322,7 +357,7 @@
     const tile = (verdict) => {
       const listed = all.filter((story) => story.verdict === verdict).length;
       const exempt = verdict === "exempt";
-      const total = exempt ? (summary?.verdicts.exempt ?? listed) : listed;
+      const total = exempt ? (summary?.verdicts.exempt ?? listed + unlisted) : listed;
       const { symbol, word } = VERDICTS[verdict];
       const content = [
         el("span", { class: "symbol", "aria-hidden": "true" }, symbol),
@@ -463,10 +498,12 @@
 
     // -- the filters
 
-    const renderFilters = () => {
+    const renderFilters = (coming) => {
       if (document.activeElement !== search) search.value = state.q;
       const name = namer(all);
       for (const [facet, { any, values }] of Object.entries(FACETS)) {
+        // A list that may be open would close under the reader's hand.
+        if (coming && document.activeElement === selects[facet]) continue;
         const counts = tally(all.filter((story) => passes(story, state, facet)).map(values));
         if (state[facet] && !counts.some(([value]) => value === state[facet])) counts.push([state[facet], 0]);
         const option = ([value, total]) => {
@@ -497,6 +534,7 @@
       const tags = [
         story.entries.some((entry) => entry.kind === "preflight") && "preflight",
         story.entries.some((entry) => entry.kind === "redirect") && "redirect",
+        story.entries.some((entry) => entry.rewrite?.applied) && "rewritten",
         story.known && "in the baseline",
         story.entries.some((entry) => entry.observed?.agrees === false) && "browser’s record differs",
       ].filter(Boolean);
@@ -541,14 +579,31 @@
       for (const one of links()) one.tabIndex = one === link ? 0 : -1;
     };
 
+    let rows = []; // the stories that the table shows, and the state that its links hold
+    let rowsState = null;
+
+    const renderRows = () => {
+      const stories = onPage();
+      const same = rowsState === state && rows.length === stories.length;
+      if (same && rows.every((story, index) => story === stories[index])) return;
+      const made = new Map(rowsState === state ? rows.map((story, index) => [story, body.rows[index]]) : []);
+      [rows, rowsState] = [stories, state];
+      // Rows that stay are not touched: they may hold the reader's selection.
+      stories.forEach((story, index) => {
+        const wanted = made.get(story) ?? row(story);
+        if (body.rows[index] !== wanted) body.insertBefore(wanted, body.rows[index] ?? null);
+      });
+      while (body.rows.length > stories.length) body.lastElementChild.remove();
+    };
+
     const renderTable = () => {
       const had = document.activeElement?.dataset?.story;
-      body.replaceChildren(...onPage().map(row));
+      renderRows();
       const open = links().find((link) => link.dataset.story === (had ?? state.story));
       reachable(open ?? links()[0]);
       if (had) open?.focus();
       table.hidden = shown.length === 0;
-      const sort = state.sort || "verdict";
+      const sort = state.sort || usual;
       for (const head of heads) {
         const name = head.firstChild.dataset.sort;
         const order = sort === name ? "ascending" : sort === `-${name}` ? "descending" : null;
@@ -585,29 +640,43 @@
 
     const wide = matchMedia("(min-width: 75rem)"); // as in report.css: list and story side by side
     let opened = null; // what `detail` shows
+    const step = (by) => {
+      const other = shown[shown.indexOf(opened) + by];
+      if (opened && other) open(other);
+    };
+    const before = el("button", { type: "button", onclick: () => step(-1) }, "Previous");
+    const after = el("button", { type: "button", onclick: () => step(1) }, "Next");
+    const bar = el(
+      "nav",
+      { class: "bar", "aria-label": "Requests" },
+      el("button", { type: "button", class: "close", onclick: () => close() }, "← All requests"),
+      before,
+      after,
+    );
     const openStory = () => all.find((story) => nameOf(story) === state.story) ?? null;
 
     const renderDetail = () => {
-      const story = state.story ? openStory() : null;
+      // What was let go of stays while it is read.
+      const kept = opened !== null && nameOf(opened) === state.story ? opened : null;
+      const story = state.story ? (openStory() ?? kept) : null;
       split.classList.toggle("open", story !== null);
       detail.hidden = story === null;
+      const at = story === null ? -1 : shown.indexOf(story);
+      before.disabled = at < 1;
+      after.disabled = at < 0 || at + 1 >= shown.length;
       if (story === opened) return;
+      // The same one with news of it stays where the reader is.
+      const again = opened !== null && story !== null && nameOf(opened) === nameOf(story);
+      const [top, focused] = [detail.scrollTop, again && document.activeElement?.closest(".story h2")];
       opened = story;
       if (story === null) return detail.replaceChildren();
-      const index = shown.indexOf(story);
-      const step = (label, other) =>
-        el("button", { type: "button", disabled: !other, onclick: () => open(other) }, label);
-      detail.replaceChildren(
-        el(
-          "nav",
-          { class: "bar", "aria-label": "Requests" },
-          el("button", { type: "button", class: "close", onclick: close }, "← All requests"),
-          step("Previous", index > 0 ? shown[index - 1] : null),
-          step("Next", index >= 0 ? shown[index + 1] : null),
-        ),
-        render(story, linkTo),
-      );
-      detail.scrollTop = 0;
+      const folded = again ? [...detail.querySelectorAll("details")].map((one) => one.open) : [];
+      if (bar.parentElement !== detail) detail.replaceChildren(bar);
+      while (bar.nextSibling) bar.nextSibling.remove();
+      detail.append(...[beside(story)].flat().filter(Boolean), render(story, linkTo));
+      [...detail.querySelectorAll("details")].forEach((one, index) => (one.open ||= folded[index] ?? false));
+      detail.scrollTop = again ? top : 0;
+      if (focused) detail.querySelector("h2").focus({ preventScroll: true });
     };
 
     const open = (story) => {
@@ -628,30 +697,48 @@
 
     // -- rendering
 
-    const update = () => {
+    /** Render all; `coming` where that is not what the reader did, but because of what came. */
+    const update = (coming = false) => {
       all = stories.all();
       shown = sorted(
         all.filter((story) => passes(story, state)),
-        state.sort || "verdict",
+        state.sort || usual,
       );
       renderOverview();
-      renderFilters();
+      renderFilters(coming);
       renderTable();
       renderDetail();
       const blocked = all.filter((story) => story.verdict === "blocked").length;
-      document.title = `${blocked ? `${number(blocked)} blocked` : "nothing blocked"} – CORS report`;
+      document.title = `${blocked ? `${number(blocked)} blocked` : "nothing blocked"} – ${called}`;
     };
 
+    /** Render soon, and not so often that nothing else is done. A page in the background gets no frames. */
     const ask = () => {
       if (asked) return;
       asked = true;
-      requestAnimationFrame(() => {
+      const pause = Math.max(0, latest + Math.max(PACE, SHARE * took) - performance.now());
+      const next = document.hidden || pause > 0 ? (act) => setTimeout(act, pause) : requestAnimationFrame;
+      next(() => {
         asked = false;
-        update();
+        if (pressed) return (postponed = true);
+        const began = performance.now();
+        update(true);
+        latest = performance.now();
+        took = latest - began;
       });
     };
 
     // -- what the user does
+
+    addEventListener("pointerdown", () => (pressed = true), { capture: true });
+    const released = () => {
+      pressed = false;
+      if (postponed) ask();
+      postponed = false;
+    };
+    // A click comes after its pointerup.
+    for (const name of ["pointerup", "pointercancel"])
+      addEventListener(name, () => setTimeout(released), { capture: true });
 
     let typed = 0;
     search.addEventListener("input", () => {
@@ -668,7 +755,9 @@
     });
     table.tHead.addEventListener("click", ({ target }) => {
       const name = target.closest("button")?.dataset.sort;
-      if (name) filterBy({ sort: (state.sort || "verdict") === name ? `-${name}` : name === "verdict" ? "" : name });
+      if (!name) return;
+      const wanted = (state.sort || usual) === name ? `-${name}` : name;
+      filterBy({ sort: wanted === usual ? "" : wanted });
     });
     body.addEventListener("click", (event) => {
       // A click with a key held, on a link, is the browser's: it opens another tab.
@@ -735,6 +824,17 @@
       add: (entries) => {
         for (const entry of entries) stories.add(entry);
         ask();
+      },
+      remove: (capture, flowIds) => {
+        if (flowIds.filter((flowId) => stories.remove(capture, flowId)).length > 0) ask();
+      },
+      clear: () => {
+        stories.clear();
+        change({ story: "", page: "" });
+      },
+      passBy: (count) => {
+        if (count !== unlisted) ask();
+        unlisted = count;
       },
       finish: (read) => {
         summary = read;

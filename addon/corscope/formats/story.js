@@ -89,6 +89,7 @@ const corscope = {};
       status: entries.at(-1).status,
       known: wrong.length > 0 && wrong.every((entry) => entry.known),
       sent: first.kind !== "preflight",
+      rewritten: entries.some((entry) => entry.rewrite),
     };
   };
 
@@ -100,7 +101,8 @@ const corscope = {};
   /** Return what a fix changes of an entry of its story: `operation`, `header`, `before`, `after`. */
   const editsOf = (entry, story) => {
     const fix = story.deciding.fix;
-    if (!fix) return [];
+    // What was rewritten on its way shows here as the browser got it.
+    if (!fix || entry.rewrite?.applied) return [];
     if (entry.kind === "preflight") return fix.preflight;
     return entry === story.deciding ? fix.actual : [];
   };
@@ -185,9 +187,9 @@ const corscope = {};
         return ["Not subject to CORS.", entry.note ? `${entry.note}.` : ""];
       default:
         if (entry.kind === "preflight")
-          return [`Permitted: the browser may send the ${method}.`, last ? "That request is not in the capture." : ""];
+          return [`Permitted: the browser may send the ${method}.`, last ? "That request was not seen." : ""];
         if (entry.kind === "redirect")
-          return ["Passed: the browser follows the redirect.", last ? "What follows is not in the capture." : ""];
+          return ["Passed: the browser follows the redirect.", last ? "What follows was not seen." : ""];
         return ["Allowed: the page gets the answer.", ""];
     }
   };
@@ -342,6 +344,7 @@ const corscope = {};
   const toSend = (edits) =>
     edits.filter((edit) => edit.header).flatMap((edit) => edit.after.map((value) => `${edit.header}: ${value}`));
 
+  /** Return edits as lines with a button that copies what is to be sent. */
   const changeBlock = (title, edits) => {
     const shown = el("div", { class: "diff code" }, changeLines(edits));
     const lines = toSend(edits);
@@ -366,6 +369,24 @@ const corscope = {};
           ),
       ];
     });
+
+  /** Return what rewriting did to the answers of a story, or would do, as blocks. */
+  const rewriting = (story) =>
+    story.entries
+      .filter((entry) => entry.rewrite)
+      .map(({ kind, rewrite }) => {
+        const { applied, edits, notes } = rewrite;
+        const was = `Without it: ${VERDICTS[rewrite.verdict_before].word}.`;
+        const said = rewrite.why_not
+          ? `Not rewritten: ${rewrite.why_not}.`
+          : applied
+            ? `Rewritten on its way to this browser only. ${was}`
+            : "Not rewritten; it would be allowed after this change.";
+        return [
+          el("p", {}, el("b", {}, `${KINDS[kind]}: `), said, notes.map((note) => ` ${note}.`)),
+          edits.length > 0 && changeBlock(applied ? "What was changed" : "What would be changed", edits),
+        ];
+      });
 
   const configurationBlock = ([title, note, ...lines]) => {
     const text = lines.join("\n").trim();
@@ -422,7 +443,7 @@ const corscope = {};
         list(records.map((entry) => `${entry.kind}: ${observedWords(entry.observed)}`)),
       ],
       ["Rules applied", deciding.browser === "spec" ? "the Fetch standard’s" : deciding.browser],
-      !deciding.settled && ["Still open", "the capture ended before what follows could tell"],
+      !deciding.settled && ["Still open", "what would tell was not seen"],
       [
         "In the capture",
         [capture, list(entries.map((entry) => `${entry.number}: ${entry.kind}, flow ${entry.flow_id}`))],
@@ -447,8 +468,12 @@ const corscope = {};
       })[deciding.kind],
     conditional: () => "Blocked if it was sent with credentials, allowed if not, and the traffic does not tell",
     allowed: (story) => (story.sent ? "The page got the answer" : "The preflight passed"),
-    exempt: () => "CORS does not apply to it, but something was found",
+    exempt: ({ findings }) => `CORS does not apply to it${findings.size > 0 ? ", but something was found" : ""}`,
   };
+
+  const conclude = (story) =>
+    CONCLUSIONS[story.verdict](story) +
+    (story.verdict === "blocked" && story.cause ? `: ${story.cause.title}.` : ".");
 
   const section = (title, ...content) => el("section", {}, el("h3", {}, title), ...content);
 
@@ -469,14 +494,10 @@ const corscope = {};
         {},
         el("p", {}, badge(story.verdict), story.known && el("span", { class: "tag" }, "in the baseline")),
         el("h2", { tabindex: "-1" }, `${story.method} `, el("span", { class: "url" }, story.url)),
-        el(
-          "p",
-          { class: "conclusion" },
-          CONCLUSIONS[story.verdict](story),
-          story.verdict === "blocked" && story.cause ? `: ${story.cause.title}.` : ".",
-        ),
+        el("p", { class: "conclusion" }, conclude(story)),
       ),
       section("What happened", sequence(story)),
+      story.rewritten && section("Rewriting", rewriting(story)),
       console.length > 0 &&
         section(
           "What the browser’s console says",
@@ -492,6 +513,8 @@ const corscope = {};
   Object.assign(corscope, {
     VERDICTS,
     badge,
+    changeLines,
+    conclude,
     counted,
     el,
     fill,

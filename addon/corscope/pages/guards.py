@@ -53,10 +53,10 @@ def _is_visit(asked: Asked) -> bool:
     )
 
 
-def private(served: Served) -> Served:
-    """Return an answer of the site with what keeps it private."""
-    policy = ("Content-Security-Policy", POLICY)
-    return Served(status=served.status, headers=(*served.headers, *PRIVATE, policy), content=served.content)
+def private(served: Served, *, policy: str = POLICY) -> Served:
+    """Return an answer of the site with what keeps it private; `policy` is its Content-Security-Policy."""
+    headers = (*served.headers, *PRIVATE, ("Content-Security-Policy", policy))
+    return Served(status=served.status, headers=headers, content=served.content)
 
 
 def plain(status: int, text: str) -> Served:
