@@ -19,20 +19,18 @@ from mitmproxy.addons.savehar import SaveHar
 from mitmproxy.io import FlowWriter
 
 from corscope import adapter
-from corscope.advice import configuration_lines, verdict_json
-from corscope.fixes import fix_of
+from corscope.advice import configuration_lines
+from corscope.formats.document import entry_of
 from corscope.formats.html import cause
 from corscope.lab.answers import AD_HOC, Asked, Place, Served, choose, place_of, serve, step_json
 from corscope.lab.playground import DocumentError, id_of, read_document, rules_json, scenario_of_document
 from corscope.lab.presets import PRESETS
 from corscope.lab.scenarios import HTTP, HTTPS, Initiator, Scenario, Step, Web
 from corscope.memory import bound
-from corscope.model import Verdict
 from corscope.pages import hosts
 from corscope.pages.guards import SAFE_METHODS, found, plain, private, refusal
 from corscope.pages.history import History, Noted
 from corscope.pages.hosts import place_of_host
-from corscope.report import wire_json
 from corscope.rewriter import COOKIES_CROSS_SITE, COOKIES_OFF, Settings
 from corscope.rewriting import BLOCKED, Rewriting
 from corscope.scope import AllowedOrigins
@@ -275,14 +273,11 @@ def _hello(asked: Asked) -> Served:
 
 def _entry(noted: Noted, run: str, number: int) -> dict[str, Any]:
     """Return an entry as `corscope.formats.story.js` shows it, see `corscope.formats.document`."""
-    verdict, rewrite = noted.verdict, noted.rewrite
-    # Of what was rewritten, what the server has to change all the same.
-    broken: Verdict = rewrite.was if rewrite is not None and rewrite.applied else verdict
-    entry = verdict_json(verdict, rewrite, fix_of(broken), stack=ctx.options.cors_stack)
-    entry["wire"] = wire_json(verdict.exchange) if verdict.exchange is not None else {"request": [], "response": []}
+    entry = entry_of(noted.verdict, run, number, ctx.options.cors_stack, rewrite=noted.rewrite)
+    entry.setdefault("wire", {"request": [], "response": []})
     if "fix" in entry:
         entry["configuration"] = configuration_lines(entry)[1:]
-    return {**entry, "cause": cause(entry), "capture": run, "number": number, "known": False}
+    return {**entry, "cause": cause(entry)}
 
 
 def _json(value: object, status: int = 200) -> Served:
