@@ -18,7 +18,7 @@ from corscope.model import Credentials, Exchange, Observed, Outcome
 from corscope.report import as_json, explanation
 from corscope.session import Session
 from corscope.settings import SettingError
-from proxies import ADDON, allowed_flow, blocked_flow, cors_flow, exempt_flow, write_recording
+from proxies import ADDON, PAGE, allowed_flow, blocked_flow, cors_flow, exempt_flow, write_recording
 
 COOKIE = {"Cookie": "sid=1", "Sec-Fetch-Storage-Access": "active"}
 
@@ -64,6 +64,12 @@ def test_what_a_reader_had_to_put_elsewhere_comes_out_in_its_place() -> None:
     first, second = exchange("GET https://b.test/1", flow="a"), exchange("GET https://b.test/2", flow="b", at=2000.0)
     told = check_entries([Entry(second, number=1), Entry(first, number=0)], Session())
     assert [(one.number, one.verdict.flow_id) for one in told] == [(0, "a"), (1, "b")]
+
+
+def test_each_exchange_has_a_verdict_also_where_an_id_repeats() -> None:
+    """As in a file that was joined from others."""
+    first, again = (exchange("GET https://b.test/1", response=ANY, flow="a", at=at) for at in (1.0, 2.0))
+    assert outcomes(first, again) == [("a", "allowed"), ("a (1)", "allowed")]
 
 
 def test_no_more_is_held_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,6 +192,14 @@ def test_an_argument_that_makes_no_sense_is_named_at_once(
     with pytest.raises(SettingError) as raised:
         corscope.check(recording, **arguments)  # type: ignore[arg-type]
     assert said in str(raised.value)
+
+
+def test_a_string_is_one_origin_or_ids_and_not_its_characters(recording: Path) -> None:
+    ids = "allow-origin-wildcard-with-credentials, allow-credentials-missing"
+    told = list(corscope.check(recording, silence=ids, origins=PAGE))
+    assert told
+    assert {finding.id for verdict in told for finding in verdict.findings}.isdisjoint(ids.split(", "))
+    assert list(corscope.check(recording, origins="https://nobody.example")) == []
 
 
 def test_damage_is_told_and_what_is_no_capture_is_an_error(recording: Path, tmp_path: Path) -> None:

@@ -7,14 +7,19 @@ import json
 import lzma
 import os
 import pty
+import shutil
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from corscope.assertions import CorsBlocked, assert_no_cors_blocks
 from corscope.cli import main
+from corscope.formats import FORMATS
+from corscope.formats.document import FAIL_ON
 from proxies import (
     ADDON,
     PAGE,
@@ -122,6 +127,36 @@ def test_the_exit_code_says_whether_there_is_what_one_wants_to_fail_on(
         done = corscope("check", folder / f"{capture}.mitm", "--fail-on", fail_on)
         assert (fail_on, done.returncode) == (fail_on, code), done.stdout
     assert corscope("check", folder / f"{capture}.mitm").returncode == codes["blocked"]
+
+
+@pytest.mark.parametrize("capture", ["clean", "warning", "conditional", "blocked"])
+@pytest.mark.parametrize("fail_on", FAIL_ON)
+def test_every_format_agrees_with_the_exit_code(fail_on: str, capture: str, folder: Path, tmp_path: Path) -> None:
+    done = corscope(
+        *("check", folder / f"{capture}.mitm", "--fail-on", fail_on, "-o", tmp_path / "a.xml"),
+        *("-o", tmp_path / "a.jsonl", "-o", tmp_path / "a.json"),
+    )
+    (suite,) = ElementTree.parse(tmp_path / "a.xml").getroot()
+    failed = done.returncode == 1
+    assert (int(suite.attrib["failures"]) > 0) == failed
+    # What is blocked, or may be, never passes for being in order.
+    assert len(suite.findall("testcase/failure")) + len(suite.findall("testcase/skipped")) > 0 or capture in (
+        "clean",
+        "warning",
+    )
+    assert any(one["fails"] for one in lines((tmp_path / "a.jsonl").read_text())) == failed
+    assert json.loads((tmp_path / "a.json").read_text())["summary"]["failed"] == failed
+
+
+def test_a_warning_that_fails_says_which(folder: Path, tmp_path: Path) -> None:
+    corscope("check", folder / "warning.mitm", "--fail-on", "warning", "-o", tmp_path / "a.xml")
+    failure = ElementTree.parse(tmp_path / "a.xml").find(".//failure")
+    assert failure is not None
+    assert (failure.attrib["type"], "is allowed (preflight)" in failure.attrib["message"]) == (
+        "max-age-unparsable",
+        True,
+    )
+    assert "warning: " in (failure.text or "")
 
 
 def test_what_is_silenced_is_neither_told_nor_failed_on(folder: Path) -> None:
@@ -247,6 +282,43 @@ def test_a_terminal_gets_colours_and_for_long_work_a_bar(tmp_path: Path) -> None
     assert b"checking" in written
 
 
+def test_what_was_captured_steers_no_terminal(tmp_path: Path) -> None:
+    flow = blocked_flow("https://api.example/\x1b[31mred\u202e")
+    assert flow.response is not None
+    flow.response.headers["access-control-allow-origin"] = "\x1b[2J\x07"
+    write_recording(tmp_path / "a.mitm", [flow])
+    done = corscope("check", tmp_path / "a.mitm")
+    assert "blocked: GET https://api.example/" in done.stdout
+    assert not {"\x1b", "\x07", "\u202e"} & set(done.stdout)
+    with pytest.raises(CorsBlocked) as raised:
+        assert_no_cors_blocks(tmp_path / "a.mitm")
+    assert not {"\x1b", "\x07", "\u202e"} & set(str(raised.value))
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_any_encoding_of_the_output_will_do(encoding: str, folder: Path) -> None:
+    environment = {**PROCESS, "PYTHONIOENCODING": encoding}
+    for arguments in (
+        ["explain", "allow-origin-missing"],
+        *(["check", folder / "blocked.mitm", "-f", f] for f in FORMATS),
+    ):
+        done = subprocess.run(command(*arguments), capture_output=True, env=environment, check=False)
+        assert (done.returncode, done.stderr) == (int(arguments[0] == "check"), b"")
+        if arguments[-1] in ("json", "markdown"):
+            assert "…" in done.stdout.decode() or "⛔" in done.stdout.decode()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are texts here")
+def test_a_file_whose_name_is_no_text_is_read(folder: Path, tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.mitm")
+    (tmp_path / name).write_bytes((folder / "cut.mitm").read_bytes())
+    done = corscope("check", name, "-o", "a.json", "-o", "a.xml", "-o", "a.sarif", "-o", "a.md", where=tmp_path)
+    assert done.returncode == 1
+    assert len(json.loads((tmp_path / "a.json").read_text())["verdicts"]) == 3
+    assert ElementTree.parse(tmp_path / "a.xml").getroot().tag == "testsuites"
+    assert json.loads((tmp_path / "a.sarif").read_text())["runs"][0]["results"]
+
+
 def test_who_stops_reading_is_no_fault(folder: Path, tmp_path: Path) -> None:
     write_recording(
         tmp_path / "many.mitm", [blocked_flow(f"https://api.example/{chr(97 + n % 26)}{n}") for n in range(300)]
@@ -291,6 +363,10 @@ def test_a_capture_of_which_nothing_can_be_read_is_an_error_and_the_others_are_t
         (["check", "a.mitm", "-f", "json", "-o", "a.mitm"], "is one of the captures"),
         (["check", "a.mitm", "-f", "json", "-o", "."], "is a folder: name a file in it"),
         (["check", "a.mitm", "-f", "json", "-o", "no/such.json"], "No such file or directory"),
+        (["check", "a.mitm", "-f", "json", "-o", "no/such.json"], "corscope: no/such.json: "),
+        (["check", "a.mitm", "--write-baseline", "a.mitm"], "--write-baseline a.mitm is one of the captures"),
+        (["check", "a.mitm", "-o", "r.json", "-f", "text", "-o", "r.json"], "--output r.json is written already"),
+        (["check", "a.mitm", "-o", "r.json", "--write-baseline", "./r.json"], "./r.json is written already"),
         (["check", "a.mitm", "--baseline", "none.json"], "none.json"),
         (["explain", "allow-origin-mising"], "did you mean allow-origin-missing?"),
     ],
@@ -308,7 +384,14 @@ def test_what_makes_no_sense_is_one_line_and_exit_code_2(
 
 
 def test_what_is_no_argument_is_said_with_the_usage() -> None:
-    for arguments in ([], ["check"], ["check", "x", "--fail-on", "sometimes"], ["chek"], ["check", "x", "-f", "pdf"]):
+    for arguments in (
+        [],
+        ["check"],
+        ["check", "x", "--fail-on", "sometimes"],
+        ["chek"],
+        ["check", "x", "-f", "pdf"],
+        ["check", "x", "-j-1"],
+    ):
         done = corscope(*arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith("usage: corscope")
@@ -360,6 +443,36 @@ def test_a_shell_can_complete(shell: str) -> None:
     done = corscope("completions", shell)
     assert (done.returncode, done.stderr) == (0, "")
     assert "--fail-on" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("corscope ch", {"check"}),
+        ("corscope check blo", {"blocked.mitm"}),
+        ("corscope check a.har --output cle", {"clean.mitm"}),
+        ("corscope check --stack ngi", {"nginx"}),
+        ("corscope check --silence max-age-unp", {"max-age-unparsable"}),
+        ("corscope explain allow-origin-mis", {"allow-origin-missing", "allow-origin-mismatch"}),
+    ],
+)
+def test_bash_offers_what_fits(words: str, offered: set[str], folder: Path) -> None:
+    program = """
+        source /dev/stdin
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        _shtab_corscope corscope "${@: -1}" "${@: -2:1}"
+        printf '%s\n' "${COMPREPLY[@]}"
+    """
+    done = subprocess.run(
+        ["bash", "-c", program, "bash", *words.split()],
+        input=corscope("completions", "bash").stdout,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(done.stdout.split()) == offered
 
 
 def test_run_starts_mitmproxys_tools_with_the_addon(folder: Path, tmp_path: Path) -> None:

@@ -186,6 +186,7 @@ def test_sarif_of_all_findings_is_valid_and_whole(cases: list[Entry]) -> None:
         # What GitHub asks for, and how much it takes.
         assert rule["help"]["text"]
         assert rule["help"]["markdown"]
+        assert rule["helpUri"].startswith("https://")
         assert 0 < len(rule["shortDescription"]["text"]) <= 1024
         assert 0 < len(rule["fullDescription"]["text"]) <= 1024
         assert "{" not in rule["shortDescription"]["text"] + rule["fullDescription"]["text"]
@@ -312,6 +313,21 @@ def test_what_could_not_be_read_is_a_notification() -> None:
     (invocation,) = sarif_run([], nothing)["invocations"]
     assert invocation["executionSuccessful"] is False
     assert [one["message"]["text"] for one in invocation["toolExecutionNotifications"]] == ["a.har: is empty"]
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_capture_that_can_not_be_read_never_passes_for_being_in_order(others: int) -> None:
+    talk = Talk()
+    talk.say(f"GET {API}/fine", response=GOOD)
+    entries = told(talk)[:others]
+    nothing = CaptureSummary("a.har", 0, dict.fromkeys(entries_keys(), 0), ("a.har: it is empty",))
+    summary = summed_up(entries)
+    summary = summary._replace(captures=(*summary.captures, nothing))
+    assert "### ⚠️ CORS: 1 capture could not be read" in comment(entries, summary)
+    assert ("error", {"title": "Capture not read"}, "a.har: it is empty") in annotations(entries, summary)
+    assert suites(entries, summary)["captures"].attrib["errors"] == "1"
+    assert sarif_run(entries, summary)["invocations"][0]["executionSuccessful"] is False
+    assert '"warnings":["it is empty"]' in written("html", entries, summary)
 
 
 def entries_keys() -> tuple[str, ...]:
@@ -481,7 +497,7 @@ def test_a_damaged_capture_is_a_warning() -> None:
         entries, summed_up(entries, warnings=("byte 7: cut off", "byte 9: cut off"), failed_unanswered=1)
     )
     assert found[1][0] == "warning"
-    assert found[1][2] == "shop.mitm: byte 7: cut off And 1 more, in the full report."
+    assert found[1][2] == "shop.mitm: byte 7: cut off. And 1 more, in the full report."
     assert "1 request failed in the browser" in found[2][2]
 
 

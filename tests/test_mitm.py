@@ -279,6 +279,39 @@ def test_a_byte_that_has_changed_raises_nothing_else(position: int, value: bytes
     assert len(entries) <= 5
 
 
+def test_what_precedes_the_first_flow_is_passed_over() -> None:
+    one, two = written(blocked_flow()), written(allowed_flow())
+    for lost in (one[6:], one[300:], b"rubbish"):
+        entries, damages = read(lost + two)
+        assert [entry.exchange.path for entry in entries] == ["/allowed"]
+        assert damages == [Damage("byte 0", "this is no flow", f"{len(lost):,} bytes")]
+
+
+def test_a_length_beyond_the_end_of_the_file_costs_one_flow() -> None:
+    one, two, three = (written(flow) for flow in (blocked_flow(), allowed_flow(), exempt_flow()))
+    entries, damages = read(one + b"9" + two + three)
+    assert len(entries) == 2
+    assert damages == [Damage(f"byte {len(one)}", "a flow is damaged (its length is wrong)", f"{len(two) + 1:,} bytes")]
+
+
+def test_what_is_said_of_damage_holds_nothing_that_was_captured() -> None:
+    secret = "q7wXk2Zp9LmT4vRb"
+    whole = written(cors_flow(request=[("cookie", f"sid={secret}; a={secret}"), ("authorization", secret)]))
+    said = set()
+    for position in range(len(whole)):
+        for character in b"0:x":
+            content = whole[:position] + bytes([character]) + whole[position + 1 :]
+            try:
+                _, damages = read(content + whole)
+            except UnreadableCapture as error:
+                said.add(str(error))
+            else:
+                said.update(damage.what for damage in damages)
+    assert len(said) > 3
+    parts = [secret[begin : begin + 5] for begin in range(len(secret) - 4)]
+    assert [line for line in said if any(part in line for part in parts)] == []
+
+
 def test_a_flow_with_damage_inside_is_passed_over_by_its_length() -> None:
     damaged = bytearray(written(blocked_flow()))
     place = damaged.index(b"11:status_code;")

@@ -18,6 +18,8 @@ from corscope.privacy import HIDDEN, shown_url
         "https://b.test/path/token=1",
         "https://b.test/x?zip_code=1&keyword=2&passage=3",
         "/relative?x=1",
+        "https://b.test/x?filter=%7B%22page%22%3A2%7D&where=a=1&q=basic",
+        "https://b.test/x?country_code=1&residence=2&presid=3&task=4&desktk5=5",
         "",
     ],
 )
@@ -61,6 +63,16 @@ def test_ordinary_urls_are_shown_as_they_are(url: str) -> None:
         "mfa",
         "totp",
         "id_tok",
+        "_csrf",
+        "csrfmiddlewaretoken",
+        "XSRF-TOKEN",
+        "PHPSESSID",
+        "JSESSIONID",
+        "connect.sid",
+        "private_key",
+        "reset_code",
+        "verificationCode",
+        "tkn",
     ],
 )
 @pytest.mark.parametrize("frame", ["?{}", "?a=1&{}", "?{}&b=2", "?a=1;{}", "#{}", "?a#{}", "?next=/cb?{}"])
@@ -81,6 +93,21 @@ def test_a_url_within_a_url_is_hidden_with_its_secret() -> None:
     assert shown_url("https://b.test/x?next=https%253A%252F%252Fu%253ASECRET%2540c.test") == "https://b.test/x?next=…"
     plain = "https://b.test/x?next=https%3A%2F%2Fc.test%2F%3Fpage%3D2&a=1"
     assert shown_url(plain) == plain
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "token=SECRET",
+        '{"token":"SECRET"}',
+        "%7B%22a%22%3A1%2C%22token%22%3A%22SECRET%22%7D",
+        "%257B%2522password%2522%253A%2522SECRET%2522%257D",
+        "Bearer%20SECRET",
+        "Basic+SECRET",
+    ],
+)
+def test_a_value_that_holds_a_secret_is_hidden(value: str) -> None:
+    assert shown_url(f"https://b.test/x?a={value}&b=2") == "https://b.test/x?a=…&b=2"
 
 
 def test_an_empty_secret_and_a_question_mark_within_one() -> None:
@@ -111,7 +138,9 @@ def test_what_is_shown_stays_as_it_is() -> None:
 
 
 @pytest.mark.timeout(10)
-@pytest.mark.parametrize("piece", ["?a=", "%25", "&token=", "?next=%3F", "//@", ";a=%2525", "a" * 50 + "token"])
+@pytest.mark.parametrize(
+    "piece", ["?a=", "%25", "&token=", "?next=%3F", "//@", ";a=%2525", "a" * 50 + "token", "%22", "'a"]
+)
 def test_long_urls_take_no_long_time(piece: str) -> None:
     """A URL may be as long as a proxy's line limit allows."""
     url = "https://b.test/?x=" + piece * (64_000 // len(piece))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -130,6 +132,23 @@ def test_a_taken_port_does_not_matter_without_a_proxy(taken_port: int, tmp_path:
     assert ended.returncode == 0
 
 
+@pytest.mark.parametrize("options", [["-n"], ["-p", "0"]])
+def test_a_mistyped_option_of_ours_is_one_line(options: list[str], tmp_path: Path) -> None:
+    ended = started("--dump", "-q", *options, "--set", f"confdir={tmp_path}", "--set", "cors_rewite=blocked")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    expected = "run: there is no option cors_rewite (did you mean cors_rewrite?); --options lists them\n"
+    assert ended.stderr == expected
+
+
+def test_another_option_that_nothing_knows_is_told_of(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("def load(loader):\n    loader.add_option('brought', str, '', 'by a script')\n")
+    options = ["--set", f"confdir={tmp_path}", "--set", "flow_detal=2", "--set", "brought=1"]
+    ended = started("--dump", "-n", "-r", os.devnull, "-s", str(script), *options)
+    assert "There is no option flow_detal (did you mean flow_detail?): it is ignored." in ended.stdout + ended.stderr
+    assert "brought" not in ended.stdout + ended.stderr
+
+
 def test_mitmproxys_own_complaint_stays_its_own(tmp_path: Path) -> None:
     ended = started("--dump", "--set", f"confdir={tmp_path}", "-p", "eighty")
     assert ended.returncode == 1
@@ -212,6 +231,58 @@ def test_the_browser_opens_and_ends_with_the_proxy(
     finally:
         process.kill()
         process.wait()
+
+
+IN_A_TERMINAL = """
+import os, sys
+os.setsid()
+terminal = os.open(sys.argv[1], os.O_RDWR)
+for number in range(3):
+    os.dup2(terminal, number)
+os.execv(sys.executable, [sys.executable, "-m", "corscope.run", *sys.argv[2:]])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+@pytest.mark.parametrize("browser", [False, True])
+def test_a_closed_terminal_ends_the_text_interface(browser: bool, chromium: Path, short_folder: Path) -> None:
+    import fcntl
+    import termios
+
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    arguments = ["--tui", "-p", "0", "--set", f"confdir={short_folder}"]
+    if browser:
+        arguments += [f"--browser={chromium}", "--headless"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "addon"), "TERM": "xterm"}
+    command = [sys.executable, "-c", IN_A_TERMINAL, os.ttyname(theirs), *arguments]
+    process = subprocess.Popen(command, env=environment)
+    children: list[int] = []
+    try:
+        shown = b""
+        while b"corscope" not in shown and b"Flows" not in shown:
+            shown += os.read(ours, 4096)
+        os.set_blocking(ours, False)
+        while browser and not children:
+            with contextlib.suppress(BlockingIOError):
+                os.read(ours, 4096)
+            children = children_of(process.pid)
+            time.sleep(0.1)
+    finally:
+        os.close(theirs)
+        os.close(ours)
+    try:
+        assert process.wait(30) == 128 + signal.SIGHUP
+        assert not {child for child in children if is_alive(child)}
+    finally:
+        process.kill()
+        process.wait()
+
+
+def is_alive(pid: int) -> bool:
+    """Tells whether a process is there and runs."""
+    said = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return said.stdout.strip() != "" and not said.stdout.startswith("Z")
 
 
 def children_of(pid: int) -> list[int]:

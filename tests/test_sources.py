@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import json
 import lzma
 import os
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,14 @@ def zipped(content: bytes, *names: str) -> bytes:
     return packed.getvalue()
 
 
+def with_password() -> bytes:
+    """A zip that says of its member that it is encrypted: bit 0 of the flags, in both places."""
+    packed = bytearray(zipped(b"5:hello,", "a.mitm"))
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        packed[packed.rindex(signature) + flags] |= 1
+    return bytes(packed)
+
+
 PACKED: dict[str, Callable[[bytes], bytes]] = {
     "plain": bytes,
     "gzip": gzip.compress,
@@ -65,6 +75,49 @@ def test_all_captures_in_a_zip_are_read(recording: bytes, tmp_path: Path) -> Non
     path = tmp_path / "several.zip"
     path.write_bytes(zipped(recording, "a.mitm", "b.flow"))
     assert len(read(path)) == 4
+
+
+def archive(*paths: str) -> bytes:
+    """An HTTP Archive with a request for each path."""
+    request = {"method": "GET", "headers": []}
+    response = {"status": 200, "headers": []}
+    entries = [{"request": {**request, "url": f"https://api.example{path}"}, "response": response} for path in paths]
+    return json.dumps({"log": {"entries": entries}}).encode()
+
+
+def test_archives_in_a_zip_are_told_apart(tmp_path: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as several:
+        for name, content in (("a.har", archive("/1", "/2")), ("b.har", archive("/3"))):
+            several.writestr(name, content)
+    path = tmp_path / "several.zip"
+    path.write_bytes(packed.getvalue())
+    told = [(entry.exchange.id, entry.number, entry.exchange.path) for entry in read(path)]
+    assert told == [("a.har:0", 0, "/1"), ("a.har:1", 1, "/2"), ("b.har:0", 2, "/3")]
+
+
+def test_what_is_damaged_in_a_zip_does_not_end_the_others(recording: bytes, tmp_path: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as several:
+        several.writestr("__MACOSX/._b.mitm", b"\0\5\x16\7")
+        for name, content in (("a.har", b"foreign"), ("b.mitm", recording[:-9]), ("c.mitm", recording)):
+            several.writestr(name, content)
+    path = tmp_path / "several.zip"
+    path.write_bytes(packed.getvalue())
+    damages: list[Damage] = []
+    paths = [entry.exchange.path for entry in read_capture(path, damaged=damages.append)]
+    assert paths == ["/blocked", "/blocked", "/allowed"]
+    assert [(damage.where.partition(",")[0], damage.skipped[:8]) for damage in damages] == [
+        ("a.har", "all of i"),
+        ("b.mitm", "the last"),
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+def test_an_archive_is_read_whatever_its_encoding(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "one.har"
+    path.write_bytes(f"{chr(10) * 100}{archive('/1').decode()}".encode(encoding))
+    assert [entry.exchange.path for entry in read(path)] == ["/1"]
 
 
 @pytest.mark.parametrize("how", ["plain", "gzip", "zip"])
@@ -98,12 +151,19 @@ def test_a_named_pipe_is_read(recording: bytes, tmp_path: Path) -> None:
     [
         (b"", "it is empty"),
         (b"  \n", "it is empty"),
-        (b"<!doctype html>", "it is no capture: it begins with b'<!doctype ht'"),
+        (b"<!doctype html>", "it is no capture: it begins with b'<!do'"),
+        (b"sid=s3cr3t-Zq7", "it is no capture: it begins with b'sid='"),
+        (b" " * 5000 + b"{}", "it begins with 4,096 spaces"),
+        (b"0:}", "nothing of it can be read: byte 0: a flow is damaged (TypeError)"),
+        (b"5:hello,", "nothing of it can be read: byte 0: a flow is damaged (TypeError: it is no dictionary)"),
+        (with_password(), "it can't be unpacked: File 'a.mitm' is encrypted"),
         (gzip.compress(b""), "it is empty"),
         (gzip.compress(b"5:hello,")[:12], "its compression is damaged"),
         (zipped(b"", "picture.png"), "there is no capture in this zip"),
         (b"PK\x03\x04 and then nonsense", "its compression is damaged"),
     ],
+    # A zip holds the time at which it was made, which parallel processes do not share.
+    ids=count(),
 )
 def test_what_is_no_capture_is_named_with_what_was_expected(content: bytes, said: str, tmp_path: Path) -> None:
     path = tmp_path / "odd.har"
@@ -133,6 +193,10 @@ def test_folders_and_globs_are_searched(recording: bytes, tmp_path: Path) -> Non
     assert find_captures([str(tmp_path / "**" / "*.mitm")]) == [names[1]]
     both = [str(tmp_path / "x.har"), names[1]]
     assert find_captures([both[0], str(tmp_path / "a" / "*.mitm"), both[1], both[0]]) == both
+    # Playwright calls an archive whatever.zip, which is like any other zip; macOS leaves things beside.
+    for name, content in (("y.zip", zipped(recording, "har.har")), ("z.zip", zipped(recording)), ("._x.har", b"")):
+        (tmp_path / "a" / "b" / name).write_bytes(content)
+    assert find_captures([str(tmp_path / "a" / "b")]) == [names[2], str(tmp_path / "a" / "b" / "y.zip")]
     # What is named is read, whatever its name.
     assert find_captures([str(tmp_path / "a" / "notes.txt"), "-"]) == [str(tmp_path / "a" / "notes.txt"), "-"]
 

@@ -29,11 +29,10 @@ from test_architecture import imported, parse
 
 FROZEN_PACKAGES = {"mitmproxy", "jinja2", "markupsafe", "werkzeug", "flask", "pyparsing", "ruamel", "h11"}
 STANDARD = {
-    *("argparse", "asyncio", "collections", "collections.abc", "contextlib", "csv", "dataclasses", "datetime"),
-    *("difflib", "email.utils", "enum", "functools", "hashlib", "html", "importlib.resources", "ipaddress"),
-    *("itertools", "json", "logging", "pathlib", "re", "string", "textwrap", "time", "tomllib", "types", "typing"),
-    *("unicodedata", "urllib.parse", "warnings", "weakref", "zlib"),
-    *("__future__", "base64", "io", "struct"),
+    *("__future__", "argparse", "asyncio", "base64", "collections", "collections.abc", "contextlib", "csv"),
+    *("dataclasses", "datetime", "difflib", "email.utils", "enum", "functools", "hashlib", "html"),
+    *("importlib.resources", "io", "ipaddress", "itertools", "json", "logging", "pathlib", "re", "string", "struct"),
+    *("textwrap", "time", "tomllib", "types", "typing", "unicodedata", "urllib.parse", "warnings", "weakref", "zlib"),
 }
 """What the binary has of the standard library, as far as the addon may use it."""
 ABSENT = {

@@ -139,12 +139,13 @@ class CorsAddon:
     def take(self, updated: set[str]) -> None:
         """Take over the options that have changed. Raises OptionsError or SettingError."""
         if "cors_grace" in updated:
-            self.session.grace = parse_grace(ctx.options.cors_grace)
+            self.session.grace = self.pages.verification.grace = parse_grace(ctx.options.cors_grace)
         if "cors_browser" in updated and ctx.options.cors_browser != self.session.browser:
             # mitmproxy itself does not hold a value from the command line to the choices.
             check_browser("cors_browser", ctx.options.cors_browser)
             known = self.session
             self.session = new_session(ctx.options.cors_browser, grace=known.grace, silence=known.silence)
+            self.pages.verification.rules = ctx.options.cors_browser
         if "cors_silence" in updated:
             self.session.silence = parse_silence("cors_silence", ctx.options.cors_silence)
         if "cors_stack" in updated:
@@ -200,8 +201,8 @@ class CorsAddon:
             self.guard(flow, self.begin)
             if self.rewriting.local_preflights:
                 self.guard(flow, self.rewriting.answer_preflight)
-            if place is Place.LAB and flow.response is None:
-                self.guard(flow, self.pages.answer_lab)
+            if place is Place.LAB:
+                return self.pages.answer_lab(flow)
             if self.unreachable and self.rewriting.on and flow.response is None:
                 return self.unreachable.answer(flow, self.rewriting)
         return None
@@ -311,15 +312,20 @@ class CorsAddon:
             self.last_replayed = time.monotonic()
         headers = adapter.head(flow)
         client = adapter.client_key(flow, headers)
-        # Every exchange gets a line in a report; otherwise ordinary traffic is let by at once.
-        if self.report is None and self.session.pass_by(
-            client,
-            flow.client_conn.id,
-            flow.request.data.host,
-            flow.request.data.timestamp_start,
-            headers,
-            response.data.headers.fields,
-            response.data.status_code,
+        # Every exchange gets a line in a report, and the lab asks for each of its own; other ordinary traffic is let by
+        # at once.
+        if (
+            self.report is None
+            and self.pages.place(flow) is not Place.LAB
+            and self.session.pass_by(
+                client,
+                flow.client_conn.id,
+                flow.request.data.host,
+                flow.request.data.timestamp_start,
+                headers,
+                response.data.headers.fields,
+                response.data.status_code,
+            )
         ):
             self.pages.history.passed_by += 1
             return
@@ -339,8 +345,10 @@ class CorsAddon:
         elif flow.live and adapter.LOCAL_ANSWER in flow.metadata:
             edits = rewriter.plan(exchange.with_response(204, ()), headers, self.rewriting.settings)
             rewrite = Rewrite(edits, True, verdicts[0], notes=("answered by the proxy, the server was not asked",))
-        elif self.rewriting.on and self.rewriting.wants(flow, headers, verdicts[0]):
-            rewrite, changed, verdicts = self.mend(flow, exchange, headers, verdicts)
+        elif (asked := self.pages.playground.rewriting_of(flow) or self.rewriting).on and asked.wants(
+            flow, headers, verdicts[0]
+        ):
+            rewrite, changed, verdicts = self.mend(flow, exchange, headers, verdicts, asked.settings)
         own = verdicts[0]
         if flow.live and adapter.PAGE_ORIGIN in flow.metadata:
             said = f"the server was asked with Origin: {flow.request.headers['origin']}, as cors_upstream_origin says"
@@ -375,7 +383,12 @@ class CorsAddon:
         return adapter.was_edited(metadata)
 
     def mend(
-        self, flow: http.HTTPFlow, exchange: Exchange, head: Head, verdicts: list[Verdict]
+        self,
+        flow: http.HTTPFlow,
+        exchange: Exchange,
+        head: Head,
+        verdicts: list[Verdict],
+        settings: rewriter.Settings,
     ) -> tuple[Rewrite | None, Exchange | None, list[Verdict]]:
         """Plan the rewriting of a judged flow's response, and judge the result.
 
@@ -383,7 +396,7 @@ class CorsAddon:
         Of what no browser waits for only the plan is told.
         """
         was = verdicts[0]
-        drafted = self.draft(exchange, head, was)
+        drafted = self.draft(exchange, head, was, settings)
         if drafted.why_not or (was.outcome is Outcome.ALLOWED and not drafted.edits):
             return (drafted if drafted.why_not or drafted.notes else None), None, verdicts
         changed = rewriter.edited(exchange, drafted.edits)
@@ -396,9 +409,9 @@ class CorsAddon:
             return held, None, [back[0], *verdicts[1:], *again[1:], *back[1:]]
         return held._replace(applied=True), changed, [again[0], *verdicts[1:], *again[1:]]
 
-    def draft(self, exchange: Exchange, head: Head, was: Verdict) -> Rewrite:
+    @staticmethod
+    def draft(exchange: Exchange, head: Head, was: Verdict, settings: rewriter.Settings) -> Rewrite:
         """Plan the rewriting of a response; the result is yet to be judged."""
-        settings = self.rewriting.settings
         notes = rewriter.notes(exchange, settings)
         beyond = rewriter.beyond_headers(was)
         if beyond is not None:
@@ -620,7 +633,7 @@ class CorsAddon:
         was = self.judge_alone(exchange)
         if why_not := self.rewriting.why_not(one, head, was):
             return exchange, Rewrite((), False, was, why_not)
-        drafted = self.draft(exchange, head, was)
+        drafted = self.draft(exchange, head, was, self.rewriting.settings)
         after = self.judge_alone(rewriter.edited(exchange, drafted.edits))
         return exchange, drafted if drafted.why_not else hold(drafted, after)
 

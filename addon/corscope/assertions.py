@@ -46,7 +46,7 @@ def assert_no_cors_blocks(
     __tracebackhide__ = True
     from corscope.checking import choose
 
-    choice = choose(silence=_several(silence), origins=_several(origins))
+    choice = choose(silence=silence, origins=origins)
     if isinstance(capture, str | os.PathLike):
         where = f" in {os.fspath(capture)}"
         told = told_blocks(verdicts_of(capture, choice), choice, where)
@@ -54,11 +54,6 @@ def assert_no_cors_blocks(
         told = told_blocks(capture, choice)
     if told:
         raise CorsBlocked(told)
-
-
-def _several(values: Iterable[str]) -> Iterable[str]:
-    """Return one or more values as several: a single string is one."""
-    return (values,) if isinstance(values, str) else values
 
 
 def verdicts_of(capture: str | os.PathLike[str], choice: Choice) -> Iterator[Verdict]:
@@ -94,14 +89,21 @@ def told_blocks(verdicts: Iterable[Verdict | dict[str, Any]], choice: Choice, wh
     said = f"{len(blocked)} of {subject} exchange{'' if subject == 1 else 's'} blocked by CORS{where}"
     if len(kinds) == 1:
         # The cause first: a summary shows no more than the beginning.
-        return "\n".join([f"{_cause(blocked[0])} — {said}", "", *explanation(blocked[0])])
+        return _joined([f"{_cause(blocked[0])} — {said}", "", *explanation(blocked[0])])
     lines = [said]
     for number, group in enumerate(kinds[:SHOWN], 1):
         times = f" ({len(group)} times)" if len(group) > 1 else ""
         lines += ["", f"{number}. {_cause(group[0])}{times}", *explanation(group[0])]
     if rest := Counter(_cause(verdict) for group in kinds[SHOWN:] for verdict in group):
         lines += ["", f"… and {rest.total()} more:", *(f"  {count} × {cause}" for cause, count in rest.most_common())]
-    return "\n".join(lines)
+    return _joined(lines)
+
+
+def _joined(lines: Iterable[str]) -> str:
+    """Return lines as a text in which nothing that was captured steers the terminal."""
+    from corscope.formats.plain import plain
+
+    return "\n".join(map(plain, lines))
 
 
 def _blocked(verdicts: Iterable[Verdict | dict[str, Any]], choice: Choice) -> tuple[Sequence[dict[str, Any]], int]:

@@ -60,6 +60,9 @@ def check_entries(
             asked[url_of(exchange), method] = None
             bound(asked, HELD)
         number = count if place is None else place
+        if exchange.id in held:
+            # Recordings that were joined may have flows in common.
+            exchange.id = f"{exchange.id} ({number})"
         for verdict in session.judge(exchange):
             before = held.get(verdict.flow_id)
             if before is not None:
@@ -121,10 +124,10 @@ def choose(
     origins: Iterable[str] = (),
     filter: str = "",  # noqa: A002 - the name that users know from mitmproxy
 ) -> Choice:
-    """Return a choice whose parts make sense. Raises SettingError."""
+    """Return a choice whose parts make sense; a single string of ids or an origin will do. Raises SettingError."""
     check_browser("browser", browser)
     pages: set[str] = set()
-    for origin in origins:
+    for origin in _several(origins):
         try:
             pages.add("null" if origin == "null" else parse_origin(origin).decode("latin-1"))
         except OriginPatternError as error:
@@ -133,7 +136,12 @@ def choose(
         flow_filters.parse(filter)
     except ValueError as error:
         raise SettingError(f"filter: {error}") from error
-    return Choice(browser, parse_silence("silence", silence), frozenset(pages), filter)
+    return Choice(browser, parse_silence("silence", _several(silence)), frozenset(pages), filter)
+
+
+def _several(values: Iterable[str]) -> Iterable[str]:
+    """Return one or more values as several: a string is one, though Python would take it for its characters."""
+    return (values,) if isinstance(values, str) else values
 
 
 def check_capture(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -24,7 +25,8 @@ from corscope.catalogue import CATALOGUE
 from corscope.catalogue.markdown import section
 from corscope.checking import Choice, check_capture, choose
 from corscope.formats import FORMATS, SUFFIXES
-from corscope.formats.document import CaptureSummary, Entry, Summary, Takes, entry_of, kind_of
+from corscope.formats.document import FAIL_ON, CaptureSummary, Entry, Summary, Takes, accept, entry_of, kind_of
+from corscope.formats.plain import plain
 from corscope.model import Outcome, Severity, Verdict
 from corscope.proxy import SCRIPT
 from corscope.settings import BROWSERS, SettingError, check_stack, nearest
@@ -32,8 +34,6 @@ from corscope.stacks import STACKS
 
 CLEAN, FOUND, WRONG = 0, 1, 2
 """Exit codes: nothing reaches --fail-on; something does; wrong usage, or a capture of which nothing could be read."""
-
-FAIL_ON = ("blocked", "conditional", "warning", "never")
 
 
 class UsageError(Exception):
@@ -113,7 +113,7 @@ def entries(name: str, wish: Wish, found: Found, at: Callable[[int], None] | Non
                 found.count(verdict)
                 kind = kind_of(verdict)
                 if kind <= wish.takes:
-                    yield kind, entry_of(verdict, shown_name(name), checked.number, wish.stack)
+                    yield kind, entry_of(verdict, shown_name(name), checked.number, wish.stack, wish.fail_on)
     except UnreadableCapture as error:
         found.unreadable = str(error)
     except OSError as error:
@@ -143,25 +143,11 @@ def spooled(work: Future[tuple[Found, str]], found: Found) -> Iterator[Told]:
     os.unlink(path)
 
 
-def reaches(entry: Entry, fail_on: str) -> bool:
-    """Tell whether an entry is what the user wants to fail on; what is silenced or known is not."""
-    if fail_on == "never" or entry["known"]:
-        return False
-    told = [one["id"] for one in entry["findings"] if one["severity"] != Severity.INFO]
-    if entry["reason"] in told and entry["verdict"] == Outcome.BLOCKED:
-        return True
-    if entry["reason"] in told and entry["verdict"] == Outcome.CONDITIONAL:
-        return fail_on != "blocked"
-    return fail_on == "warning" and bool(told)
-
-
 def check(arguments: argparse.Namespace) -> int:
     """`corscope check`. Raises UsageError, SettingError, NoCapture, UnusableBaseline, OSError."""
     captures = find_captures(arguments.captures)
     outputs = outputs_of(arguments.outputs or [("text", None)])
-    for _, path in outputs:
-        if path is not None and any(os.path.exists(path) and _same(path, one) for one in captures):
-            raise UsageError(f"--output {path} is one of the captures: name another file")
+    check_targets(captures, outputs, arguments.write_baseline)
     if arguments.stack:
         check_stack("--stack", arguments.stack)
     choice = choose(
@@ -169,6 +155,9 @@ def check(arguments: argparse.Namespace) -> int:
     )
     baseline = Baseline.load(arguments.baseline) if arguments.baseline else None
     writer = BaselineWriter(arguments.write_baseline) if arguments.write_baseline else None
+    if any(name != "text" and path in (None, STDIN) for name, path in outputs):
+        # What reads these takes them for UTF-8, whatever the terminal's encoding.
+        _write_as(sys.stdout, encoding="utf-8")
     with ExitStack() as stack:
         formats = [FORMATS[name](stack.enter_context(opened(path))) for name, path in outputs]
         wish = Wish(choice, arguments.stack, max(one.takes for one in formats), arguments.fail_on)
@@ -181,13 +170,14 @@ def check(arguments: argparse.Namespace) -> int:
                     if kind is Takes.TROUBLE:
                         if writer is not None:
                             writer.add(entry)
-                        if baseline is not None:
-                            entry["known"] = baseline.knows(entry)
-                            new += bool(wrong(entry)) and not entry["known"]
+                        if baseline is not None and baseline.knows(entry):
+                            accept(entry)
+                        elif baseline is not None:
+                            new += bool(wrong(entry))
                     for one in formats:
                         if kind <= one.takes:
                             one.add(entry)
-                    failed = failed or reaches(entry, wish.fail_on)
+                    failed = failed or entry["fails"]
         summary = Summary(
             tuple(found.summary() for found in results),
             dict(sum((found.findings for found in results), Counter[str]()).most_common()),
@@ -200,10 +190,27 @@ def check(arguments: argparse.Namespace) -> int:
         writer.write()
     for found in results:
         for warning in found.warnings:
-            print(f"corscope: {'error' if found.unreadable else 'warning'}: {warning}", file=sys.stderr)
+            print(f"corscope: {'error' if found.unreadable else 'warning'}: {plain(warning)}", file=sys.stderr)
     if any(found.unreadable for found in results):
         return WRONG
     return FOUND if failed else CLEAN
+
+
+def check_targets(captures: Sequence[str], outputs: Iterable[tuple[str, str | None]], baseline: str | None) -> None:
+    """Raise UsageError where two reports, or a report and the baseline, or one and a capture, are the same file."""
+    targets = [("--output", path) for _, path in outputs if path is not None and path != STDIN]
+    if baseline is not None:
+        targets.append(("--write-baseline", baseline))
+    taken: set[str] = set()
+    for option, path in targets:
+        if os.path.exists(path) and any(_same(path, one) for one in captures):
+            raise UsageError(f"{option} {path} is one of the captures: name another file")
+        if os.path.exists(path) and not os.path.isfile(path):
+            continue  # a device takes any number
+        real = os.path.realpath(path)
+        if real in taken:
+            raise UsageError(f"{option} {path} is written already: name another file")
+        taken.add(real)
 
 
 def checked(
@@ -277,18 +284,31 @@ def opened(path: str | None) -> Iterator[TextIO]:
     if target.is_dir():
         raise UsageError(f"--output {path} is a folder: name a file in it")
     if target.exists() and not target.is_file():
-        with target.open("w", encoding="utf-8") as file:  # /dev/stderr and the like
+        with target.open("w", encoding="utf-8", errors=_ODD) as file:  # /dev/stderr and the like
             yield file
         return
-    handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as file:
+        handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
+    except OSError as error:
+        # By the name that the user knows.
+        raise OSError(error.errno, error.strerror, path) from error
+    try:
+        with open(handle, "w", encoding="utf-8", errors=_ODD, newline="\n") as file:
             yield file
         os.chmod(part, (target.stat().st_mode & 0o777) if target.exists() else 0o666 & ~_umask())
         os.replace(part, target)
     except BaseException:
         os.unlink(part)
         raise
+
+
+_ODD = "backslashreplace"
+"""What becomes of characters that can't be written, such as those of file names that are no text."""
+
+
+def _write_as(stream: TextIO, *, encoding: str | None = None) -> None:
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding=encoding, errors=_ODD)
 
 
 def _umask() -> int:
@@ -360,7 +380,16 @@ def completions(arguments: argparse.Namespace) -> int:
     """`corscope completions`."""
     import shtab
 
-    print(shtab.complete(parser(), shell=arguments.shell))
+    top = parser()
+    known = {"ids": list(CATALOGUE), "silence": list(CATALOGUE), "stack": list(STACKS)}
+    (commands,) = (action for action in top._actions if isinstance(action, argparse._SubParsersAction))
+    for command in commands.choices.values():
+        for action in command._actions:
+            # As choices they would stand in the usage, and hide what was perhaps meant behind a list of all.
+            action.choices = known.get(action.dest, action.choices)
+            if action.metavar in ("CAPTURE", "FILE"):
+                action.complete = shtab.FILE
+    print(shtab.complete(top, shell=arguments.shell))
     return CLEAN
 
 
@@ -410,6 +439,13 @@ class _Output(argparse.Action):
         setattr(namespace, self.dest, outputs)
 
 
+def _jobs(text: str) -> int:
+    """Parse a number of captures at a time. Raises ArgumentTypeError."""
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"expected a whole number, 0 for one a core, not {text!r}")
+    return int(text)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     top = argparse.ArgumentParser(
@@ -455,7 +491,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--write-baseline", metavar="FILE", help="write what is found, to be accepted from then on")
     one.add_argument("--browser", choices=BROWSERS, default="auto", help="whose rules apply (default: the sender's)")
     one.add_argument("--stack", default="", metavar="ID", help=f"show configurations for {', '.join(STACKS)}")
-    one.add_argument("-j", "--jobs", type=int, default=0, metavar="N", help="captures at a time (default: one a core)")
+    one.add_argument(
+        "-j", "--jobs", type=_jobs, default=0, metavar="N", help="captures at a time (default: one a core)"
+    )
     one.set_defaults(act=check)
 
     one = commands.add_parser("explain", help="explain findings")
@@ -481,6 +519,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        _write_as(stream)
     if given[:1] == ["run"]:
         if {"-h", "--help"} & set(given[1:]):
             print(_RUN, end="")

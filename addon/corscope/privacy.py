@@ -4,8 +4,11 @@ import re
 from urllib.parse import unquote
 
 _SECRET = re.compile(
-    r".*(?:token|bearer|refresh|ticket|secret|passw(?:or)?d|passphrase|api[_-]?key|access[_-]?key|auth|jwt|session|signature|credential|cookie|"
-    r"saml).*|(?:.*\[)?(?:key|sig|sid|code|pwd|pw|pass|pin|t?otp|mfa|hash|assertion|nonce|(?:.*[_-])?tok|[cx]srf)\]?|x-amz-[a-z-]+",
+    r".*(?:token|bearer|refresh|ticket|secret|passw(?:or)?d|passphrase|(?:api|access|private)[_-]?key|auth|jwt|session|"
+    r"sessid|signature|credential|cookie|saml|[cx]srf|"
+    r"(?:reset|verif[a-z]*|invit[a-z]*|confirm[a-z]*|activation|login|sms|device|one[_-]?time)[_-]?code).*|"
+    r"(?:.*\[)?(?:key|sig|(?:.*[._-])?sid|code|pwd|pw|pass|pin|t?otp|mfa|hash|assertion|nonce|(?:.*[_-])?(?:tok|tkn|tk))"
+    r"\]?|x-amz-[a-z-]+",
     re.IGNORECASE | re.DOTALL,
 )
 _NAME = re.compile(r"(?<=[?&;#])([^=?&;#]*)=")
@@ -39,11 +42,20 @@ def shown_url(url: str) -> str:
 
 
 def _encodes_a_secret(value: str) -> bool:
-    """Tell whether a value is a percent-encoded URL with a secret in it; a few layers deep."""
-    for _ in range(4):
+    """Tell whether a value holds a secret of its own.
+
+    A pair, JSON, or an Authorization; percent-encoded, a few layers deep, a URL too.
+    """
+    for layer in range(5):
+        if _AUTHORIZATION.match(value) or any(map(_SECRET.fullmatch, _INNER_NAME.findall(value))):
+            return True
+        if layer and (_USER_INFO.search(value) or any(_SECRET.fullmatch(unquote(one)) for one in _NAME.findall(value))):
+            return True
         if "%" not in value:
             return False
         value = unquote(value)
-        if _USER_INFO.search(value) or any(_SECRET.fullmatch(unquote(name)) for name in _NAME.findall(value)):
-            return True
     return False
+
+
+_AUTHORIZATION = re.compile(r"(?:bearer|basic)(?:\s|\+|%20)+[^\s+%]", re.IGNORECASE)
+_INNER_NAME = re.compile(r"""(?:\A|(?<=["']))([^"'=&%:]{1,60})(?:=|["']\s*:)""")

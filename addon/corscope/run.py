@@ -27,6 +27,7 @@ from mitmproxy.proxy import mode_specs
 from mitmproxy.tools import cmdline, main
 
 from corscope.browsers import Browser, BrowserFailure, find_browser, find_browsers, kind_of, launch
+from corscope.settings import nearest
 
 ADDON = Path(__file__).resolve().parent.parent / "cors_addon.py"
 EARLY_END_SECONDS = 5.0
@@ -121,6 +122,21 @@ def choose_browser(name: str, headless: bool) -> Path:
     raise StartFailure(
         f"{name} was not found: install it, or give --browser=PATH" + (f" (there is {others})" if others else "")
     )
+
+
+# -- options -----------------------------------------------------------------------------------------------------------
+
+
+def check_options(options: Options) -> None:
+    """Warns of options that nothing knows, which mitmproxy keeps in case a script brings them.
+
+    Raises StartFailure where one is meant to be ours: who mistypes it would wait for what never comes.
+    """
+    for name in options.deferred:
+        said = f"there is no option {name}{nearest(name, options.keys())}"
+        if name.startswith("cors_"):
+            raise StartFailure(f"{said}; --options lists them")
+        logger.warning(f"{said[0].upper()}{said[1:]}: it is ignored.")
 
 
 # -- ports -------------------------------------------------------------------------------------------------------------
@@ -280,10 +296,17 @@ def supervised(master_class: type[Master], companion: Companion | None) -> type[
             check_ports(self.options)
             if hasattr(signal, "SIGHUP"):
                 # A closed terminal is to end us in an orderly way: otherwise the browser would stay.
-                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.shutdown)
+                if master_class.__name__ == "ConsoleMaster":
+                    # urwid (display/_posix_raw_display.py) reads a terminal that is gone for ever and ever, so that the
+                    # event loop never comes to a handler of its own.
+                    signal.signal(signal.SIGHUP, lambda *_: sys.exit(128 + signal.SIGHUP))
+                else:
+                    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.shutdown)
             await super().run()
 
         async def running(self) -> None:
+            # Scripts have been loaded by now, and with them their options.
+            check_options(self.options)
             await super().running()
             if companion:
                 companion.start(self.addons.get("proxyserver"), self.options)

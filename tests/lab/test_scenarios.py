@@ -98,7 +98,7 @@ def test_every_value_of_every_dimension_occurs(web: str) -> None:
         assert (roles, contexts) == (set(Role), set(Context))
     asked = [step for _, step in steps(web)]
     assert {step.initiator for step in asked} == set(Initiator)
-    assert {step.mode for step in asked} == set(Mode)
+    assert {step.mode for step in asked} == set(Mode) - {Mode.SAME_ORIGIN}  # of which nothing is on the wire
     assert {step.credentials for step in asked} == set(Credentials)
     assert {step.method for step in asked} >= set(table.METHODS)
     assert {step.cache for step in asked} == {"default", "no-store", "no-cache", "reload"}
@@ -265,19 +265,29 @@ def test_assets_are_served_on_every_origin_and_bring_nothing_from_outside(path: 
 @pytest.mark.parametrize("web", WEBS)
 def test_the_page_gets_the_whole_table_or_a_part(web: str) -> None:
     page = WEBS[web].page
-    whole = json.loads(answer(Asked(method="GET", origin=page, path="/table.json?only=")).content)
+    whole = json.loads(answer(Asked(method="GET", origin=page, path="/table.json?only="), local=True).content)
     assert [row["id"] for row in whole["scenarios"]] == [scenario.id for scenario in scenarios(web)]
-    part = json.loads(answer(Asked(method="GET", origin=page, path="/table.json?only=warm/")).content)
+    part = json.loads(answer(Asked(method="GET", origin=page, path="/table.json?only=warm/"), local=True).content)
     assert {row["tag"].split("/")[0] for row in part["scenarios"]} == {"warm"}
     assert set(whole["origins"]) == set(WEBS[web].origins.values())
+    assert whole["leftOut"] == 0
+
+
+@pytest.mark.parametrize("web", ["https", "http"])
+def test_what_asks_this_very_machine_is_left_out_where_it_is_not_taken_over(web: str) -> None:
+    page = WEBS[web].page
+    table = json.loads(answer(Asked(method="GET", origin=page, path="/table.json?only=")).content)
+    assert len(table["scenarios"]) + table["leftOut"] == len(scenarios(web))
+    assert table["leftOut"] == (39 if web == "https" else 0)
+    assert all(".test" in origin for origin in [*table["origins"], *(row["origin"] for row in table["scenarios"])])
 
 
 def test_the_page_knows_every_initiator_and_context() -> None:
-    agent, runner = ((FOLDER / name).read_text() for name in ("agent.js", "runner.js"))
+    agent, contexts = ((FOLDER / name).read_text() for name in ("agent.js", "contexts.js"))
     for name in itertools.chain(Initiator):
         assert re.search(rf"^  (async )?{name}[(:]", agent, re.MULTILINE), name
     for name in Context:
-        assert re.search(rf'^  "?{name}"?:', runner, re.MULTILINE), name
+        assert re.search(rf'^  "?{name}"?:', contexts, re.MULTILINE), name
 
 
 def test_a_step_tells_only_what_differs_from_the_usual() -> None:

@@ -50,7 +50,7 @@ def test_only_the_labs_hosts_are_answered() -> None:
         lab.request(ours)
         lab.request(theirs)
         assert ours.response is not None
-        assert b"corscope lab" in ours.response.content
+        assert b"Verify this browser" in ours.response.content
         assert theirs.response is None
 
 

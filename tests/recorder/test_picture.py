@@ -47,6 +47,26 @@ def test_the_picture_lists_every_flow_with_its_verdict(tmp_path: Path, chromium:
         assert {"⛔": "blocked", "✅": "allowed", "": ""}[row.mark] in row.comment.split("\n")[0]
 
 
+def test_the_picture_of_the_report_shows_the_same_traffic(tmp_path: Path, chromium: Path) -> None:
+    path = tmp_path / "report.png"
+    rows = picture.make(chromium, path, "report")
+
+    png = path.read_bytes()
+    width, height = struct.unpack(">II", png[16:24])
+    assert (width, height) == (picture.WIDTH * picture.SCALE, picture.REPORT_HEIGHT * picture.SCALE)
+    assert 50_000 < len(png) < 400_000
+    blocked = {(row.method, row.path) for row in rows if row.mark == "blocked"}
+    assert blocked == {
+        ("GET", f"{API}/api/cart"),
+        ("GET", f"{API}/api/orders"),
+        ("PUT", f"{API}/api/cart/items/7"),
+        ("GET", f"{API}/api/stock/7"),
+        ("GET", f"{PAY}/v1/rates?to=EUR"),
+        ("POST", f"{PAY}/v1/payments"),
+    }
+    assert all(row.comment for row in rows if row.mark == "blocked")
+
+
 def test_the_path_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -54,6 +74,9 @@ def test_the_path_is_printed(
     monkeypatch.setattr(picture, "make", lambda *_: [])
     assert picture.main(["--output", str(tmp_path / "picture.png")]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'picture.png'}\n"
+    for what in ("mitmweb", "report"):
+        assert picture.main([what]) == 0
+        assert capsys.readouterr().out.endswith(f"/docs/{what}.png\n")
 
 
 def test_without_chromium_one_line_says_so(

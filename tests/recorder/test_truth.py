@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from corscope.lab.answers import Place, path_of
 from corscope.lab.scenarios import WEBS, Credentials, Scenario, scenarios
-from corscope.recorder.truth import Ending, Outcome, Seen, Truth, truths
+from corscope.lab.steps import Outcome
+from corscope.recorder.truth import Ending, Seen, Truth, truths
 
 ORIGIN = "https://app.corscope.test"
 

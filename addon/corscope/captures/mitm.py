@@ -45,14 +45,17 @@ def read_mitm(file: BinaryIO, *, wanted: flowfilter.TFilter | None, damaged: OnD
         if length is None:
             if reading.at_end:
                 break
-            if not read:
-                raise UnreadableCapture(f"it does not begin with a flow; {_EXPECTED}")
             skipped = reading.find_flow(begins)
+            if not read and not reading.is_at_flow:
+                raise UnreadableCapture(f"it does not begin with a flow, and there is none in it; {_EXPECTED}")
             damaged(Damage(f"byte {begins}", "this is no flow", f"{skipped:,} bytes"))
             continue
         data = reading.take(length) if length < HELD_WHOLE else reading.take_without_bodies(length)
         if data is None:
-            there = reading.position - begins
+            there = reading.find_flow(begins)
+            if reading.is_at_flow:
+                damaged(Damage(f"byte {begins}", "a flow is damaged (its length is wrong)", f"{there:,} bytes"))
+                continue
             if not read:
                 raise UnreadableCapture(f"it ends in the middle of its first flow, after {there:,} bytes")
             damaged(Damage(f"byte {begins}", "the file ends in the middle of a flow", f"the last {there:,} bytes"))
@@ -78,7 +81,12 @@ def _entry(data: bytes, wanted: flowfilter.TFilter | None) -> Entry | None:
 
 
 def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0][:120]
+    """Return what is wrong with a flow, without what was captured, which stands behind a colon or in quotes."""
+    said = _CAPTURED.split(f"{error}\n", maxsplit=1)[0].strip()[:120]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+_CAPTURED = re.compile(r"[:\n'\"<]")
 
 
 # ---------------------------------------------------------------------- the file
@@ -126,7 +134,11 @@ class _Reading:
     def take(self, length: int) -> bytes | None:
         """Read a value with the character behind it that tells its type; None where the file ends before."""
         data = self._read(length + 1)
-        return data if len(data) == length + 1 else None
+        if len(data) == length + 1:
+            return data
+        # There may be flows in it, where it is the length that is wrong.
+        self._ahead, self.position = data, self.position - len(data)
+        return None
 
     def _skip(self, length: int) -> None:
         while length > 0 and (data := self._read(min(length, _CHUNK))):
@@ -155,6 +167,11 @@ class _Reading:
                 kept += b"%d:%b" % (len(data) - 1, data)
         ending = self._read(1)
         return bytes(kept) + ending if ending else None
+
+    @property
+    def is_at_flow(self) -> bool:
+        """Whether `find_flow` has found one."""
+        return bool(self._ahead)
 
     def find_flow(self, begins: int) -> int:
         """Go on to where the next flow begins, or to the end; return how many bytes were passed over since `begins`."""

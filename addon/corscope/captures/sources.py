@@ -1,6 +1,7 @@
 """Where captures lie: files, folders, globs and standard input; compressed or not, told by how they begin."""
 
 import bz2
+import codecs
 import glob
 import gzip
 import io
@@ -53,9 +54,10 @@ def find_captures(arguments: Iterable[str]) -> list[str]:
         if argument == STDIN or path.is_file():
             found[argument] = None
         elif path.is_dir():
-            inside = [str(one) for one in sorted(path.rglob("*")) if one.is_file() and _is_named_as_capture(one.name)]
+            inside = [str(one) for one in sorted(path.rglob("*")) if one.is_file() and _is_a_capture(one)]
             if not inside:
-                raise NoCapture(f"{argument}: there is no capture in this folder; looked for *{', *'.join(SUFFIXES)}")
+                looked_for = f"*{', *'.join(SUFFIXES)}, plain or packed, and *.zip with one in it"
+                raise NoCapture(f"{argument}: there is no capture in this folder; looked for {looked_for}")
             found.update(dict.fromkeys(inside))
         elif path.exists():
             found[argument] = None  # a named pipe, or a process substitution
@@ -66,6 +68,22 @@ def find_captures(arguments: Iterable[str]) -> list[str]:
         else:
             raise NoCapture(f"{argument}: there is no such file or folder")
     return list(found)
+
+
+def _is_a_capture(path: Path) -> bool:
+    """Tell whether what lies in a folder is a capture, by its name, or by the names in it where it is a zip."""
+    # What macOS knows of a file stands beside it, under its name behind `._`.
+    if path.name.startswith("._"):
+        return False
+    if _is_named_as_capture(path.name):
+        return True
+    if path.suffix.lower() != ".zip":
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return bool(_captures_in(archive))
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _is_named_as_capture(name: str) -> bool:
@@ -87,27 +105,68 @@ def read_capture(
     Raises UnreadableCapture where nothing can be read, OSError where the file can't be opened.
     """
     name = os.fspath(path)
+    damages: list[Damage] = []
+
+    def noted(damage: Damage) -> None:
+        # One is enough to say why nothing could be read.
+        if not damages:
+            damages.append(damage)
+        damaged(damage)
+
     with ExitStack() as stack:
         raw = sys.stdin.buffer if name == STDIN else stack.enter_context(open(name, "rb"))
         read = 0
         try:
-            for member, file in _unpacked(cast("BinaryIO", raw), stack):
-                for entry in _read(file, wanted, damaged if not member else _of_member(member, damaged)):
-                    read += 1
-                    if at is not None and read % _PACE == 0 and raw.seekable():
-                        at(raw.tell())
-                    yield entry
-        except UnreadableCapture as error:
-            if not read:
-                raise UnreadableCapture(f"{shown_name(name)}: {error}") from error
-            damaged(Damage("after what was read", str(error), "the rest"))
-        except (EOFError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, OSError) as error:
-            if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile) and error.errno is not None:
-                raise
-            said = f"its compression is damaged: {error}"
+            for entry in _all(_unpacked(cast("BinaryIO", raw), stack), wanted, noted):
+                read += 1
+                if at is not None and read % _PACE == 0 and raw.seekable():
+                    at(raw.tell())
+                yield entry
+        except _UNREADABLE as error:
+            said = _why_unreadable(error)
             if not read:
                 raise UnreadableCapture(f"{shown_name(name)}: {said}") from error
             damaged(Damage("after what was read", said, "the rest"))
+        if damages and not read:
+            where, what, _ = damages[0]
+            raise UnreadableCapture(f"{shown_name(name)}: nothing of it can be read: {where}: {what}; {_EXPECTED}")
+
+
+_UNREADABLE = (UnreadableCapture, EOFError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, OSError)
+
+
+def _why_unreadable(error: Exception) -> str:
+    """Return why no more can be read. Raises the error itself if it is the disk's, not the capture's."""
+    if isinstance(error, UnreadableCapture):
+        return str(error)
+    if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile) and error.errno is not None:
+        raise error
+    return f"its compression is damaged: {error}"
+
+
+def _all(
+    captures: Iterable[tuple[str, BinaryIO]], wanted: flowfilter.TFilter | None, damaged: OnDamage
+) -> Iterator[Entry]:
+    """Read the captures of one file, one after the other; one of a zip that can't be read does not end the others.
+
+    Raises what reading raises where it is the only one.
+    """
+    before = 0
+    for member, file in captures:
+        if not member:
+            yield from _read(file, wanted, damaged)
+            continue
+        count = 0
+        try:
+            for index, entry in enumerate(_read(file, wanted, _of_member(member, damaged))):
+                number = index if entry.number is None else entry.number
+                count = max(count, number + 1)
+                # Each archive counts its entries from 0.
+                entry.exchange.id = f"{member}:{entry.exchange.id}"
+                yield entry._replace(number=before + number)
+        except _UNREADABLE as error:
+            damaged(Damage(member, _why_unreadable(error), "the rest of it" if count else "all of it"))
+        before += count
 
 
 def shown_name(name: str) -> str:
@@ -154,22 +213,49 @@ def _members(file: io.BufferedReader, stack: ExitStack, depth: int) -> Iterator[
         shutil.copyfileobj(file, whole)
         whole.seek(0)
     archive = stack.enter_context(zipfile.ZipFile(whole))
-    names = [name for name in archive.namelist() if _is_named_as_capture(name)]
+    names = _captures_in(archive)
     if not names:
         raise UnreadableCapture("there is no capture in this zip; expected a .har or .mitm in it")
     for name in names:
-        with archive.open(name) as member:
+        try:
+            opened = archive.open(name)
+        except RuntimeError as error:  # a password, or a compression that Python does not know
+            raise UnreadableCapture(f"it can't be unpacked: {error}") from error
+        with opened as member:
             for inner, unpacked in _unpacked(cast("BinaryIO", member), stack, depth + 1):
-                yield f"{name}/{inner}" if inner else name, unpacked
+                # The only one needs no name.
+                shown = name if len(names) > 1 else ""
+                yield f"{shown}/{inner}".strip("/"), unpacked
+
+
+def _captures_in(archive: zipfile.ZipFile) -> list[str]:
+    """Return the names of the captures in a zip; macOS puts what it knows of a file beside it, in `__MACOSX`."""
+    return [name for name in archive.namelist() if _is_named_as_capture(name) and not name.startswith("__MACOSX/")]
 
 
 def _read(file: BinaryIO, wanted: flowfilter.TFilter | None, damaged: OnDamage) -> Iterator[Entry]:
     """Read a capture that is not packed, whichever its format."""
-    head = _peekable(file).peek(64)[:64].lstrip()
+    begins = _peekable(file).peek(_SPACE)[:_SPACE]
+    head = begins.lstrip()
     if not head:
-        raise UnreadableCapture(f"it is empty; {_EXPECTED}")
-    if head[:1].isdigit():
-        return read_mitm(file, wanted=wanted, damaged=damaged)
-    if head.startswith((b"{", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        said = f"it begins with {_SPACE:,} spaces" if len(begins) == _SPACE else "it is empty"
+        raise UnreadableCapture(f"{said}; {_EXPECTED}")
+    if begins.lstrip(b" \t\r\n\0").startswith(b"{") or head.startswith(_BYTE_ORDER_MARKS):
         return read_har(file, wanted=wanted, damaged=damaged)
-    raise UnreadableCapture(f"it is no capture: it begins with {bytes(head[:12])!r}; {_EXPECTED}")
+    # So little of it that no secret shows: it may begin in the middle of anything.
+    return _mitm(file, wanted, damaged, "" if head[:1].isdigit() else f"it begins with {bytes(head[:4])!r}")
+
+
+def _mitm(file: BinaryIO, wanted: flowfilter.TFilter | None, damaged: OnDamage, odd: str) -> Iterator[Entry]:
+    """Read what may be mitmproxy's. `odd` says how it begins, if not so: of a damaged one the beginning may be lost."""
+    try:
+        yield from read_mitm(file, wanted=wanted, damaged=damaged)
+    except UnreadableCapture as error:
+        raise UnreadableCapture(f"it is no capture: {odd}; {_EXPECTED}") if odd else error from error
+
+
+_SPACE = 4096
+"""Bytes among which something other than white space is looked for."""
+
+_BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
+"""UTF-32's little-endian one begins with UTF-16's."""

@@ -2,7 +2,8 @@
 
 An entry is a verdict in its JSON form (`corscope.report.as_json`) with these keys besides:
 `capture`: the capture's name as the user gave it; `number`: which exchange of it, from 0; `wire`: what
-`corscope.report.wire_json` returns; `known`: whether all that is wrong with it is in the user's baseline.
+`corscope.report.wire_json` returns; `known`: whether all that is wrong with it is in the user's baseline; `fails`:
+whether it is what the user wants the run to fail on.
 """
 
 from enum import IntEnum
@@ -38,14 +39,44 @@ def kind_of(verdict: Verdict) -> Takes:
     return Takes.TROUBLE if observed is not None and observed.delivered is False else Takes.CORS
 
 
-def entry_of(verdict: Verdict, capture: str, number: int, stack: str = "", rewrite: Rewrite | None = None) -> Entry:
-    """Return the entry of a verdict; `stack` is the server software that the user named, empty for a guess; `rewrite`
+FAIL_ON = ("blocked", "conditional", "warning", "never")
+"""What a run may fail on; each includes those before it."""
+
+
+def entry_of(
+    verdict: Verdict,
+    capture: str,
+    number: int,
+    stack: str = "",
+    fail_on: str = "blocked",
+    rewrite: Rewrite | None = None,
+) -> Entry:
+    """Return the entry of a verdict, of which no baseline knows yet.
+
+    `stack` is the server software that the user named, empty for a guess; `fail_on` is one of FAIL_ON; `rewrite` is
     what rewriting did, or would do, to its response.
     """
     entry = verdict_json(verdict, rewrite, stack=stack)
     if verdict.exchange is not None:
         entry["wire"] = wire_json(verdict.exchange)
-    return {**entry, "capture": capture, "number": number, "known": False}
+    return {**entry, "capture": capture, "number": number, "known": False, "fails": _reaches(entry, fail_on)}
+
+
+def accept(entry: Entry) -> None:
+    """Take what is wrong with an exchange as known."""
+    entry["known"], entry["fails"] = True, False
+
+
+def _reaches(entry: Entry, fail_on: str) -> bool:
+    """Tell whether an exchange is what the user wants to fail on; what is silenced is not."""
+    if fail_on == "never":
+        return False
+    told = [one["id"] for one in entry["findings"] if one["severity"] != Severity.INFO]
+    if entry["reason"] in told and entry["verdict"] == Outcome.BLOCKED:
+        return True
+    if entry["reason"] in told and entry["verdict"] == Outcome.CONDITIONAL:
+        return fail_on != "blocked"
+    return fail_on == "warning" and bool(told)
 
 
 class CaptureSummary(NamedTuple):
@@ -60,6 +91,11 @@ class CaptureSummary(NamedTuple):
     """What could not be read, a line each."""
     failed_unanswered: int = 0
     """Requests that failed in the browser, by its own record, without an answer on record: nothing tells why."""
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether there are warnings and nothing else."""
+        return bool(self.warnings) and not self.exchanges
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -91,7 +127,7 @@ def unanswered(count: int) -> str:
     what = "request" if count == 1 else "requests"
     return (
         f"{count:,} {what} failed in the browser, and the capture has no answer to them: nothing tells why. "
-        "Record through the proxy, or with the browser's developer tools."
+        "A recording made with mitmproxy has every answer that came."
     )
 
 

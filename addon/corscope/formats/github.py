@@ -30,7 +30,8 @@ class GitHub:
     def finish(self, summary: Summary) -> None:
         """Write all annotations, errors first."""
         problems = self._problems.ordered()
-        for severity, lines in (("error", []), ("warning", warnings(summary))):
+        unread = {"error": warnings(summary, unreadable=True), "warning": warnings(summary, unreadable=False)}
+        for severity, lines in unread.items():
             new = [problem for problem in problems if problem.severity == severity and not problem.known]
             self._annotate(severity, new, lines)
         self._notice(" ".join([f"{counted(summary)}.", *gaps(summary)[:1]]))
@@ -44,8 +45,9 @@ class GitHub:
     def _annotate(self, level: str, problems: list[Problem], lines: list[str]) -> None:
         """Write at most ten annotations: lines about captures, then problems, then one that names what is left."""
         for line in lines[:1]:
-            more = f" And {len(lines) - 1:,} more, in the full report." if lines[1:] else ""
-            self._write(level, {"title": "Capture not wholly read"}, line + more)
+            more = f". And {len(lines) - 1:,} more, in the full report." if lines[1:] else ""
+            title = "Capture not read" if level == "error" else "Capture not wholly read"
+            self._write(level, {"title": title}, line + more)
         left_out = self._problems.left_out[level]
         room = SHOWN - len(lines[:1])
         if len(problems) > room or left_out:

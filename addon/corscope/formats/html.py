@@ -69,7 +69,7 @@ class Chunk:
     def add(self, entry: Entry) -> None:
         """Take the next entry."""
         shown = dict(entry)
-        shown["cause"] = _cause(entry)
+        shown["cause"] = cause(entry)
         shown["findings"] = [self._number(finding) for finding in entry["findings"]]
         shown["wire"] = {side: [self._number(line) for line in lines] for side, lines in entry["wire"].items()}
         fix = entry.get("fix")
@@ -87,7 +87,7 @@ class Chunk:
         return self._shared.setdefault(json.dumps(value), len(self._shared))
 
 
-def _cause(entry: Entry) -> str | None:
+def cause(entry: Entry) -> str | None:
     """Return the id of the finding that a row names: what decided the verdict, or is behind it."""
     faults = {"blocked": ("error",), "conditional": ("error", "warning")}.get(entry["verdict"], ())
     reason = next((finding["id"] for finding in entry["findings"] if finding["severity"] in faults), None)
@@ -96,7 +96,11 @@ def _cause(entry: Entry) -> str | None:
 
 def _summary_json(summary: Summary) -> dict[str, Any]:
     return {
-        "captures": [{**capture._asdict(), "warnings": capture.notes} for capture in summary.captures],
+        # The page puts each capture's name before what is said of it.
+        "captures": [
+            {**capture._asdict(), "warnings": [line.removeprefix(f"{capture.name}: ") for line in capture.notes]}
+            for capture in summary.captures
+        ],
         "verdicts": summary.verdicts,
         "failed": summary.failed,
         "new": summary.new,

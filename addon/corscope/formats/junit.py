@@ -1,9 +1,10 @@
 """JUnit XML, as CI servers show it: a suite for each capture, a test case for each story.
 
-There is no standard; what Jenkins, GitLab and GitHub's test reporters read is what is written. A story in which
-something is blocked has failed. One that is blocked only if it was sent with credentials is `skipped`, with the reason:
-that is the one state besides failure that they all show with its message, and it does not fail the run (`system-out`
-they show of failed cases only, or not at all). So is one all of whose faults are in the baseline.
+There is no standard; what Jenkins, GitLab and GitHub's test reporters read is what is written. A story with an exchange
+that the run is to fail on has failed. One that is blocked, or would be if it was sent with credentials, and that the
+run is not to fail on is `skipped`, with the reason: that is the one state besides failure that they all show with its
+message, and it does not fail the run (`system-out` they show of failed cases only, or not at all). So is one all of
+whose faults are in the baseline.
 """
 
 import tempfile
@@ -95,7 +96,7 @@ class JUnit:
         damaged = [capture for capture in summary.captures if capture.warnings]
         for capture in damaged:
             # A reader of this file shall not take a capture of which nothing was read for one in order.
-            element, count = ("skipped", "skipped") if capture.exchanges else ("error", "errors")
+            element, count = ("error", "errors") if capture.unreadable else ("skipped", "skipped")
             said = plain("; ".join(capture.warnings))
             self._write(_case("captures", plain(capture.name), f"<{element} message={quoteattr(said)}/>"), count)
         if damaged:
@@ -168,10 +169,16 @@ def _tell(story: _Story, entry: Entry) -> None:
     verdict, state = entry["verdict"], _PASSED
     findings = {finding["id"]: finding for finding in entry["findings"]}
     # A reason that is silenced is not among the findings: what the user does not want to hear of fails nothing.
-    if entry["reason"] in findings and verdict in ("blocked", "conditional"):
-        state = _KNOWN if entry["known"] else _FAILED if verdict == "blocked" else _OPEN
+    decided = entry["reason"] in findings and verdict in ("blocked", "conditional")
+    if decided and entry["known"]:
+        state = _KNOWN
+    elif entry["fails"]:
+        state = _FAILED
+    elif decided:
+        state = _OPEN
     if state > story.state:
-        matters = findings[root(entry["reason"], findings)]
+        first = next(id_ for id_, finding in findings.items() if finding["severity"] != "info")
+        matters = findings[root(entry["reason"], findings) if decided else first]
         story.state, story.kind = state, matters["id"]
         said = f"{matters['title']}: {entry['method']} {entry['url']} is {verdict} ({entry['kind']})"
         story.message = plain(said)

@@ -106,6 +106,9 @@ def _headline(summary: Summary, problems: list[Problem]) -> str:
         return (
             f"{'⛔' if summary.failed else '⚠️'} CORS: {summary.new:,} {word} wrong in a way that is not in the baseline"
         )
+    unreadable = sum(capture.unreadable for capture in summary.captures)
+    if unreadable and not verdicts["blocked"]:
+        return f"⚠️ CORS: {unreadable:,} {'capture' if unreadable == 1 else 'captures'} could not be read"
     if any(problem.known for problem in problems):
         return "✅ CORS: nothing that is not in the baseline"
     if verdicts["blocked"]:

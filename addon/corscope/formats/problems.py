@@ -102,9 +102,13 @@ def counted(summary: Summary) -> str:
     return f"{total:,} exchange{'' if total == 1 else 's'}: {', '.join(parts)}" if parts else "no exchanges"
 
 
-def warnings(summary: Summary) -> list[str]:
-    """Return what could not be read of the captures, a plain line each, led by the capture's name."""
-    return [plain(_named(capture.name, line)) for capture in summary.captures for line in capture.warnings]
+def warnings(summary: Summary, *, unreadable: bool | None = None) -> list[str]:
+    """Return what could not be read of the captures, a plain line each, led by the capture's name.
+
+    `unreadable` picks the captures of which nothing could be read, or the others.
+    """
+    captures = [one for one in summary.captures if unreadable is None or one.unreadable == unreadable]
+    return [plain(_named(capture.name, line)) for capture in captures for line in capture.warnings]
 
 
 def gaps(summary: Summary) -> list[str]:

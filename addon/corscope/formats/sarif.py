@@ -52,7 +52,7 @@ class Sarif:
             },
             "invocations": [
                 {
-                    "executionSuccessful": not warnings(summary) or any(summary.verdicts.values()),
+                    "executionSuccessful": not any(capture.unreadable for capture in summary.captures),
                     "toolExecutionNotifications": self._notifications(summary),
                 }
             ],
@@ -81,6 +81,7 @@ def _rule(id_: str) -> dict[str, Any]:
         "shortDescription": {"text": in_general(entry.title)},
         "fullDescription": {"text": why},
         "defaultConfiguration": {"level": _LEVELS[entry.severity]},
+        "helpUri": entry.section,
         "help": {
             "text": f"{why}\n\nTo see it: {in_general(entry.see)}\n\nTo fix it: {fix}\n\nSee {docs(id_)}",
             "markdown": "\n".join([*section(entry, linked=False), f"See `{docs(id_)}` of corscope."]),

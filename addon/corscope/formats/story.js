@@ -468,8 +468,12 @@ const corscope = {};
       })[deciding.kind],
     conditional: () => "Blocked if it was sent with credentials, allowed if not, and the traffic does not tell",
     allowed: (story) => (story.sent ? "The page got the answer" : "The preflight passed"),
-    exempt: () => "CORS does not apply to it, but something was found",
+    exempt: ({ findings }) => `CORS does not apply to it${findings.size > 0 ? ", but something was found" : ""}`,
   };
+
+  const conclude = (story) =>
+    CONCLUSIONS[story.verdict](story) +
+    (story.verdict === "blocked" && story.cause ? `: ${story.cause.title}.` : ".");
 
   const section = (title, ...content) => el("section", {}, el("h3", {}, title), ...content);
 
@@ -490,12 +494,7 @@ const corscope = {};
         {},
         el("p", {}, badge(story.verdict), story.known && el("span", { class: "tag" }, "in the baseline")),
         el("h2", { tabindex: "-1" }, `${story.method} `, el("span", { class: "url" }, story.url)),
-        el(
-          "p",
-          { class: "conclusion" },
-          CONCLUSIONS[story.verdict](story),
-          story.verdict === "blocked" && story.cause ? `: ${story.cause.title}.` : ".",
-        ),
+        el("p", { class: "conclusion" }, conclude(story)),
       ),
       section("What happened", sequence(story)),
       story.rewritten && section("Rewriting", rewriting(story)),
@@ -514,6 +513,8 @@ const corscope = {};
   Object.assign(corscope, {
     VERDICTS,
     badge,
+    changeLines,
+    conclude,
     counted,
     el,
     fill,

@@ -9,6 +9,7 @@ from rich.text import Text
 from corscope.advice import configuration_lines
 from corscope.baselines import wrong
 from corscope.formats.document import CaptureSummary, Entry, Summary, Takes, unanswered
+from corscope.formats.plain import plain, plain_entry
 from corscope.report import explanation
 
 _COLOURS = {"blocked": "bold red", "conditional": "bold yellow", "allowed": "bold green", "exempt": "bold"}
@@ -43,9 +44,11 @@ class PlainText:
         self._told[key] += 1
         if self._told[key] > 1:
             return
-        lines = [*explanation(entry), *configuration_lines(entry)]
+        # What was captured shall not steer the terminal.
+        fit = plain_entry(entry)
+        lines = [*explanation(fit), *configuration_lines(fit)]
         self._titles[key] = lines[0]
-        self._print(f"{entry['capture']}, exchange {entry['number']}", "dim")
+        self._print(f"{fit['capture']}, exchange {entry['number']}", "dim")
         self._print(lines[0], _COLOURS[entry["verdict"]])
         for line in lines[1:]:
             self._print(line, next((style for begins, style in _LINES if line.startswith(begins)), ""))
@@ -59,7 +62,7 @@ class PlainText:
                 self._print(f"  {count} × {title}")
             self._print()
         for capture in summary.captures:
-            self._print(f"{capture.name}: {counts(capture)}")
+            self._print(f"{plain(capture.name)}: {counts(capture)}")
             if capture.failed_unanswered:
                 self._print(f"  {unanswered(capture.failed_unanswered)}")
         if len(summary.captures) > 1:

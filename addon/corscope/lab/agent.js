@@ -1,8 +1,10 @@
 "use strict";
 // Makes one request the way a step of the table says and tells how it ended, in whatever context this script runs:
-// the page, a frame, or a worker. An outcome is {ok, detail, start, end}; ok is null where a page can't know.
+// the page, a frame, or a worker. An outcome is {ok, detail, start, end}; ok is null where a page can't know. Of a step
+// with `look` it has besides, as `read`, what a script could read: a list of [what, value].
 
 const LIMIT = 5000; // milliseconds until a request counts as undecided
+const READ = 2000; // characters of a body that are handed on
 
 const attribute = (step) =>
   step.mode !== "cors" ? null : step.credentials === "include" ? "use-credentials" : "anonymous";
@@ -31,6 +33,24 @@ const element = (name, step, properties) => {
   return Object.assign(made, properties);
 };
 
+// What a way tells, with what a script could read where that is asked for.
+const told = (detail, step, look) => (step.look ? { ok: true, detail, read: look() } : detail);
+
+const textOf = (content) => new TextDecoder().decode(content).slice(0, READ);
+
+// A canvas that an image was painted on can be read only if the image was let in by CORS.
+const pixelsOf = (image) => {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 1;
+  const context = canvas.getContext("2d");
+  context.drawImage(image, 0, 0, 1, 1);
+  try {
+    return `readable: the first is rgba(${[...context.getImageData(0, 0, 1, 1).data].join(", ")})`;
+  } catch (error) {
+    return `not readable, they taint a canvas (${error.name})`;
+  }
+};
+
 const bodyOf = (step) =>
   step.bodyType ? new Blob([step.body], { type: step.bodyType }) : step.body;
 
@@ -40,19 +60,35 @@ const ways = {
     if (step.cache) options.cache = step.cache;
     if (step.headers) options.headers = step.headers;
     if (step.body !== undefined) options.body = bodyOf(step);
+    if (step.redirect) options.redirect = step.redirect;
     const response = await fetch(url, options);
-    await response.arrayBuffer();
-    return `${response.type} ${response.status}`;
+    const content = await response.arrayBuffer();
+    return told(`${response.type} ${response.status}`, step, () => [
+      ["response.type", response.type],
+      ["response.status", String(response.status)],
+      ["response.url", response.url],
+      ["response.redirected", String(response.redirected)],
+      ...[...response.headers].map(([name, value]) => [`header ${name}`, value]),
+      ["body", textOf(content)],
+    ]);
   },
 
   xhr(url, step) {
     return new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
-      request.open(step.method, url);
+      if (step.user) request.open(step.method, url, true, ...step.user.split(":"));
+      else request.open(step.method, url);
       request.withCredentials = step.credentials === "include";
       for (const [name, value] of step.headers || []) request.setRequestHeader(name, value);
       if (step.upload) request.upload.addEventListener("progress", () => {});
-      request.onload = () => resolve(`load ${request.status}`);
+      const headers = () => request.getAllResponseHeaders().trim().split("\r\n").filter(Boolean);
+      const look = () => [
+        ["xhr.status", String(request.status)],
+        ["xhr.responseURL", request.responseURL],
+        ...headers().map((line) => [`header ${line.split(":")[0]}`, line.slice(line.indexOf(":") + 1).trim()]),
+        ["body", request.responseText.slice(0, READ)],
+      ];
+      request.onload = () => resolve(told(`load ${request.status}`, step, look));
       request.onerror = () => reject(new Error("error event"));
       request.send(step.body === undefined ? null : bodyOf(step));
     });
@@ -60,14 +96,26 @@ const ways = {
 
   eventsource(url, step) {
     const source = new EventSource(url, { withCredentials: step.credentials === "include" });
-    return loads(source, "open").finally(() => source.close());
+    const message = new Promise((resolve) => {
+      source.onmessage = ({ data }) => resolve([["message", data]]);
+      // The stream may be let in and have no event in it.
+      source.onopen = () => setTimeout(resolve, 500, [["message", "none"]]);
+    });
+    return loads(source, "open")
+      .then((detail) => (step.look ? message.then((read) => ({ ok: true, detail, read })) : detail))
+      .finally(() => source.close());
   },
 
   img(url, step) {
     const image = element("img", step, {});
     const done = loads(image, "load");
     image.src = url;
-    return done;
+    return done.then((detail) =>
+      told(detail, step, () => [
+        ["size", `${image.naturalWidth} × ${image.naturalHeight}`],
+        ["pixels", pixelsOf(image)],
+      ]),
+    );
   },
 
   script: (url, step) => attached(element("script", step, { src: url }), "load"),
@@ -140,15 +188,16 @@ async function perform(url, step) {
   });
   const outcome = (async () => {
     try {
-      const told = await ways[step.initiator](url, step);
-      return typeof told === "object" ? told : { ok: true, detail: String(told) };
+      const said = await ways[step.initiator](url, step);
+      return typeof said === "object" ? said : { ok: true, detail: String(said) };
     } catch (error) {
-      return { ok: false, detail: String(error && error.message || error) };
+      const detail = String((error && error.message) || error);
+      return { ok: false, detail, read: [[error.name === "Error" ? "event" : error.name, detail]] };
     }
   })();
-  const { ok, detail } = await Promise.race([outcome, late]);
+  const { ok, detail, read } = await Promise.race([outcome, late]);
   clearTimeout(timer);
-  return { ok, detail, start, end: Date.now() };
+  return { ok, detail, start, end: Date.now(), ...(step.look && read && { read }) };
 }
 
 if (typeof document === "undefined") {

@@ -10,12 +10,14 @@ import functools
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from corscope.lab.scenarios import (
     NEXT_HOP,
+    RECEIVED_HEADERS,
+    RECEIVED_METHOD,
     RECEIVED_ORIGIN,
     WEBS,
     Answer,
@@ -36,12 +38,19 @@ ASSETS = MappingProxyType(
         "/": ("page.html", "text/html; charset=utf-8"),
         "/agent.html": ("agent.html", "text/html; charset=utf-8"),
         "/agent.js": ("agent.js", "text/javascript; charset=utf-8"),
+        "/contexts.js": ("contexts.js", "text/javascript; charset=utf-8"),
+        "/page.css": ("page.css", "text/css; charset=utf-8"),
+        "/page.js": ("page.js", "text/javascript; charset=utf-8"),
         "/runner.js": ("runner.js", "text/javascript; charset=utf-8"),
     }
 )
 """Path to file and type; the same on every host of the lab."""
+TABLE, AD_HOC = "x", "p"
+"""How the paths begin of the table's scenarios, and of those that the playground's visitors made."""
 RESULTS_PATH = "/results"
-"""Where the page posts what it saw, on its own origin."""
+"""Where the page posts what it saw, on its own origin, if its address names the run."""
+AGREEMENT_PATH = "/agreement"
+"""Where it asks whether that is what corscope predicted, if a judge is there to be asked."""
 
 FONT = base64.b64decode(
     b"AAEAAAAKAIAAAwAgT1MvMkE4P60AAAEoAAAAYGNtYXAADACUAAABkAAAADRnbHlmLoKi7gAAAcwAAAAoaGVhZF82PVgAAACsAAAA"
@@ -129,12 +138,23 @@ class Place:
     """A name for one visit's run, chosen by the page."""
     scenario: str
     hop: int
+    folder: str = TABLE
 
 
 @functools.cache
 def origins() -> frozenset[str]:
     """Every origin that belongs to the lab."""
     return frozenset(origin for web in WEBS.values() for origin in web.origins.values())
+
+
+def is_local(origin: str) -> bool:
+    """Whether an origin is this machine's own rather than one of the reserved names."""
+    return not origin.partition("://")[2].partition(":")[0].endswith(".test")
+
+
+def web_of_page(origin: str) -> Web | None:
+    """The web whose page has an origin; None if there is none."""
+    return next((web for web in WEBS.values() if web.page == origin), None)
 
 
 @functools.cache
@@ -144,24 +164,30 @@ def _by_id(web: str) -> Mapping[str, Scenario]:
 
 def scenario_of(place: Place) -> Scenario | None:
     """The scenario that a place belongs to; None if there is none."""
-    return _by_id(place.web).get(place.scenario) if place.web in WEBS else None
+    return _by_id(place.web).get(place.scenario) if place.web in WEBS and place.folder == TABLE else None
 
 
 def place_of(path: str) -> Place | None:
     """Reads a scenario's URL path; None for anything else."""
     parts = path.partition("?")[0].split("/")
-    if len(parts) != 6 or parts[:2] != ["", "x"] or not parts[5].isdecimal():
+    # Only redirects of the playground give the last part, which says nothing, to what they lead to.
+    lengths = {TABLE: (6,), AD_HOC: (6, 7)}.get(parts[1] if len(parts) > 1 else "", ())
+    if len(parts) not in lengths or parts[0] or not (parts[5].isdecimal() and len(parts[5]) < 4):
         return None
-    return Place(web=parts[2], run=parts[3], scenario=parts[4], hop=int(parts[5]))
+    return Place(web=parts[2], run=parts[3], scenario=parts[4], hop=int(parts[5]), folder=parts[1])
 
 
 def path_of(place: Place) -> str:
     """The URL path of a place: what place_of reads."""
-    return f"/x/{place.web}/{place.run}/{place.scenario}/{place.hop}"
+    return f"/{place.folder}/{place.web}/{place.run}/{place.scenario}/{place.hop}"
 
 
-def answer(asked: Asked) -> Served | None:
-    """Answers a request to the lab's web; None if the web has nothing at that URL."""
+def answer(asked: Asked, *, local: bool = False) -> Served | None:
+    """Answers a request to the lab's web; None if the web has nothing at that URL.
+
+    `local` says whether what the table asks of this machine's own origins comes here too: the recorder takes them over,
+    the addon never does.
+    """
     if asked.origin not in origins():
         return None
     place = place_of(asked.path)
@@ -172,11 +198,12 @@ def answer(asked: Asked) -> Served | None:
         return _jar(asked)
     if path in ASSETS:
         name, kind = ASSETS[path]
-        return _page(kind, (FOLDER / name).read_bytes())
-    web = next((web for web in WEBS.values() if web.page == asked.origin), None)
+        content = (FOLDER / name).read_bytes()
+        return _page(kind, content, policy(name, local=local) if name.endswith(".html") else "")
+    web = web_of_page(asked.origin)
     if web is not None and path == "/table.json":
         only = query.removeprefix("only=")
-        return _page("application/json", table_json(web, only).encode())
+        return _page("application/json", table_json(web, only, local=local).encode())
     if path == RESULTS_PATH and asked.method == "POST":
         return Served(status=204, headers=(("Cache-Control", "no-store"),))
     if path == "/favicon.ico":
@@ -184,9 +211,35 @@ def answer(asked: Asked) -> Served | None:
     return None
 
 
-def _page(kind: str, content: bytes) -> Served:
-    headers = (("Content-Type", kind), ("Content-Length", str(len(content))), ("Cache-Control", "no-store"))
+def _page(kind: str, content: bytes, policy: str = "") -> Served:
+    headers: Lines = (("Content-Type", kind), ("Content-Length", str(len(content))), ("Cache-Control", "no-store"))
+    if policy:
+        headers = (*headers, ("Content-Security-Policy", policy))
     return Served(status=200, headers=headers, content=content)
+
+
+@functools.cache
+def policy(name: str, *, local: bool) -> str:
+    """The Content-Security-Policy of one of the lab's documents: nothing from anywhere but the lab, nothing inline.
+
+    Whatever a scenario may ask for is allowed, on each of the lab's origins; frames without a URL of their own and
+    workers from a blob inherit it. Only the agent's document is ever framed, by the page.
+    """
+    everywhere = sorted(origin for origin in origins() if local or not is_local(origin))
+    # A policy has no way to write an IPv6 address.
+    lab = " ".join(dict.fromkeys("http:" if "[" in origin else origin for origin in everywhere))
+    pages = " ".join(web.page for web in WEBS.values() if web.page in everywhere)
+    fetched = ("script-src", "style-src", "img-src", "font-src", "media-src", "connect-src", "form-action")
+    return "; ".join(
+        (
+            "default-src 'none'",
+            *(f"{directive} {lab}" for directive in fetched),
+            f"frame-src {lab} data:",
+            f"worker-src {lab} blob:",
+            "base-uri 'none'",
+            f"frame-ancestors {pages if name == 'agent.html' else chr(39) + 'none' + chr(39)}",
+        )
+    )
 
 
 def _jar(asked: Asked) -> Served:
@@ -223,13 +276,23 @@ def choose(asked: Asked, hop: Hop) -> Answer:
     return hop.answers[min(asked.seen, len(hop.answers) - 1)]
 
 
+ECHOES = MappingProxyType(
+    {
+        RECEIVED_ORIGIN: "origin",
+        RECEIVED_METHOD: "access-control-request-method",
+        RECEIVED_HEADERS: "access-control-request-headers",
+    }
+)
+"""The request header whose value each placeholder stands for."""
+
+
 def serve(chosen: Answer, asked: Asked, place: Place, scenario: Scenario) -> Served:
     """Fills an answer's placeholders and adds what its body needs."""
     headers: list[tuple[str, str]] = []
     for name, value in chosen.headers:
-        if value == RECEIVED_ORIGIN:
+        if value in ECHOES:
             # A server that echoes has nothing to echo to a request without an Origin.
-            received = asked.header("origin")
+            received = asked.header(ECHOES[value])
             if received is not None:
                 headers.append((name, received))
         elif value == NEXT_HOP:
@@ -251,38 +314,56 @@ def hop_url(scenario: Scenario, place: Place, hop: int) -> str:
     there = scenario.hops[hop]
     scheme, _, host = WEBS[place.web].origins[there.role].partition("://")
     user = f"{there.user_info}@" if there.user_info else ""
-    path = path_of(Place(web=place.web, run=place.run, scenario=scenario.id, hop=hop))
-    return f"{scheme}://{user}{host}{path}"
+    path = path_of(replace(place, scenario=scenario.id, hop=hop))
+    return f"{scheme}://{user}{host}{path}{f'/{there.name}' if there.name else ''}"
 
 
 # -- the table as the page reads it ------------------------------------------------------------------------------------
 
 
-def table_json(web: Web, only: str = "") -> str:
+def table_json(web: Web, only: str = "", *, local: bool = True) -> str:
     """The part of a web's table that the page needs, as JSON; `only` keeps the tags that start with it, or with one
-    of several parted by commas.
+    of several parted by commas. Without `local`, what asks this machine's own origins is left out, and counted.
     """
+    chosen = [scenario for scenario in scenarios(web.name) if scenario.tag.startswith(tuple(only.split(",")))]
+    kept = [scenario for scenario in chosen if local or not asks_locally(web, scenario)]
     rows = [
         {
             "id": scenario.id,
             "tag": scenario.tag,
             "context": scenario.context,
             "origin": web.origins[scenario.hops[0].role],
-            "steps": [_step_json(step) for step in scenario.steps],
+            "steps": [step_json(step) for step in scenario.steps],
         }
-        for scenario in scenarios(web.name)
-        if scenario.tag.startswith(tuple(only.split(",")))
+        for scenario in kept
     ]
     contexts = {
         Context.CROSS: web.origins[Role.CROSS],
         Context.IDN: web.origins.get(Role.IDN),
     }
-    everything = {"web": web.name, "origins": sorted(web.origins.values()), "contexts": contexts, "scenarios": rows}
+    everything = {
+        "web": web.name,
+        "origins": sorted(origin for origin in web.origins.values() if local or not is_local(origin)),
+        "contexts": contexts,
+        "scenarios": rows,
+        "leftOut": len(chosen) - len(kept),
+    }
     return json.dumps(everything, separators=(",", ":"))
 
 
-def _step_json(step: Step) -> dict[str, object]:
-    """A step without what is at its default."""
+def table_size(web: Web) -> dict[str, int]:
+    """How many scenarios and steps a web's table has."""
+    whole = scenarios(web.name)
+    return {"scenarios": len(whole), "steps": sum(len(scenario.steps) for scenario in whole)}
+
+
+def asks_locally(web: Web, scenario: Scenario) -> bool:
+    """Whether a scenario of a web with reserved names asks one of this machine's own origins."""
+    return any(is_local(web.origins[hop.role]) for hop in scenario.hops)
+
+
+def step_json(step: Step) -> dict[str, object]:
+    """A step as the page's script takes it, without what is at its default."""
     full: dict[str, object] = {
         "initiator": step.initiator,
         "mode": step.mode,
@@ -294,5 +375,7 @@ def _step_json(step: Step) -> dict[str, object]:
         "cache": step.cache,
         "parallel": step.parallel,
         "upload": step.upload_listener,
+        "redirect": None if step.redirect == "follow" else step.redirect,
+        "user": step.user_info or None,
     }
     return {key: value for key, value in full.items() if value not in (None, False, (), "default")}

@@ -1,73 +1,11 @@
 "use strict";
 // Runs the table: independent scenarios side by side, a scenario's steps one after another unless a step says
-// otherwise; what was seen goes to the page's own origin in chunks. The address's query may name the run (`run`),
-// keep the tags that start with `only` (several parted by commas), and say whether cookies are set first (`cookies=1`).
+// otherwise. `runTable` is told how; what was seen is handed on as it comes, and returned in the end.
 
-const query = new URLSearchParams(location.search);
-const run = query.get("run") || Date.now().toString(36);
-const WIDTH = Number(query.get("width")) || 6; // scenarios at once
 const GAP = 15; // milliseconds between a scenario's steps
-const CHUNK = 250; // scenarios in one report
+const CHUNK = 250; // scenarios after which what was seen is handed on
 
-const state = document.getElementById("state");
-const progress = document.getElementById("progress");
-
-let jobs = 0;
-const waiting = new Map(); // job number → resolve
-const settle = ({ data }) => {
-  if (!data || !data.outcome || !waiting.has(data.job)) return;
-  waiting.get(data.job)(data.outcome);
-  waiting.delete(data.job);
-};
-window.addEventListener("message", settle);
-
-// An agent elsewhere: `post` hands it a message.
-const remote = (post) => (url, step) =>
-  new Promise((resolve) => {
-    const job = ++jobs;
-    waiting.set(job, resolve);
-    post({ job, url, step });
-  });
-
-const frameAgent = (attributes) =>
-  new Promise((resolve) => {
-    const frame = document.createElement("iframe");
-    for (const [name, value] of Object.entries(attributes)) frame.setAttribute(name, value);
-    const ready = ({ data, source }) => {
-      if (source !== frame.contentWindow || !data || !data.ready) return;
-      window.removeEventListener("message", ready);
-      resolve(remote((message) => frame.contentWindow.postMessage(message, "*")));
-    };
-    window.addEventListener("message", ready);
-    document.getElementById("frames").append(frame);
-  });
-
-const workerAgent = (url) =>
-  new Promise((resolve) => {
-    const worker = new Worker(url);
-    worker.onmessage = (event) => {
-      if (event.data.ready) resolve(remote((message) => worker.postMessage(message)));
-      else settle(event);
-    };
-  });
-
-const script = `<!doctype html><body><script src="${location.origin}/agent.js"><\/script></body>`;
-const makers = {
-  page: async () => perform,
-  worker: () => workerAgent("/agent.js"),
-  "blob-worker": async () => {
-    const source = await (await fetch("/agent.js")).text();
-    return workerAgent(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
-  },
-  sandbox: () => frameAgent({ sandbox: "allow-scripts", srcdoc: script }),
-  data: () => frameAgent({ src: "data:text/html," + encodeURIComponent(script) }),
-  idn: (contexts) => frameAgent({ src: contexts.idn + "/agent.html" }),
-  cross: (contexts) => frameAgent({ src: contexts.cross + "/agent.html" }),
-};
-
-const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-
-async function runScenario(table, agents, scenario) {
+async function runScenario(table, run, agents, scenario) {
   const url = `${scenario.origin}/x/${table.web}/${run}/${scenario.id}/0`;
   const agent = await agents[scenario.context];
   const outcomes = [];
@@ -82,45 +20,42 @@ async function runScenario(table, agents, scenario) {
   return done.map((outcome, step) => ({ id: scenario.id, step, ...outcome }));
 }
 
-async function report(results, done) {
-  await fetch("/results", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ run, results, done }),
-  });
+// The table, as the web says it, without what needs cookies if there are to be none.
+async function readTable(only, cookies) {
+  const answer = await fetch(`/table.json?only=${only}`);
+  if (!answer.ok) throw new Error(`the table is not to be had (${answer.status})`);
+  const table = await answer.json();
+  // Without cookies from the start, none are wanted later on either.
+  if (!cookies) table.scenarios = table.scenarios.filter(({ tag }) => !tag.startsWith("cookie/"));
+  return table;
 }
 
-async function main() {
-  const table = await (await fetch(`/table.json?only=${query.get("only") || ""}`)).json();
-  if (query.get("cookies")) {
+// `run` names the run, `width` says how many scenarios run at once, `cookies` whether every origin sets some first.
+// `tell(finished, results)` is called after each scenario, with results only when a chunk is full or all is done;
+// `stopped()` says whether to begin no other. Returns how many scenarios were finished.
+async function runTable(table, { run, width, cookies, tell, stopped }) {
+  if (cookies) {
     for (const origin of table.origins) {
       await fetch(origin + "/jar", { credentials: "include" }).catch(() => {});
     }
   }
-  // Without cookies from the start, none are wanted later on either.
-  else table.scenarios = table.scenarios.filter(({ tag }) => !tag.startsWith("cookie/"));
   const agents = {};
   for (const { context } of table.scenarios) {
-    if (!(context in agents)) agents[context] = makers[context](table.contexts);
+    if (!(context in agents)) agents[context] = agentFor(context, table.contexts);
   }
   await Promise.all(Object.values(agents));
-  progress.max = table.scenarios.length;
   const queue = table.scenarios.values();
-  let results = [];
+  const results = [];
   let finished = 0;
   const lane = async () => {
     for (const scenario of queue) {
-      results.push(...(await runScenario(table, agents, scenario)));
-      progress.value = ++finished;
-      state.textContent = `${finished} of ${table.scenarios.length} scenarios`;
-      if (finished % CHUNK === 0) await report(results.splice(0), false);
+      if (stopped()) return;
+      results.push(...(await runScenario(table, run, agents, scenario)));
+      finished += 1;
+      await tell(finished, finished % CHUNK === 0 ? results.splice(0) : []);
     }
   };
-  await Promise.all(Array.from({ length: WIDTH }, lane));
-  await report(results, true);
-  state.textContent = `Done: ${finished} scenarios.`;
+  await Promise.all(Array.from({ length: width }, lane));
+  await tell(finished, results);
+  return finished;
 }
-
-main().catch((error) => {
-  state.textContent = `Stopped: ${error.message}`;
-});

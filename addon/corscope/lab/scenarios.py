@@ -18,6 +18,10 @@ Lines = tuple[tuple[str, str], ...]
 
 RECEIVED_ORIGIN = "$ORIGIN"
 """Stands in a header value for the Origin that the request carried, as a server that echoes it would answer."""
+RECEIVED_METHOD = "$METHOD"
+"""Stands for the method that a preflight asked about."""
+RECEIVED_HEADERS = "$HEADERS"
+"""Stands for the header names that a preflight asked about."""
 NEXT_HOP = "$NEXT"
 """Stands in a Location for the URL of the scenario's next hop."""
 
@@ -82,6 +86,7 @@ class Mode(StrEnum):
 
     CORS = "cors"
     NO_CORS = "no-cors"
+    SAME_ORIGIN = "same-origin"
     NAVIGATE = "navigate"
 
 
@@ -146,6 +151,8 @@ class Hop:
     """To an actual request with If-None-Match, instead of the above."""
     user_info: str = ""
     """What stands before the @ in this URL when an earlier hop redirects to it."""
+    name: str = ""
+    """What this URL's path ends in when an earlier hop redirects to it, as `login` does in a redirect to one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +173,10 @@ class Step:
     """Starts with the step before instead of after it."""
     upload_listener: bool = False
     """XMLHttpRequest only: listens to the upload's progress."""
+    redirect: str = "follow"
+    """`fetch` only: the redirect mode, `follow`, `manual` or `error`."""
+    user_info: str = ""
+    """XMLHttpRequest only: a user and a password, parted by a colon, for `open()`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,12 @@ No server and no name resolution is needed.
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 
 from mitmproxy import http
 
 from corscope.lab.answers import Asked, Served, answer, place_of
+from corscope.lab.steps import step_named
 from corscope.memory import bound
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -21,17 +23,28 @@ NOT_FOUND = Served(status=404, headers=(("Content-Length", "0"),))
 
 
 class LabWeb:
-    """Answers for the lab's hosts."""
+    """Answers for the lab's hosts; `local` as in `answer`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, local: bool = False) -> None:
+        self._local = local
         self._seen: OrderedDict[tuple[str, str, bool], int] = OrderedDict()
+        self.named: OrderedDict[str, int] = OrderedDict()
+        """The step that a flow's request names in its body, by the flow's id; the oldest are forgotten."""
 
     def answer(self, flow: http.HTTPFlow) -> http.Response:
         """Return the answer to a request to one of the lab's hosts; 404 for what it does not have."""
+        return response(answer(self.read(flow), local=self._local) or NOT_FOUND, flow.request.is_http2)
+
+    def read(self, flow: http.HTTPFlow) -> Asked:
+        """Return a request; if it belongs to a scenario, count it, and remember which step it says it is."""
         asked = read(flow.request)
-        if place_of(asked.path):
-            asked = read(flow.request, seen=self._count(asked))
-        return response(answer(asked) or NOT_FOUND, flow.request.is_http2)
+        if place_of(asked.path) is None:
+            return asked
+        named = step_named(asked.content.decode("utf-8", "replace"))
+        if named is not None:
+            self.named[flow.id] = named
+            bound(self.named, COUNTED)
+        return replace(asked, seen=self._count(asked))
 
     def _count(self, asked: Asked) -> int:
         """Return how many of a kind came for a URL before."""

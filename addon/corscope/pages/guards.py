@@ -53,11 +53,17 @@ def _is_visit(asked: Asked) -> bool:
     )
 
 
-def private(served: Served, *, head: bool = False) -> Served:
-    """Return an answer of the site with what keeps it private; to HEAD without its content."""
-    policy = ("Content-Security-Policy", POLICY)
-    content = b"" if head else served.content
-    return Served(status=served.status, headers=(*served.headers, *PRIVATE, policy), content=content)
+def private(served: Served, *, policy: str = POLICY) -> Served:
+    """Return an answer of the site with what keeps it private; `policy` is its Content-Security-Policy."""
+    headers = (*served.headers, *PRIVATE, ("Content-Security-Policy", policy))
+    return Served(status=served.status, headers=headers, content=served.content)
+
+
+def to_method(served: Served, method: str) -> Served:
+    """Return an answer as a request's method has it: to HEAD without its content."""
+    if method != "HEAD":
+        return served
+    return Served(status=served.status, headers=served.headers, content=b"")
 
 
 def plain(status: int, text: str) -> Served:

@@ -89,6 +89,10 @@ class History:
         """Yield what is remembered, in the order in which it came."""
         yield from self._noted.values()
 
+    def get(self, flow_id: str) -> Noted | None:
+        """Return what is remembered of a flow."""
+        return self._noted.get(flow_id)
+
     def since(self, sequence: int) -> list[Noted]:
         """Return what came after a sequence number, in order."""
         newest_first = takewhile(lambda one: one.sequence > sequence, reversed(self._noted.values()))

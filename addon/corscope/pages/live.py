@@ -72,7 +72,7 @@ class Live:
     def _entry(self, one: Noted, *, names: bool = False) -> Entry | None:
         """Return an entry, None where a fault of ours keeps it from being made; `names` as in `wire_json`."""
         try:
-            entry = entry_of(one.verdict, CAPTURE, one.number, self.stack, one.rewrite)
+            entry = entry_of(one.verdict, CAPTURE, one.number, self.stack, rewrite=one.rewrite)
             if names and one.verdict.exchange is not None:
                 entry["wire"] = wire_json(one.verdict.exchange, names=True)
             # What can't be written would be found out too late.

@@ -8,12 +8,14 @@ from mitmproxy import exceptions, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import server_hooks
 
-from corscope.lab.answers import Served
-from corscope.lab.web import LabWeb, read, response
-from corscope.pages.guards import plain, private
+from corscope.lab.answers import AGREEMENT_PATH, Served, answer
+from corscope.lab.web import NOT_FOUND, LabWeb, read, response
+from corscope.pages.guards import plain, private, to_method
 from corscope.pages.history import History
 from corscope.pages.hosts import Place, is_loopback, place_of_host
+from corscope.pages.playground import Playground
 from corscope.pages.site import Site
+from corscope.pages.verification import Verification
 from corscope.settings import SettingError, nearest
 
 logger = logging.getLogger(__name__)
@@ -30,15 +32,30 @@ class Pages:
         self.history = History()
         self.site = Site(self.history)
         self.lab = LabWeb()
+        self.verification = Verification(self.history, self.lab.named)
+        self.playground = Playground(self.history)
 
     def place(self, flow: http.HTTPFlow) -> Place | None:
         """Tell what a flow's host belongs to; None for all the world's others."""
         return place_of_host(flow.request.data.host)
 
-    def answer_lab(self, flow: http.HTTPFlow) -> None:
-        """Answer a request to the lab's web."""
-        refused = self._refusal(flow)
-        flow.response = response(private(refused), flow.request.is_http2) if refused else self.lab.answer(flow)
+    async def answer_lab(self, flow: http.HTTPFlow) -> None:
+        """Answer a request to the lab's web, unless it is answered."""
+        try:
+            refused = self._refusal(flow)
+            served = private(refused) if refused else await self._lab_answer(flow)
+        except Exception:
+            logger.exception(f"corscope could not answer {flow.request.path.partition('?')[0]}.")
+            served = private(plain(500, "corscope could not make this answer; its log says why."))
+        if flow.response is None:
+            flow.response = response(to_method(served, flow.request.method), flow.request.is_http2)
+
+    async def _lab_answer(self, flow: http.HTTPFlow) -> Served:
+        asked = self.lab.read(flow)
+        if asked.path == AGREEMENT_PATH:
+            return private(await self.verification.answer(asked))
+        found = self.playground.serve(asked, flow) or await self.playground.answer(asked)
+        return found or answer(asked) or NOT_FOUND
 
     async def answer_site(self, flow: http.HTTPFlow) -> None:
         """Answer a request to the site. Raises AddonHalt: neither lists of flows nor files get what is ours."""
@@ -48,8 +65,7 @@ class Pages:
             # As everywhere a fault of ours costs no more than it must; here that is our own page.
             logger.exception(f"corscope could not answer {flow.request.path.partition('?')[0]}.")
             served = plain(500, "corscope could not make this page; its log says why.")
-        head = flow.request.method == "HEAD"
-        flow.response = response(private(served, head=head), flow.request.is_http2)
+        flow.response = response(to_method(private(served), flow.request.method), flow.request.is_http2)
         raise exceptions.AddonHalt
 
     def _refusal(self, flow: http.HTTPFlow) -> Served | None:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from corscope.browsers import BrowserFailure, Kind, Marionette, find_browsers, launch, spki_fingerprint
+from corscope.lab.steps import Outcome
 from corscope.recorder.cdp import DebuggerFailure, Tab, connected
 from corscope.recorder.record import (
     VISITS,
@@ -38,7 +39,7 @@ from corscope.recorder.record import (
     served,
 )
 from corscope.recorder.score import RECORDINGS
-from corscope.recorder.truth import Outcome, Seen, Truth, truths
+from corscope.recorder.truth import Seen, Truth, truths
 
 CAPTURES: Final = Path(__file__).parents[3] / "tests" / "captures"
 TAGS: Final = (

@@ -22,7 +22,7 @@ class Lab:
     """Serves the lab, and appends the page's reports to a file."""
 
     def __init__(self) -> None:
-        self._web = LabWeb()
+        self._web = LabWeb(local=True)
 
     def load(self, loader: Loader) -> None:
         """Adds the option."""

@@ -1,8 +1,8 @@
-"""Makes the README's picture: scripts/picture.
+"""Makes the README's pictures: scripts/picture.
 
 A real mitmweb with the addon serves a little shop; a real Chromium runs the shop's page through it. Then the same
-Chromium opens mitmweb's own page, past the proxy, and the debugger takes its picture. Nothing on it is retouched; only
-the font is chosen, for the machine's own may be a wide one.
+Chromium opens mitmweb's own page, past the proxy, or the HTML report on what mitmweb wrote down of it, and the debugger
+takes its picture. Nothing on it is retouched; only the font is chosen, for the machine's own may be a wide one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,16 +29,19 @@ from corscope.recorder.cdp import Debugger, DebuggerFailure, Tab, connected
 from corscope.recorder.shop import ANSWERS, API, HOME
 
 ROOT: Final = Path(__file__).parents[3]
-PICTURE: Final = ROOT / "docs" / "mitmweb.png"
+PICTURES: Final = {"mitmweb": ROOT / "docs" / "mitmweb.png", "report": ROOT / "docs" / "report.png"}
+"""What there are pictures of, and where they belong."""
 MITMWEB: Final = (sys.executable, "-c", "from mitmproxy.tools.main import mitmweb; mitmweb()")
 """Starts mitmweb wherever this Python keeps its programs."""
 
 WIDTH: Final = 1400
 HEIGHT: Final = 720
+REPORT_HEIGHT: Final = 900
 SCALE: Final = 1.25
 """Pixels of the picture for one of the page's, because readers on the web see it smaller than it is."""
 FONTS: Final = "Helvetica Neue, Arial, Liberation Sans, sans-serif"
 """mitmweb's own list without the system's font, which may be so wide that columns are cut off."""
+CHOOSE_FONT: Final = f"document.body.style.fontFamily = {json.dumps(FONTS)}"
 TELLING: Final = f"{API}/api/cart"
 """The flow that is selected."""
 CLOSED_PORT: Final = 9
@@ -66,29 +69,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Makes the picture that the command line asks for."""
     parser = argparse.ArgumentParser(
         prog="scripts/picture",
-        description="Makes the README's picture: a real mitmweb with the addon, as a real Chromium shows it.",
+        description="Makes the README's pictures: a real mitmweb with the addon, or the HTML report on what it recorded"
+        ", as a real Chromium shows it.",
         epilog="Needs Chromium, Chrome or Edge, and a font with emoji for mitmweb's marks (on Debian and Ubuntu,"
         " fonts-noto-color-emoji).",
     )
     parser.add_argument(
-        "--output", metavar="PATH", type=Path, default=PICTURE, help="where to write (docs/mitmweb.png)"
+        "what", nargs="?", choices=list(PICTURES), default="mitmweb", help="mitmweb (default) or report"
+    )
+    parser.add_argument(
+        "--output", metavar="PATH", type=Path, help="where to write (docs/mitmweb.png, docs/report.png)"
     )
     said = parser.parse_args(arguments)
+    output = said.output or PICTURES[said.what]
     executable = find_browsers().get("chromium")
     if executable is None:
         print("picture: no Chromium was found: install Chromium, Chrome or Edge", file=sys.stderr)
         return 1
     try:
-        make(executable, said.output)
+        make(executable, output, said.what)
     except (PictureFailure, DebuggerFailure, BrowserFailure, OSError) as fault:
         print(f"picture: {fault}", file=sys.stderr)
         return 1
-    print(said.output)
+    print(output)
     return 0
 
 
-def make(executable: Path, output: Path) -> list[Row]:
-    """Writes the picture and returns the flows that are listed on it.
+def make(executable: Path, output: Path, what: str = "mitmweb") -> list[Row]:
+    """Writes a picture and returns the flows, or the report's stories, that are listed on it.
 
     Raises PictureFailure, DebuggerFailure, BrowserFailure or OSError.
     """
@@ -108,7 +116,8 @@ def make(executable: Path, output: Path) -> list[Row]:
             ) as browser,
         ):
             assert browser.debugger_url is not None
-            rows, png = asyncio.run(_photograph(browser.debugger_url, mitmweb))
+            look = _look_at_report if what == "report" else _look
+            rows, png = asyncio.run(_photograph(browser.debugger_url, mitmweb, look))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +133,14 @@ class Mitmweb:
 
     def __init__(self, folder: Path) -> None:
         self._said = folder / "mitmweb.txt"
-        options = {"confdir": folder / "ca", "connection_strategy": "lazy", "web_open_browser": "false"}
+        self.recording = folder / "shop.mitm"
+        """What it wrote down, whole once it has ended."""
+        options = {
+            "confdir": folder / "ca",
+            "connection_strategy": "lazy",
+            "save_stream_file": self.recording,
+            "web_open_browser": "false",
+        }
         command = [*MITMWEB, "--listen-host", "127.0.0.1", "--listen-port", "0", "--web-port", str(_free_port())]
         for name, value in options.items():
             command += ["--set", f"{name}={value}"]
@@ -142,7 +158,7 @@ class Mitmweb:
             self.page = self._wait_for(r"Web server listening at (http://\S+)")
             """The address of mitmweb's own page, with the token that opens it."""
         except BaseException:
-            self._end()
+            self.end()
             raise
 
     def _wait_for(self, pattern: str) -> str:
@@ -156,7 +172,8 @@ class Mitmweb:
             time.sleep(0.05)
         raise PictureFailure(f"mitmweb did not start within {LIMIT:.0f} s")
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Ends it, once or more often."""
         self._process.terminate()
         try:
             self._process.wait(5)
@@ -168,7 +185,7 @@ class Mitmweb:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
+        self.end()
 
 
 def _free_port() -> int:
@@ -181,6 +198,9 @@ def _free_port() -> int:
 
 # -- the picture -------------------------------------------------------------------------------------------------------
 
+type Look = Callable[[Tab, Mitmweb], Awaitable[list[Row]]]
+"""Arranges a page in a tab for its picture, and returns the rows that it lists."""
+
 ROWS: Final = """[...document.querySelectorAll(".flow-table tbody tr:has(td)")].map((row) => {
   const text = (name) => row.querySelector(`.col-${name}`).textContent;
   const mark = row.querySelector(".marker").textContent;
@@ -188,6 +208,13 @@ ROWS: Final = """[...document.querySelectorAll(".flow-table tbody tr:has(td)")].
     comment: text("comment")};
 })"""
 """The flows that the page lists. The mark stands in the column of the path, before it."""
+
+STORIES: Final = """[...document.querySelectorAll(".stories tbody tr")].map((row) => {
+  const text = (selector) => row.querySelector(selector).textContent;
+  return {method: text("a b"), path: text("a .url"), mark: row.className, status: text(".col-status"),
+    comment: text(".col-why")};
+})"""
+"""What the report lists; the verdict is the row's class."""
 
 SETTLED: Final = f"""((rows) => rows.length === {len(ANSWERS)} && rows.every((row) => row.status && row.mark !== "❔"))(
     {ROWS})"""
@@ -205,31 +232,61 @@ async def _open_tab(debugger: Debugger, proxy: str) -> Tab:
     return await debugger.attach(target["targetId"])
 
 
-async def _photograph(debugger_url: str, mitmweb: Mitmweb) -> tuple[list[Row], bytes]:
+async def _photograph(debugger_url: str, mitmweb: Mitmweb, look: Look) -> tuple[list[Row], bytes]:
     async with connected(debugger_url) as debugger:
         shop = await _open_tab(debugger, f"http://127.0.0.1:{mitmweb.port}")
         await shop.call("Page.navigate", url=HOME)
         await shop.wait_for("the end of the shop's page", "document.title === 'Shop: all is tried'")
-        return await _look(await _open_tab(debugger, "direct://"), mitmweb.page)
+        tab = await _open_tab(debugger, "direct://")
+        rows = await look(tab, mitmweb)
+        taken = await tab.call("Page.captureScreenshot", format="png")
+        return rows, base64.b64decode(taken["data"])
 
 
-async def _look(tab: Tab, page: str) -> tuple[list[Row], bytes]:
-    metrics = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": SCALE, "mobile": False}
+async def _open_page(tab: Tab, page: str, height: int) -> None:
+    """Opens a page in a light window of that height."""
+    metrics = {"width": WIDTH, "height": height, "deviceScaleFactor": SCALE, "mobile": False}
     await tab.call("Emulation.setDeviceMetricsOverride", **metrics)
     await tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "light"}])
     await tab.call("Emulation.setScrollbarsHidden", hidden=True)
     await tab.call("Page.navigate", url=page)
+
+
+async def _look(tab: Tab, mitmweb: Mitmweb) -> list[Row]:
+    """Arranges mitmweb's page and returns its rows."""
+    await _open_page(tab, mitmweb.page, HEIGHT)
     await tab.wait_for("the list of flows", SETTLED)
-    await tab.evaluate(f"document.body.style.fontFamily = {json.dumps(FONTS)}")
+    await tab.evaluate(CHOOSE_FONT)
     await tab.click("the flow", "td.col-path", f"{re.escape(TELLING)}$")
     await tab.click("the response", ".flow-detail nav a", "^Response$")
     await tab.click("the choice of views", ".contentview .controls a", "^View:")
     await tab.click("the CORS view", ".dropdown-menu li a", "^cors$")
     await tab.wait_for("the verdict", CORS_VIEW)
     await tab.wait_for("the end of the page's changes", QUIET)
-    rows = [Row(**row) for row in await tab.evaluate(ROWS)]
-    taken = await tab.call("Page.captureScreenshot", format="png")
-    return rows, base64.b64decode(taken["data"])
+    return [Row(**row) for row in await tab.evaluate(ROWS)]
+
+
+async def _look_at_report(tab: Tab, mitmweb: Mitmweb) -> list[Row]:
+    """Checks what mitmweb wrote down, arranges the report's page and returns its rows."""
+    mitmweb.end()
+    report = mitmweb.recording.with_name("report.html")
+    command = [sys.executable, "-m", "corscope.cli", "check", mitmweb.recording.name, "-o", report.name]
+    done = subprocess.run(
+        [*command, "--stack", "nginx"],
+        cwd=report.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "addon")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 1:  # the shop has faults
+        raise PictureFailure(f"the shop was not checked: {' '.join(done.stderr.split()[-40:])}")
+    await _open_page(tab, report.as_uri(), REPORT_HEIGHT)
+    await tab.wait_for("the list of stories", "document.querySelectorAll('.stories tbody tr').length")
+    await tab.evaluate(CHOOSE_FONT)
+    await tab.click("the story", ".stories tbody a", f"{re.escape(TELLING)}$")
+    await tab.wait_for("the sequence", "document.querySelector('.sequence') !== null")
+    return [Row(**row) for row in await tab.evaluate(STORIES)]
 
 
 if __name__ == "__main__":

@@ -33,13 +33,14 @@ from mitmproxy import http
 from mitmproxy.io import FlowReader, FlowWriter
 
 from corscope.browsers import BrowserFailure, Kind, find_browsers, launch
-from corscope.lab.answers import RESULTS_PATH, origins
+from corscope.lab.answers import AGREEMENT_PATH, RESULTS_PATH, origins
 from corscope.lab.scenarios import HTTP, HTTPS, LOCALHOST, Web
+from corscope.lab.steps import Outcome
 from corscope.lab.web import request_origin
 from corscope.proxy import MITMDUMP
 from corscope.recorder.cdp import Heard, listen
 from corscope.recorder.score import RECORDINGS, truths_in
-from corscope.recorder.truth import Outcome, Seen, Truth, truths
+from corscope.recorder.truth import Seen, Truth, truths
 
 LIMIT = 600.0
 """Seconds that one recording may take."""
@@ -285,7 +286,7 @@ def _lab_flows(path: Path) -> Iterator[http.HTTPFlow]:
         for flow in FlowReader(file).stream():
             if not isinstance(flow, http.HTTPFlow) or flow.response is None:
                 continue
-            if request_origin(flow.request) in origins() and flow.request.path != RESULTS_PATH:
+            if request_origin(flow.request) in origins() and flow.request.path not in (RESULTS_PATH, AGREEMENT_PATH):
                 flows.append(flow)
     flows.sort(key=lambda flow: flow.request.timestamp_start)
     yield from flows

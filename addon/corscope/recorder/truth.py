@@ -13,12 +13,10 @@ from enum import StrEnum
 
 from corscope.lab.answers import Place, place_of, scenario_of
 from corscope.lab.scenarios import WEBS, Credentials, Initiator, Lines, Mode, Scenario, Step
+from corscope.lab.steps import Outcome, step_named, step_of
 
 SIGNALS = ("cookie", "sec-fetch-storage-access")
 """Request headers that only credentialed requests have."""
-
-SLACK = 0.003
-"""Seconds by which the page's clock, of whole milliseconds, and the proxy's may differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,21 +51,14 @@ class Seen:
         return frozenset(name.lower() for name, _ in self.request)
 
     @property
+    def step_named(self) -> int | None:
+        """The step that the body names; None where it names none."""
+        return step_named(self.body.decode("utf-8", "replace"))
+
+    @property
     def preflight(self) -> bool:
         """Whether this is a preflight."""
         return self.method == "OPTIONS" and "access-control-request-method" in self.names
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How a step ended for the page."""
-
-    ok: bool | None
-    """None where the page can't know: beacons, and what took too long."""
-    detail: str
-    start: float
-    """In seconds since the epoch."""
-    end: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,26 +119,11 @@ def path_in(url: str) -> str:
     return "/" + url.split("/", 3)[-1]
 
 
-def step_of(seen: Seen, scenario: Scenario, outcomes: Mapping[int, Outcome]) -> int | None:
-    """Which step of its scenario an exchange belongs to; None if that can't be told."""
-    if len(scenario.steps) == 1:
-        return 0
-    return step_at(seen.time, seen.body.decode("utf-8", "replace"), outcomes)
-
-
 def scenario_step(web: str, key: tuple[str, int]) -> Step:
     """The step with a scenario's id and a number, which must exist."""
     scenario = scenario_of(Place(web=web, run="", scenario=key[0], hop=0))
     assert scenario is not None
     return scenario.steps[key[1]]
-
-
-def step_at(time: float, body: str, outcomes: Mapping[int, Outcome]) -> int | None:
-    """Which step a request made at a time, with a body, belongs to; None if that can't be told."""
-    if match := re.fullmatch(r"step=(\d+)", body):
-        return int(match[1])
-    fitting = [number for number, outcome in outcomes.items() if outcome.start - SLACK <= time <= outcome.end + SLACK]
-    return fitting[0] if len(fitting) == 1 else None
 
 
 def subject_to_cors(step: Step, scenario: Scenario, web: str, hop: int) -> bool:
@@ -183,7 +159,7 @@ def truths(
             lines.append(None)
             places.append(Place(web=web, run="", scenario="", hop=0))
             continue
-        number = step_of(seen, scenario, by_scenario[scenario.id])
+        number = step_of(scenario, seen.time, seen.step_named, by_scenario[scenario.id])
         together = {step.credentials.value for step in scenario.steps}
         step = scenario.steps[number if number is not None else 0]
         if number is not None:
@@ -301,7 +277,7 @@ def _causes(endings: Iterable[Ending], outcomes: Mapping[str, Mapping[int, Outco
         if scenario is None:
             continue
         known = outcomes.get(scenario.id, {})
-        number = 0 if len(scenario.steps) == 1 else step_at(ending.time, ending.post_data, known)
+        number = step_of(scenario, ending.time, step_named(ending.post_data), known)
         if number is None:
             continue
         key = (scenario.id, number)
