@@ -11,6 +11,7 @@
   const PRINTED = 10; // stories that are printed in full beside the table; of more, one for each finding
   const TYPING = 150; // milliseconds without a key before the search begins
   const PACE = 250; // milliseconds at least between two renderings of what comes
+  const CLICK = 1500; // milliseconds within which a button of the mouse that is pressed comes up again
   const SHARE = 5; // of the time, what such a rendering may take: one part in so many
 
   // -- the data -------------------------------------------------------------------------------------------------------
@@ -263,8 +264,7 @@
     let asked = false; // whether a rendering is on its way
     let latest = -Infinity; // when the latest one ended, and how long it took, in milliseconds
     let took = 0;
-    let pressed = false; // whether a button of the mouse is down: a click ends on the element on which it began
-    let postponed = false; // whether something is to be rendered when it is up again
+    let pressed = -Infinity; // since when a button of the mouse is down: a click ends on the element where it began
 
     const overview = el("section", { class: "overview", "aria-label": "Overview" });
     const search = el("input", {
@@ -720,8 +720,8 @@
       const next = document.hidden || pause > 0 ? (act) => setTimeout(act, pause) : requestAnimationFrame;
       next(() => {
         asked = false;
-        if (pressed) return (postponed = true);
         const began = performance.now();
+        if (began - pressed < CLICK) return ask();
         update(true);
         latest = performance.now();
         took = latest - began;
@@ -730,15 +730,10 @@
 
     // -- what the user does
 
-    addEventListener("pointerdown", () => (pressed = true), { capture: true });
-    const released = () => {
-      pressed = false;
-      if (postponed) ask();
-      postponed = false;
-    };
+    addEventListener("pointerdown", () => (pressed = performance.now()), { capture: true });
     // A click comes after its pointerup.
     for (const name of ["pointerup", "pointercancel"])
-      addEventListener(name, () => setTimeout(released), { capture: true });
+      addEventListener(name, () => setTimeout(() => (pressed = -Infinity)), { capture: true });
 
     let typed = 0;
     search.addEventListener("input", () => {

@@ -59,6 +59,13 @@ def private(served: Served, *, policy: str = POLICY) -> Served:
     return Served(status=served.status, headers=headers, content=served.content)
 
 
+def to_method(served: Served, method: str) -> Served:
+    """Return an answer as a request's method has it: to HEAD without its content."""
+    if method != "HEAD":
+        return served
+    return Served(status=served.status, headers=served.headers, content=b"")
+
+
 def plain(status: int, text: str) -> Served:
     """Return a line of text as an answer."""
     return found("text/plain; charset=utf-8", f"{text}\n".encode(), status=status)

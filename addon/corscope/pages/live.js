@@ -167,5 +167,6 @@
     if (performance.now() - heard > SILENCE) stand("lost");
   }, 1000);
   tell();
+  report.add([]);
   listen();
 })();
