@@ -125,7 +125,8 @@ def test_the_browser_does_what_corscope_predicted(
     asked = [one for one in scenarios(web.name) if one.tag.startswith(tags)]
     assert len({row["scenario"] for row in rows}) == len(asked) - proof["left_out"]
     assert sum(counts[key] for key in ("agree", "differ", "open", "incomparable")) == len(rows)
-    assert counts["agree"] > 0.85 * len(rows)
+    # Over plain http the wire tells less.
+    assert counts["agree"] > (0.85 if scheme == "https" else 0.7) * len(rows)
     why = counts["reasons"]["incomparable"]
     assert why.keys() <= {"beacon", "preload", "user-info", "from-cache", "not-sent", "timed-out"}
     assert why.get("timed-out", 0) < 0.01 * len(rows)
