@@ -451,8 +451,7 @@ const corscope = {};
   };
 
   const conclude = (story) =>
-    CONCLUSIONS[story.verdict](story) +
-    (story.verdict === "blocked" && story.cause ? `: ${story.cause.title}.` : ".");
+    CONCLUSIONS[story.verdict](story) + (story.verdict === "blocked" && story.cause ? `: ${story.cause.title}.` : ".");
 
   const section = (title, ...content) => el("section", {}, el("h3", {}, title), ...content);
 

@@ -51,8 +51,7 @@ const pixelsOf = (image) => {
   }
 };
 
-const bodyOf = (step) =>
-  step.bodyType ? new Blob([step.body], { type: step.bodyType }) : step.body;
+const bodyOf = (step) => (step.bodyType ? new Blob([step.body], { type: step.bodyType }) : step.body);
 
 const ways = {
   async fetch(url, step) {

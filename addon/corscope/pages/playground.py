@@ -23,7 +23,7 @@ from corscope.advice import configuration_lines, verdict_json
 from corscope.fixes import fix_of
 from corscope.formats.html import cause
 from corscope.lab.answers import AD_HOC, Asked, Place, Served, choose, place_of, serve, step_json
-from corscope.lab.playground import DocumentError, id_of, read_document, rules_json, scenario_of_document
+from corscope.lab.playground import DocumentError, read_document, rules_json, scenario_of_document
 from corscope.lab.presets import PRESETS
 from corscope.lab.scenarios import HTTP, HTTPS, Initiator, Scenario, Step, Web
 from corscope.memory import bound
@@ -57,8 +57,9 @@ HTML, CSS = "text/html; charset=utf-8", "text/css; charset=utf-8"
 SCRIPT, JSON = "text/javascript; charset=utf-8", "application/json"
 
 HELLO = (f"/{AD_HOC}/hello", f"/{AD_HOC}/again")
-"""What the page asks of its own API when it is opened. A cookie that the session saw travel to more than one path is
-missed on a request without credentials.
+"""What the page asks of its own API when it is opened, and after a run.
+
+A cookie that the session saw travel to more than one path is missed on a request without credentials.
 """
 
 _FILES = MappingProxyType(
@@ -186,7 +187,7 @@ class Playground:
         bound(self._scenarios, DOCUMENTS)
         return _json(
             {
-                "id": id_of(document),
+                "id": scenario.id,
                 "origin": web.origins[scenario.hops[0].role],
                 "context": scenario.context,
                 # Made by a frame of the server's own origin: to another one a browser takes no password from a script.
@@ -218,10 +219,10 @@ class Playground:
         ran = [flow for run in runs[:4] for flow in self._runs.get(run, ()) if flow.response is not None]
         if not ran:
             return plain(404, "That run is not remembered any more: run it again.")
-        # What the session knew before: without it, a file would leave open what was told.
+        # What the session saw before and after: without it, a file would leave open what was told.
         clients = {_client(flow) for flow in ran}
-        before = [one for one in self._hellos if one.response is not None and _client(one) in clients]
-        flows = [*before, *ran]
+        around = [one for one in self._hellos if one.response is not None and _client(one) in clients]
+        flows = sorted([*around, *ran], key=lambda flow: flow.request.timestamp_start)
         if suffix == "har":
             kind, content = JSON, json.dumps(SaveHar().make_har(flows)).encode()
         else:
