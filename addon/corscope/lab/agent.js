@@ -191,7 +191,7 @@ async function perform(url, step) {
       return typeof said === "object" ? said : { ok: true, detail: String(said) };
     } catch (error) {
       const detail = String((error && error.message) || error);
-      return { ok: false, detail, read: [[error.name === "Error" ? "event" : error.name, detail]] };
+      return { ok: false, detail, read: [[error?.name === "Error" ? "event" : error?.name, detail]] };
     }
   })();
   const { ok, detail, read } = await Promise.race([outcome, late]);

@@ -626,6 +626,7 @@
         showRun(block, made, ending, null, endings.length);
       }
       byId("became").scrollIntoView({ block: "start" });
+      byId("became").focus({ preventScroll: true });
       await Promise.all(
         shown.map(async ({ made, block, ending }) => {
           showRun(block, made, ending, await verdictsOf(made.name), endings.length);
@@ -739,16 +740,27 @@
       }),
     );
 
-  /** Return what the wire tells of cookies: what was set, and what travelled. */
+  /** Return what the wire tells of cookies: which travelled, and what became of those that were set. */
   const cookiesOf = (entries) => {
-    const lines = (side, name) =>
-      entries.flatMap((entry) =>
-        entry.wire[side].filter(([key]) => key.toLowerCase() === name).map(([, value]) => value),
-      );
-    const travelled = lines("request", "cookie");
-    const set = lines("response", "set-cookie");
+    const values = (entry, side, name) =>
+      entry.wire[side].filter(([key]) => key.toLowerCase() === name).map(([, value]) => value);
+    const sentWith = (entry) =>
+      values(entry, "request", "cookie").flatMap((value) => value.split("; ").map((one) => one.split("=")[0]));
+    const sent = new Set(entries.flatMap(sentWith));
+    const set = entries.flatMap((entry, index) =>
+      values(entry, "response", "set-cookie").map((value) => {
+        const later = entries.slice(index + 1).filter((one) => one.kind !== "preflight");
+        const stored = later.some((one) => sentWith(one).includes(value.split("=")[0]));
+        const became = stored
+          ? "it came back with a later request: the browser stored it"
+          : later.length > 0
+            ? "it did not come back with a later request"
+            : "whether the browser stored it only a further request would tell";
+        return `${value}\n– ${became}`;
+      }),
+    );
     return [
-      ["cookies sent", travelled.length ? [...new Set(travelled)].join("\n") : "none, on any of these requests"],
+      ["cookies sent", sent.size > 0 ? [...sent].join(", ") : "none, on any of these requests"],
       set.length > 0 && ["cookies set", [...new Set(set)].join("\n")],
     ].filter(Boolean);
   };
@@ -869,12 +881,12 @@
       ),
     );
 
-  const copy = async (written, done) => {
+  const copy = async (written, done, otherwise) => {
     try {
       await navigator.clipboard.writeText(written);
       byId("copied").textContent = done;
     } catch {
-      byId("copied").textContent = "It is in the address bar: copy it from there.";
+      byId("copied").textContent = otherwise;
     }
   };
 
@@ -895,6 +907,10 @@
     showPresets();
     open();
     window.addEventListener("hashchange", open);
+    byId("editor").addEventListener("submit", (event) => event.preventDefault());
+    byId("editor").addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run([""]);
+    });
     byId("run").addEventListener("click", () => run([""]));
     byId("both").addEventListener("click", () =>
       run(["", byId("cookies").checked ? "-rewritten-cookies" : "-rewritten"]),
@@ -903,14 +919,18 @@
       "click",
       guarded(() => {
         history.replaceState(null, "", `#doc=${encode(form.read())}`);
-        copy(location.href, "Copied: the link fills the form, and runs nothing by itself.");
+        copy(
+          location.href,
+          "Copied: the link fills the form, and runs nothing by itself.",
+          "The link is in the address bar: copy it from there.",
+        );
       }),
     );
     byId("scenario").addEventListener(
       "click",
       guarded(() => {
         const written = JSON.stringify(form.read(), null, 2);
-        copy(written, "Copied as JSON.");
+        copy(written, "Copied as JSON.", "Your browser lets no page copy here; a permanent link holds the same.");
       }),
     );
     // Not to be taken for what browser or server did.
