@@ -258,8 +258,10 @@ BEYOND = {
     "resource-policy",  # the browser's own rule, and no CORS
 }
 """Presets that rewriting does not mend."""
-UNTOLD = {("http", "resource-policy")}
-"""What corscope does not find there: on plain http a browser does not say what a script is for."""
+UNTOLD = {("http", "resource-policy"), ("http", "samesite-lax")}
+"""What corscope does not find there: on plain http a browser says neither what a script is for nor, to another site,
+whether the request was credentialed.
+"""
 
 
 def results(walked: dict[str, Walk]) -> Iterator[tuple[str, Preset, Any]]:

@@ -496,6 +496,7 @@ const corscope = {};
     el,
     fill,
     number,
+    prose,
     render,
     spoken,
     summarise,

@@ -3,7 +3,7 @@
 // of the same requests. Texts from documents and answers become text nodes and values of controls, nothing else.
 
 (() => {
-  const { badge, changeLines, conclude, el, fill, render, spoken, summarise } = corscope;
+  const { badge, changeLines, conclude, el, fill, prose, render, summarise } = corscope;
 
   const FRAGMENT = 32768; // characters of a permanent link that are looked at
   const WIDE = matchMedia("(min-width: 40rem)");
@@ -597,7 +597,11 @@
     return { name, outcomes, scenario };
   };
 
-  const greet = (path) => fetch(choices.origins.sibling + path, { credentials: "include" }).catch(() => {});
+  /** Ask the page's own API, with the cookie, at two paths: how far a cookie travels one path does not tell. */
+  const greet = async () => {
+    for (const path of ["/p/hello", "/p/again"])
+      await fetch(choices.origins.sibling + path, { credentials: "include" }).catch(() => {});
+  };
 
   const verdictsOf = async (name) => {
     const response = await fetch(`/playground/run?run=${name}`);
@@ -633,7 +637,7 @@
         }),
       );
       // A recording that goes on for as long as corscope waited tells what did not follow.
-      await greet("/p/hello");
+      await greet();
       const names = shown.map(({ made }) => `run=${made.name}`).join("&");
       fill(
         byId("downloads"),
@@ -771,6 +775,8 @@
     return [...found.values()].reverse().filter((one) => one.id !== story.cause?.id);
   };
 
+  const marked = (text) => prose(text, "", () => null);
+
   const storyCard = (story, index, count) => [
     count > 1 && el("h4", {}, `${index + 1}. ${story.method} ${story.url}`),
     el(
@@ -785,9 +791,9 @@
       .filter(Boolean)
       .map((line) => el("p", { class: "console code" }, line)),
     story.verdict !== "allowed" && story.deciding.note && el("p", {}, `${story.deciding.note}.`),
-    story.cause && el("p", {}, story.cause.message),
-    story.cause?.fix && el("p", {}, el("b", {}, "Fix: "), story.cause.fix),
-    further(story).map((one) => el("p", { class: "muted" }, el("b", {}, `${one.title}. `), one.message)),
+    story.cause && el("p", {}, marked(story.cause.message)),
+    story.cause?.fix && el("p", {}, el("b", {}, "Fix: "), marked(story.cause.fix)),
+    further(story).map((one) => el("p", { class: "muted" }, el("b", {}, `${one.title}. `), marked(one.message))),
   ];
 
   const KINDS = { preflight: "Answer to the preflight", redirect: "The redirect", actual: "Answer to the request" };
@@ -902,8 +908,7 @@
   const start = async () => {
     choices = await (await fetch("/playground/choices.json")).json();
     // So that corscope sees the cookie travel: from then on its absence tells, too.
-    await greet("/p/hello");
-    await greet("/p/again");
+    await greet();
     showPresets();
     open();
     window.addEventListener("hashchange", open);
