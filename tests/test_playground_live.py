@@ -303,7 +303,8 @@ def test_after_rewriting_the_page_gets_every_answer(walked: dict[str, Walk]) -> 
 def test_every_initiator_can_ask_from_every_context(walked: dict[str, Walk]) -> None:
     for what, result in walked["https"].states["round"].items():
         assert result["ok"] == [["true"]], (what, result["read"])
-        assert result["agreements"] == [["✓"]], (what, result["told"])
+        # Of a frame whose origin is null, Firefox says nothing that tells whether it sent credentials.
+        assert result["agreements"] in ([["✓"]], [["?"]] if "sandbox" in what else []), (what, result["told"])
 
 
 def test_what_a_script_could_read_is_shown(walked: dict[str, Walk]) -> None:
