@@ -76,12 +76,13 @@ def read_mitm(file: BinaryIO, *, wanted: flowfilter.TFilter | None, damaged: OnD
 
 def _entry(data: Data, wanted: flowfilter.TFilter | None) -> Entry | None:
     """Return the entry of a flow; None where it is none of HTTP's. A filter is asked of whole flows."""
-    found = None
     if wanted is None:
         # What is damaged is for mitmproxy's own reader to say.
         with suppress(ValueError, LookupError, TypeError):
             found = _fast(data)
-    return Entry(found) if found is not None else _slow(data, wanted)
+            if found is not None:
+                return Entry(found)
+    return _slow(data, wanted)
 
 
 def _first_line(error: Exception) -> str:
@@ -236,21 +237,23 @@ _TARGET = re.compile(
 )
 _HEADERS = re.compile(rb"[,~]7:headers;([0-9]{1,12}):(.*)\]12:http_version;[0-9]{1,2}:([A-Za-z0-9/.]+),", re.DOTALL)
 """From behind a message's body to the message's end."""
+_LINE = re.compile(rb"([0-9]{1,12}):([0-9]{1,12}):([^,]*),([0-9]{1,12}):(.*)", re.DOTALL)
 _MIDDLE = re.compile(
     rb"\}6:backup;0:~17:timestamp_created;[0-9]{1,2}:[0-9.]+\^7:comment;0:;8:metadata;0:\}6:marked;0:;9:is_replay;0:~"
     rb"11:intercepted;5:false!11:server_conn;([0-9]{1,12}):"
 )
-_END = rb"5:error;0:~2:id;36:([0-9a-f-]{36});4:type;4:http;7:version;[0-9]:%d#\}" % FLOW_FORMAT_VERSION
-_CLIENT_AND_END = re.compile(rb"\}11:client_conn;([0-9]{1,12}):(.*)\}" + _END, re.DOTALL)
-_REST = re.compile(rb"(.*)" + _END, re.DOTALL)
+_CLIENT = re.compile(rb"\}11:client_conn;([0-9]{1,12}):(.*)\}", re.DOTALL)
+_END = re.compile(rb"5:error;0:~2:id;36:([0-9a-f-]{36});4:type;4:http;7:version;[0-9]:%d#\}" % FLOW_FORMAT_VERSION)
+_END_LENGTH = len(f"5:error;0:~2:id;36:;4:type;4:http;7:version;2:{FLOW_FORMAT_VERSION}#}}") + 36
 
 _OURS = (adapter.PAGE_ORIGIN.encode(), adapter.LOCAL_ANSWER.encode())
 
 
 def _fast(data: Data) -> Exchange | None:
     """Return the exchange of a flow that is written as most are; None of any other."""
+    ends = len(data) - _END_LENGTH
     answer = _RESPONSE.match(data)
-    if answer is None:
+    if answer is None or (last := _END.match(data, ends)) is None:
         return None
     length, reason_length, reason, said, answered, content = answer.groups()
     # Behind the length come a colon and the value.
@@ -265,20 +268,20 @@ def _fast(data: Data) -> Exchange | None:
     headers = _HEADERS.fullmatch(data, asked.end() + int(content), behind)
     if headers is None or int(path_length) != len(path):
         return None
-    request = _request(target, *headers.groups())
-    rest = _rest(data, behind)
-    if request is None or rest is None:
-        return None
-    method, scheme, host, port, http_version, fields, head, agent = request
-    flow_id, written, edited, is_repeated = rest
+    method, scheme, host, port, http_version, fields, head, agent = _request(target, *headers.groups())
+    middle = _MIDDLE.match(data, behind)
+    if middle is not None:
+        written, edited, is_repeated = bytes(data[middle.end() + int(middle[1]) : ends]), False, False
+    else:
+        written, edited, is_repeated = _unusual_rest(bytes(data[behind:ends]))
     client, connection, has_certificate = _client(written, agent)
-    started, status = float(began), int(said)
+    started, ended, status = float(began), float(answered), int(said)
     return Exchange(
-        id=flow_id,
+        id=last[1].decode(),
         client=client,
         connection=None if is_repeated else connection,
         started=started,
-        answered=max(float(answered), started),
+        answered=ended if ended > started else started,
         method=method,
         scheme=scheme,
         host=host,
@@ -295,54 +298,46 @@ def _fast(data: Data) -> Exchange | None:
     )
 
 
-type _Rest = tuple[str, bytes, bool, bool]
-"""A flow's id, the connection from the browser as it is written, and whether the flow was edited, and was repeated."""
+def _unusual_rest(rest: bytes) -> tuple[bytes, bool, bool]:
+    """Read what stands between a flow's request and its end.
 
-
-def _rest(data: Data, position: int) -> _Rest | None:
-    """Read what stands between a flow's request and its end."""
-    middle = _MIDDLE.match(data, position)
-    if middle is not None:
-        found = _CLIENT_AND_END.fullmatch(data, middle.end() + int(middle[1]))
-        if found is not None and int(found[1]) == len(found[2]):
-            return found[3].decode(), found[2], False, False
-    found = _REST.fullmatch(data, position + 1)
-    return _unusual_rest(*found.groups()) if found is not None else None
-
-
-def _unusual_rest(rest: bytes, flow_id: bytes) -> _Rest | None:
-    """Read the same, whatever it is."""
-    client: bytes | None = None
+    Returns what `_client` reads, whether the flow was edited, and whether mitmproxy repeated it. Raises ValueError.
+    """
+    written: bytes | None = None
     edited = is_repeated = False
-    position, ends = 0, len(rest)
+    position, ends = 1, len(rest)
     while position < ends:
-        colon = rest.find(b":", position, position + _DIGITS + 1)
-        begins = colon + 1 + int(rest[position:colon])
+        before = position
+        colon = rest.find(b":", before, before + _DIGITS + 1)
+        begins = colon + 1 + int(rest[before:colon])
         key = rest[colon + 1 : begins]
         colon = rest.find(b":", begins + 1, begins + _DIGITS + 2)
         stops = colon + 1 + int(rest[begins + 1 : colon])
         position = stops + 1
         if key == b"client_conn":
-            client = rest[colon + 1 : stops]
+            written = b"}" + rest[before:position]
         elif key == b"metadata" and stops - colon > 1:
             said = rest[colon + 1 : stops]
             if any(one in said for one in _OURS):
-                return None
+                raise ValueError("the request is not the browser's own")
             edited = b"8:corscope;" in said and b"7:rewrite;" in said and b"7:applied;4:true!" in said
         elif key == b"is_replay":
             is_repeated = rest[colon + 1 : stops] == b"request"
-    return (flow_id.decode(), client, edited, is_repeated) if client is not None and position == ends else None
-
-
-type _Client = tuple[str, str, bool]
-"""Who sent a flow (`adapter.client_key`), the connection's id, and whether there is a client's certificate on it."""
+    if written is None or position != ends:
+        raise ValueError("there is no connection from a client")
+    return written, edited, is_repeated
 
 
 @lru_cache(maxsize=1024)
-def _client(state: bytes, agent: bytes) -> _Client:
-    """Read a connection from a browser; all flows on it repeat the same."""
-    values: dict[bytes, bytes] = {}
-    position = 0
+def _client(written: bytes, agent: bytes) -> tuple[str, str, bool]:
+    """Read a connection from a browser, behind the end of another value; all flows on it repeat the same.
+
+    Returns who the client is (`adapter.client_key`), the connection's id, and whether it has a client's certificate.
+    """
+    found = _CLIENT.fullmatch(written)
+    if found is None or int(found[1]) != len(found[2]):
+        raise ValueError("a connection has another length")
+    state, values, position = found[2], dict[bytes, bytes](), 0
     while position < len(state):
         colon = state.index(b":", position)
         begins = colon + 1 + int(state[position:colon])
@@ -372,14 +367,14 @@ class _Request(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def _request(target: bytes, length: bytes, block: bytes, http_version: bytes) -> _Request | None:
-    """Read a request but for its path; a page sends the same ones again and again."""
+def _request(target: bytes, length: bytes, block: bytes, http_version: bytes) -> _Request:
+    """Read a request but for its path; a page sends the same ones again and again. Raises ValueError."""
     found = _TARGET.fullmatch(target)
     if found is None:
-        return None
+        raise ValueError("a request's parts are written in another way")
     authority_length, authority, scheme, method_length, method, port, host_length, host = found.groups()
     if (int(authority_length), int(method_length), int(host_length)) != (len(authority), len(method), len(host)):
-        return None
+        raise ValueError("a part of a request has another length")
     fields = _fields(block, length)
     head, named = Head(fields), scheme.decode()
     return _Request(
@@ -403,8 +398,8 @@ _LINES, _LINE_LENGTH = 8192, 2048
 def _fields(block: bytes, length: bytes) -> Fields:
     """Read a header block, a list of lists of two, most of which were read before."""
     # So ends each line. Of a value that holds the same, the lengths won't do.
-    *lines, rest = block.split(b",]")
-    if rest or int(length) != len(block):
+    lines = block.split(b",]")
+    if lines.pop() or int(length) != len(block):
         raise ValueError("a header block has another length")
     try:
         return tuple(map(_lines.__getitem__, lines))
@@ -413,14 +408,15 @@ def _fields(block: bytes, length: bytes) -> Fields:
 
 
 def _line(written: bytes) -> tuple[bytes, bytes]:
-    """Read a header line, written without what ends it."""
-    length, _, pair = written.partition(b":")
-    line = tnetstring.parse(ord("]"), memoryview(pair + b","))
-    if int(length) != len(pair) + 1 or not isinstance(line, list | tuple) or [type(one) for one in line] != [bytes] * 2:
+    """Read a header line, written without what ends it. Raises ValueError."""
+    found = _LINE.fullmatch(written)
+    if found is None:
         raise ValueError("a header line is no pair of bytes")
-    found = line[0], line[1]
+    length, name_length, name, value_length, value = found.groups()
+    if (int(length), int(name_length), int(value_length)) != (len(written) - len(length), len(name), len(value)):
+        raise ValueError("a header line has another length")
     if len(written) <= _LINE_LENGTH:
         if len(_lines) >= _LINES:
             _lines.clear()
-        _lines[written] = found
-    return found
+        _lines[written] = name, value
+    return name, value
