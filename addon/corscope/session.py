@@ -228,28 +228,25 @@ class Session:
         if b"origin" in headers or 300 <= status < 400:
             return False
         known = self._clients.get(client)
-        if known is None or headers.get(b"sec-fetch-mode") == b"navigate":
+        get = headers.get
+        if known is None or get(b"sec-fetch-mode") == b"navigate":
             return False
         told = dict(response)
         if not _TELLING.isdisjoint(told):
             return False
         if (
-            headers.get(b"sec-fetch-site") in CROSS_ORIGIN
-            and headers.get(b"sec-fetch-dest") in ELEMENTS
+            get(b"sec-fetch-site") in CROSS_ORIGIN
+            and get(b"sec-fetch-dest") in ELEMENTS
             and is_data(told.get(b"content-type") or told.get(b"Content-Type") or b"")
         ):
             return False
-        credentialed = ""
-        if b"cookie" in headers:
-            credentialed = _WITH_COOKIES
-        elif b"sec-fetch-storage-access" in headers:
-            credentialed = _WITH_STORAGE_ACCESS
         if started > known.last_started:
             known.last_started = started
-        if credentialed and connection is not None:
+        if connection is not None and (b"cookie" in headers or b"sec-fetch-storage-access" in headers):
             link = known.connections.get(connection)
             if link is None or (link.credentials is not Credentials.INCLUDE and not link.mixed):
-                self._evidences.classify(known.connection(connection), Credentials.INCLUDE, credentialed)
+                what = _WITH_COOKIES if b"cookie" in headers else _WITH_STORAGE_ACCESS
+                self._evidences.classify(known.connection(connection), Credentials.INCLUDE, what)
         return True
 
     def waits_for(self, path: str) -> bool:
