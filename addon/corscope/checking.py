@@ -48,12 +48,27 @@ def check_entries(
     waiting: list[tuple[int, str]] = []
     # The latest preflights, by the URL and the method that each asks for.
     asked: OrderedDict[tuple[str, bytes], None] = OrderedDict()
+    pass_by = session.pass_by
     for count, entry in enumerate(entries):
         exchange, wanted, place = entry
-        if passed is not None and exchange.status is not None and _pass_by(session, exchange, exchange.status):
+        status = exchange.status
+        # Most are ordinary.
+        if (
+            passed is not None
+            and status is not None
+            and pass_by(
+                exchange.client,
+                exchange.connection,
+                exchange.host,
+                exchange.started,
+                exchange.request_picked or _head(exchange),
+                exchange.response_headers,
+                status,
+            )
+        ):
             passed(entry)
             continue
-        if exchange.status is None:
+        if status is None:
             if unanswered is not None and (url_of(exchange), exchange.method) not in asked:
                 unanswered(entry)
         elif exchange.method == b"OPTIONS" and (method := _head(exchange).get(b"access-control-request-method")):
@@ -66,7 +81,7 @@ def check_entries(
         for verdict in session.judge(exchange):
             before = held.get(verdict.flow_id)
             if before is not None:
-                held[verdict.flow_id] = before._replace(verdict=verdict)
+                held[verdict.flow_id] = Checked(verdict, before.number, before.wanted)
             elif verdict.flow_id == exchange.id:
                 held[exchange.id] = Checked(verdict, number, wanted)
                 heappush(waiting, (number, exchange.id))
@@ -83,18 +98,6 @@ def check_entries(
 def _head(exchange: Exchange) -> Headers:
     head = exchange.request_picked
     return head if head is not None else read_head(exchange.request_headers)
-
-
-def _pass_by(session: Session, exchange: Exchange, status: int) -> bool:
-    return session.pass_by(
-        exchange.client,
-        exchange.connection,
-        exchange.host,
-        exchange.started,
-        _head(exchange),
-        exchange.response_headers,
-        status,
-    )
 
 
 class Choice(NamedTuple):

@@ -97,8 +97,10 @@ def entries(name: str, wish: Wish, found: Found, at: Callable[[int], None] | Non
     `at` is told from time to time how many bytes of the file were read. Raises OSError.
     """
 
+    exempt = str(Outcome.EXEMPT)
+
     def passed(entry: capture.Entry) -> None:
-        found.verdicts[str(Outcome.EXEMPT)] += entry.wanted
+        found.verdicts[exempt] += entry.wanted
 
     def unanswered(entry: capture.Entry) -> None:
         found.failed_unanswered += entry.wanted and entry.exchange.observed is not None

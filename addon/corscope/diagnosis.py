@@ -189,15 +189,15 @@ class Diagnosis:
             always += _private_network(exchange, origin, "any page, for it sends `*`")
         if exchange.scheme == "http" and origin.startswith(b"https:") and not is_private(exchange.host):
             always += (finding("mixed-content", origin=text(origin)),)
-        before = record.before.hints.always if record.before is not None else ()
-        always += tuple([one for one in before if one.id == "login-redirect"])
+        if record.before is not None:
+            always += tuple([one for one in record.before.hints.always if one.id == "login-redirect"])
         if exchange.status in REDIRECT_STATUS and b"location" in response:
             location = text(response[b"location"])
             # What is part of a login itself goes from one step of it to the next.
             if looks_like_login(location) and not looks_like_login(_path(exchange.path)):
                 values = {"status": str(exchange.status), "location": shown_url(location)}
                 always += (finding("login-redirect", **values),)
-        login = any(one.id == "login-redirect" for one in always)
+        login = bool(always) and any(one.id == "login-redirect" for one in always)
         include, omit, withheld = self._cookies(request, record, response, hints, login=login)
         if behind:
             include = behind + include

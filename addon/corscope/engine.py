@@ -217,7 +217,7 @@ def cors_preflight_fetch(
     `same_origin`: the origin is that of the URL. Only Firefox sends such a preflight, on a redirect back to the page's
     own origin, and skips the CORS check on it (nsCORSListenerProxy.cpp CheckRequestApproved).
     """
-    read = tuple([(name, headers[name]) for name in _PREFLIGHT_HEADERS if name in headers])
+    read = tuple(map(headers.get, _PREFLIGHT_HEADERS))
     return _cors_preflight_fetch(origin, method, unsafe_names, status, read, include, family, same_origin)
 
 
@@ -236,13 +236,13 @@ def _cors_preflight_fetch(
     method: bytes,
     unsafe_names: tuple[bytes, ...],
     status: int,
-    read: tuple[tuple[bytes, bytes], ...],
+    read: tuple[bytes | None, ...],
     include: bool,
     family: BrowserFamily,
     same_origin: bool,
 ) -> Faults:
     """`cors_preflight_fetch` of the headers that it reads."""
-    headers = dict(read)
+    headers = {name: value for name, value in zip(_PREFLIGHT_HEADERS, read, strict=True) if value is not None}
     faults: list[Fault] = []
     status_text = {"status": str(status), "origin": text(origin)}
     redirected = status in REDIRECT_STATUS and b"location" in headers

@@ -8,6 +8,7 @@ each has been followed. Remembers the steps of one client.
 from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from corscope.headers import names
 from corscope.model import Credentials
@@ -124,8 +125,7 @@ class Step:
         return method == self.method
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """What a request was found to follow."""
 
     step: Step | None
@@ -273,7 +273,8 @@ class Unfollowed[Owner]:
     def pop_answered(self, until: float) -> list[tuple[Owner, Step]]:
         """Return those that were answered by `until`, in seconds since the epoch, and let go of them."""
         popped: list[tuple[Owner, Step]] = []
-        while self._waiting and self._waiting[0][1].answered <= until:
+        waiting = self._waiting
+        while waiting and waiting[0][1].answered <= until:
             popped.append(self._pop())
         return popped
 

@@ -1,7 +1,7 @@
 """What a preflight allowed and for how long: a model of the browsers' preflight caches. Remembers nothing by itself."""
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from corscope.engine import (
     CORS_SAFELISTED_METHODS,
@@ -14,8 +14,7 @@ from corscope.model import BrowserFamily, Credentials
 from corscope.stories import Record, Story
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Permission:
+class Permission(NamedTuple):
     """One entry of a browser's preflight cache, https://fetch.spec.whatwg.org/#cache-entry
 
     It only ever explains why an actual request came without a preflight: what is missing from it accuses nobody, for

@@ -1,6 +1,6 @@
 """Verdicts as text and as JSON. Renders and decides nothing; every word about a finding comes from the catalogue."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from types import EllipsisType
 from typing import Any, NamedTuple
@@ -466,8 +466,8 @@ def wire_json(exchange: Exchange, *, names: bool = False) -> dict[str, Any]:
     others as well, by their names, and what else an archive has to tell so that its exchanges are judged alike.
     """
     wire: dict[str, Any] = {
-        "request": [list(line) for line in _shown_lines(exchange.request_headers, names)],
-        "response": [list(line) for line in _shown_lines(exchange.response_headers, names)],
+        "request": _shown_lines(exchange.request_headers, names),
+        "response": _shown_lines(exchange.response_headers, names),
     }
     if names:
         wire["http_version"] = exchange.http_version
@@ -478,17 +478,24 @@ def wire_json(exchange: Exchange, *, names: bool = False) -> dict[str, Any]:
     return wire
 
 
-def _shown_lines(fields: Fields, names: bool) -> Iterator[tuple[str, str]]:
-    for name, value in fields:
-        lower = text(name).lower()
-        if lower == "cookie":
-            yield text(name), "; ".join(f"{one}={HIDDEN}" for one in cookie_names(value))
-        elif lower in ("authorization", "proxy-authorization"):
-            yield text(name), f"{authentication_scheme(value) or ''} {HIDDEN}".strip()
-        elif lower in _SHOWN_WHOLE or lower in _SECRET_HEADERS or lower.startswith(_SHOWN_BEGINNINGS):
-            yield text(name), _shown_value(text(name), value)
-        elif names:
-            yield text(name), shown_url(text(value)) if lower in _SHOWN_FOR_ARCHIVES else HIDDEN
+def _shown_lines(fields: Fields, names: bool) -> list[list[str]]:
+    return [list(line) for field in fields if (line := _shown_line(*field, names)) is not None]
+
+
+# Browsers and servers send most lines again and again.
+@lru_cache(maxsize=1024)
+def _shown_line(field: bytes, value: bytes, names: bool) -> tuple[str, str] | None:
+    name = text(field)
+    lower = name.lower()
+    if lower == "cookie":
+        return name, "; ".join(f"{one}={HIDDEN}" for one in cookie_names(value))
+    if lower in ("authorization", "proxy-authorization"):
+        return name, f"{authentication_scheme(value) or ''} {HIDDEN}".strip()
+    if lower in _SHOWN_WHOLE or lower in _SECRET_HEADERS or lower.startswith(_SHOWN_BEGINNINGS):
+        return name, _shown_value(name, value)
+    if names:
+        return name, shown_url(text(value)) if lower in _SHOWN_FOR_ARCHIVES else HIDDEN
+    return None
 
 
 def explanation(data: dict[str, Any]) -> list[str]:

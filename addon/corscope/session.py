@@ -6,7 +6,7 @@ alike. State is kept per client and bounded everywhere; nothing here knows mitmp
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from corscope.causes import Answer
@@ -149,14 +149,18 @@ class _Client:
         family = self.browser.family
         return family is BrowserFamily.CHROMIUM or (family is BrowserFamily.FIREFOX and exchange.http_version == 1)
 
-    def covering(self, request: Request) -> list[Permission]:
-        """Return the permissions that may have spared an uncredentialed request its preflight, oldest first."""
+    def covering(self, request: Request, *, besides: Collection[str] = ()) -> list[Permission]:
+        """Return the permissions that may have spared an uncredentialed request its preflight, oldest first.
+
+        `besides` are the flows of preflights that are not asked about.
+        """
         exchange = request.exchange
         known = self.permissions.get((request.headers.get(b"origin", b""), request.url), ())
         return [
             entry
             for entry in known
-            if entry.expires >= exchange.started
+            if entry.flow_id not in besides
+            and entry.expires >= exchange.started
             and entry.covers(exchange.method, request.headers.script_set, self.browser.family)
         ]
 
@@ -224,28 +228,25 @@ class Session:
         if b"origin" in headers or 300 <= status < 400:
             return False
         known = self._clients.get(client)
-        if known is None or headers.get(b"sec-fetch-mode") == b"navigate":
+        get = headers.get
+        if known is None or get(b"sec-fetch-mode") == b"navigate":
             return False
         told = dict(response)
         if not _TELLING.isdisjoint(told):
             return False
         if (
-            headers.get(b"sec-fetch-site") in CROSS_ORIGIN
-            and headers.get(b"sec-fetch-dest") in ELEMENTS
+            get(b"sec-fetch-site") in CROSS_ORIGIN
+            and get(b"sec-fetch-dest") in ELEMENTS
             and is_data(told.get(b"content-type") or told.get(b"Content-Type") or b"")
         ):
             return False
-        credentialed = ""
-        if b"cookie" in headers:
-            credentialed = _WITH_COOKIES
-        elif b"sec-fetch-storage-access" in headers:
-            credentialed = _WITH_STORAGE_ACCESS
         if started > known.last_started:
             known.last_started = started
-        if credentialed and connection is not None:
+        if connection is not None and (b"cookie" in headers or b"sec-fetch-storage-access" in headers):
             link = known.connections.get(connection)
             if link is None or (link.credentials is not Credentials.INCLUDE and not link.mixed):
-                self._evidences.classify(known.connection(connection), Credentials.INCLUDE, credentialed)
+                what = _WITH_COOKIES if b"cookie" in headers else _WITH_STORAGE_ACCESS
+                self._evidences.classify(known.connection(connection), Credentials.INCLUDE, what)
         return True
 
     def waits_for(self, path: str) -> bool:
@@ -314,7 +315,7 @@ class Session:
         if subject.exempt is not None:
             first = self._judge_exempt(client, request, response, subject)
             self._pass_time(exchange.answered)
-            return [self._hushed(first), *self._drain()]
+            return [self._hushed(first) if self.silence else first, *self._drain()]
         link = link or NO_LINK
         record = self._judge_cors(client, request, response, subject.mode, link)
         client.judged[exchange.id] = (link, record)
@@ -740,9 +741,7 @@ class Session:
         """Tell whether the preflight cache may have let a request go, so that it need not follow any candidate."""
         if _bypasses_cache(request):
             return False
-        covering = client.covering(request)
-        own = {step.flow_id for step in candidates}
-        return any(entry.flow_id not in own for entry in covering)
+        return bool(client.covering(request, besides=[step.flow_id for step in candidates]))
 
     def _not_followed(self, step: Step) -> None:
         record, group = step.record, step.group
@@ -873,13 +872,13 @@ class Session:
 
     def _told(self, record: Record) -> Verdict:
         """Say what is known of an exchange now, but for what the user does not want to hear."""
-        return self._hushed(verdict_of(record))
+        verdict = verdict_of(record)
+        return self._hushed(verdict) if self.silence else verdict
 
     def _hushed(self, verdict: Verdict) -> Verdict:
-        if self.silence:
-            for one in (*verdict.story, verdict):
-                one.findings = tuple([finding for finding in one.findings if finding.id not in self.silence])
-                one.withheld = tuple([finding for finding in one.withheld if finding.id not in self.silence])
+        for one in (*verdict.story, verdict):
+            one.findings = tuple([finding for finding in one.findings if finding.id not in self.silence])
+            one.withheld = tuple([finding for finding in one.withheld if finding.id not in self.silence])
         return verdict
 
 

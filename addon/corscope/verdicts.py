@@ -74,15 +74,15 @@ def _trouble(record: Record, faults: Faults) -> _Trouble:
     """Say what an exchange that fails, at least with credentials, comes to; `faults` are to be mended in any case."""
     exchange, origin, credentials = record.exchange, text(record.origin), record.story.credentials
     include, omit = record.if_include, record.if_omit
+    if not faults and credentials is not Credentials.UNKNOWN:
+        return Outcome.ALLOWED, None, (), ()
     answer = Answer(record.url, exchange.response_headers, credentials is Credentials.INCLUDE)
     if record.stored_unknown and faults and faults[0].id in ("allow-origin-missing", "allow-credentials-not-true"):
         return Outcome.CONDITIONAL, None, (conditional_finding("stored-response-unknown", None, origin, answer),), ()
-    with_credentials = answer._replace(include=True)
+    with_credentials = Answer(record.url, exchange.response_headers, True)
     if not omit and credentials is Credentials.UNKNOWN:
         found = (conditional_finding("credentials-unknown", include[0], origin, with_credentials),)
         return Outcome.CONDITIONAL, None, found, _further(include, (), origin, with_credentials)
-    if not faults:
-        return Outcome.ALLOWED, None, (), ()
     if record.mode is RequestMode.UNKNOWN:
         return Outcome.CONDITIONAL, None, (conditional_finding("mode-unknown", faults[0], origin, answer),), ()
     named = fault_findings(faults, answer, proxy_made=exchange.proxy_made, proxy_error=exchange.proxy_error)

@@ -6,10 +6,10 @@ with an error in it, goes through mitmproxy's own reader (mitmproxy/io), flow by
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from mitmproxy import flow, flowfilter, http
 from mitmproxy.io import compat, tnetstring
@@ -19,7 +19,10 @@ from corscope import adapter
 from corscope.captures.capture import Damage, Entry, OnDamage, UnreadableCapture
 from corscope.headers import Fields
 from corscope.model import Exchange
-from corscope.modes import Head, read_head
+from corscope.modes import Head
+
+if TYPE_CHECKING:
+    import io
 
 HELD_WHOLE = 8_000_000
 """Bytes of a flow that are held in memory; of a bigger one the bodies are passed over as they are read."""
@@ -33,6 +36,10 @@ _DIGITS = 12
 _CHUNK = 1 << 20
 
 _EXPECTED = "expected flows as mitmproxy saves them"
+
+
+type Data = bytes | memoryview
+"""A value as it is written; where it is a view, it holds only until more is read."""
 
 
 def read_mitm(file: BinaryIO, *, wanted: flowfilter.TFilter | None, damaged: OnDamage) -> Iterator[Entry]:
@@ -70,14 +77,15 @@ def read_mitm(file: BinaryIO, *, wanted: flowfilter.TFilter | None, damaged: OnD
             yield entry
 
 
-def _entry(data: bytes, wanted: flowfilter.TFilter | None) -> Entry | None:
+def _entry(data: Data, wanted: flowfilter.TFilter | None) -> Entry | None:
     """Return the entry of a flow; None where it is none of HTTP's. A filter is asked of whole flows."""
-    found = None
     if wanted is None:
         # What is damaged is for mitmproxy's own reader to say.
         with suppress(ValueError, LookupError, TypeError):
             found = _fast(data)
-    return Entry(found) if found is not None else _slow(data, wanted)
+            if found is not None:
+                return Entry(found)
+    return _slow(data, wanted)
 
 
 def _first_line(error: Exception) -> str:
@@ -96,57 +104,79 @@ _FLOW = re.compile(rb"(?<![0-9])[0-9]{2,12}:[0-9]{1,2}:(?:websocket|response|req
 
 
 class _Reading:
-    """A file that is read forwards only: it may be a pipe."""
+    """A file that is read forwards only, for it may be a pipe, and a block at a time: mostly many flows are in one."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._peek: Callable[[int], bytes] | None = getattr(file, "peek", None)
-        self._ahead = b""
-        """What was read already, and is still to come."""
-        self.position = 0
+        self._file = cast("io.BufferedReader", file)
+        self._block = bytearray(_CHUNK)
+        self._view = memoryview(self._block)
+        self._before = 0
+        """Bytes of the file before the block."""
+        self._at = 0
+        """Where in the block the reading is, and where what was read into it ends."""
+        self._end = 0
         self.at_end = False
 
-    def _read(self, count: int) -> bytes:
-        if self._ahead:
-            found, self._ahead = self._ahead[:count], self._ahead[count:]
-            if len(found) < count:
-                found += self._file.read(count - len(found))
-        else:
-            found = self._file.read(count)
-        self.position += len(found)
-        return found
+    @property
+    def position(self) -> int:
+        """Bytes of the file that were read."""
+        return self._before + self._at
+
+    def _read_on(self) -> bool:
+        """Read the next block, and keep what is left of this one; False where the file has ended."""
+        left = self._block[self._at : self._end]
+        self._block[: len(left)] = left
+        self._before += self._at
+        self._at, self._end = 0, len(left)
+        count = self._file.readinto1(self._view[self._end :])
+        self._end += count
+        return count > 0
 
     def length(self) -> int | None:
-        """Read the length before a value; None where there is none."""
-        if self._peek is not None and not self._ahead:
-            # Mostly it is in the buffer already.
-            digits, colon, _ = self._peek(_DIGITS + 1)[: _DIGITS + 1].partition(b":")
-            if colon and digits.isdigit():
-                self._file.read(len(digits) + 1)
-                self.position += len(digits) + 1
-                return int(digits)
-        digits = b""
-        while (one := self._read(1)).isdigit() and len(digits) < _DIGITS:
-            digits += one
-        self.at_end = not one and not digits
-        return int(digits) if one == b":" and digits else None
+        """Read the length before a value; None, and nothing read, where there is none."""
+        while self._end - self._at <= _DIGITS and self._read_on():
+            pass
+        at = self._at
+        colon = self._block.find(b":", at, min(at + _DIGITS + 1, self._end))
+        digits = self._block[at:colon] if colon > at else b""
+        if digits.isdigit():
+            self._at = colon + 1
+            return int(digits)
+        self.at_end = at == self._end
+        return None
 
-    def take(self, length: int) -> bytes | None:
+    def take(self, length: int) -> Data | None:
         """Read a value with the character behind it that tells its type; None where the file ends before."""
-        data = self._read(length + 1)
-        if len(data) == length + 1:
+        stops = self._at + length + 1
+        if stops <= self._end:
+            data = self._view[self._at : stops]
+            self._at = stops
             return data
+        begun = bytes(self._view[self._at : self._end])
+        rest = self._file.read(stops - self._end)
+        if len(begun) + len(rest) == length + 1:
+            self._at = self._end
+            self._before += len(rest)
+            return begun + rest
         # There may be flows in it, where it is the length that is wrong.
-        self._ahead, self.position = data, self.position - len(data)
+        self._before += self._at
+        self._block = bytearray(begun + rest)
+        self._at, self._end = 0, len(self._block)
+        self._block.extend(bytes(_CHUNK))
+        self._view = memoryview(self._block)
         return None
 
     def _skip(self, length: int) -> None:
-        while length > 0 and (data := self._read(min(length, _CHUNK))):
+        ready = min(length, self._end - self._at)
+        self._at += ready
+        length -= ready
+        while length > 0 and (data := self._file.read(min(length, _CHUNK))):
+            self._before += len(data)
             length -= len(data)
 
-    def take_without_bodies(self, length: int, depth: int = 0) -> bytes | None:
+    def take_without_bodies(self, length: int, depth: int = 0) -> Data | None:
         """Read a dictionary as `take` does, with null in the place of values that are too big to be kept."""
-        end, kept = self.position + length, bytearray()
+        end, kept, key = self.position + length, bytearray(), b""
         while self.position < end:
             for is_key in (True, False):
                 count = self.length()
@@ -154,7 +184,7 @@ class _Reading:
                     return None
                 if is_key:
                     data = self.take(count)
-                    key = data
+                    key = bytes(data or b"")
                 elif count <= _KEPT:
                     data = self.take(count)
                 elif depth == 0 and key in (b"request;", b"response;"):
@@ -164,33 +194,33 @@ class _Reading:
                     data = b"~"
                 if data is None:
                     return None
-                kept += b"%d:%b" % (len(data) - 1, data)
-        ending = self._read(1)
-        return bytes(kept) + ending if ending else None
+                kept += b"%d:" % (len(data) - 1)
+                kept += data
+        ending = self.take(0)
+        return bytes(kept) + ending if ending is not None else None
 
     @property
     def is_at_flow(self) -> bool:
         """Whether `find_flow` has found one."""
-        return bool(self._ahead)
+        return self._at < self._end
 
     def find_flow(self, begins: int) -> int:
         """Go on to where the next flow begins, or to the end; return how many bytes were passed over since `begins`."""
-        seen = b""
-        while data := self._read(_CHUNK):
-            seen += data
-            found = _FLOW.search(seen)
-            if found is not None:
-                self._ahead = seen[found.start() :] + self._ahead
-                self.position -= len(seen) - found.start()
+        while (found := _FLOW.search(self._block, self._at, self._end)) is None:
+            # A flow's beginning may be cut in two.
+            self._at = max(self._at, self._end - 64)
+            if not self._read_on():
+                self._at = self._end
                 break
-            seen = seen[-64:]
+        else:
+            self._at = found.start()
         return self.position - begins
 
 
 # ---------------------------------------------------------------------- a flow, by way of mitmproxy
 
 
-def _slow(data: bytes, wanted: flowfilter.TFilter | None) -> Entry | None:
+def _slow(data: Data, wanted: flowfilter.TFilter | None) -> Entry | None:
     """Return the entry of a flow as mitmproxy reads it; None where it is none of HTTP's."""
     loaded = tnetstring.parse(data[-1], memoryview(data)[:-1])
     if not isinstance(loaded, dict):
@@ -208,146 +238,127 @@ def _slow(data: bytes, wanted: flowfilter.TFilter | None) -> Entry | None:
 
 # ---------------------------------------------------------------------- a flow, in a hurry
 
-# The keys in the order in which mitmproxy writes them, with all that is mostly the same. Where a value stands whose
-# length counts, the pattern ends, and the next one begins behind the value.
-_RESPONSE = re.compile(rb"9:websocket;0:~8:response;([0-9]+):6:reason;([0-9]+):")
-_STATUS = re.compile(
-    rb",11:status_code;3:([0-9]{3})#13:timestamp_end;[0-9]+:[0-9.]*[\^~]15:timestamp_start;[0-9]+:([0-9.]+)\^"
-    rb"8:trailers;0:~7:content;([0-9]+):"
+# The keys in the order in which mitmproxy writes them, with all that is mostly the same. Lengths are compared with what
+# was found: a value may hold anything, the keys that follow it too. What is longer, or mostly holds anything, is passed
+# over by its length, and the next pattern begins behind it.
+_TIMES = (
+    rb"13:timestamp_end;[0-9]{1,2}:[0-9.]*[\^~]15:timestamp_start;[0-9]{1,2}:([0-9.]+)\^"
+    rb"8:trailers;0:~7:content;([0-9]{1,12}):"
 )
-_HEADERS = re.compile(rb"[,~]7:headers;([0-9]+):")
-_REQUEST = re.compile(rb"7:request;([0-9]+):4:path;([0-9]+):")
-_AUTHORITY = re.compile(rb",9:authority;([0-9]+):")
+_RESPONSE = re.compile(
+    rb"9:websocket;0:~8:response;([0-9]{1,12}):6:reason;([0-9]{1,12}):([^,]*),11:status_code;3:([0-9]{3})#" + _TIMES
+)
+_REQUEST = re.compile(
+    rb"\}7:request;([0-9]{1,12}):4:path;([0-9]{1,12}):((?:[^,]++|,(?!9:authority;))*+),"
+    rb"(9:authority;[^;]*;[^;]*;[^;]*;[^;]*;[^;]*;)" + _TIMES
+)
 _TARGET = re.compile(
-    rb",6:scheme;[0-9]+:([a-z]+),6:method;([0-9]+):([^,]+),4:port;[0-9]+:([0-9]+)#4:host;([0-9]+):([^;]*);"
-    rb"13:timestamp_end;[0-9]+:[0-9.]*[\^~]15:timestamp_start;[0-9]+:([0-9.]+)\^8:trailers;0:~7:content;([0-9]+):"
+    rb"9:authority;([0-9]{1,12}):([^,]*),6:scheme;[0-9]{1,12}:([a-z]+),6:method;([0-9]{1,12}):([^,]+),"
+    rb"4:port;[0-9]{1,12}:([0-9]+)#4:host;([0-9]{1,12}):([^;]*);"
 )
-_VERSION = re.compile(rb"\]12:http_version;[0-9]+:([A-Za-z0-9/.]+),\}")
+_HEADERS = re.compile(rb"[,~]7:headers;([0-9]{1,12}):(.*)\]12:http_version;[0-9]{1,2}:([A-Za-z0-9/.]+),", re.DOTALL)
+"""From behind a message's body to the message's end."""
+_LINE = re.compile(rb"([0-9]{1,12}):([0-9]{1,12}):([^,]*),([0-9]{1,12}):(.*)", re.DOTALL)
 _MIDDLE = re.compile(
-    rb"6:backup;0:~17:timestamp_created;[0-9]+:[0-9.]+\^7:comment;0:;8:metadata;0:\}6:marked;0:;9:is_replay;0:~"
-    rb"11:intercepted;5:false!11:server_conn;([0-9]+):"
+    rb"\}6:backup;0:~17:timestamp_created;[0-9]{1,2}:[0-9.]+\^7:comment;0:;8:metadata;0:\}6:marked;0:;9:is_replay;0:~"
+    rb"11:intercepted;5:false!11:server_conn;([0-9]{1,12}):"
 )
-_END = re.compile(rb"5:error;0:~2:id;36:([0-9a-f-]{36});4:type;4:http;7:version;[0-9]+:%d#\}" % FLOW_FORMAT_VERSION)
-_END_LENGTH = 150
+_CLIENT = re.compile(rb"\}11:client_conn;([0-9]{1,12}):(.*)\}", re.DOTALL)
+_END = re.compile(rb"5:error;0:~2:id;36:([0-9a-f-]{36});4:type;4:http;7:version;[0-9]:%d#\}" % FLOW_FORMAT_VERSION)
+_END_LENGTH = len(f"5:error;0:~2:id;36:;4:type;4:http;7:version;2:{FLOW_FORMAT_VERSION}#}}") + 36
 
 _OURS = (adapter.PAGE_ORIGIN.encode(), adapter.LOCAL_ANSWER.encode())
 
 
-def _fast(data: bytes) -> Exchange | None:
+def _fast(data: Data) -> Exchange | None:
     """Return the exchange of a flow that is written as most are; None of any other."""
-    found = _END.search(data, len(data) - _END_LENGTH) if len(data) > _END_LENGTH else _END.search(data)
-    if found is None or found.end() != len(data):
+    ends = len(data) - _END_LENGTH
+    answer = _RESPONSE.match(data)
+    if answer is None or (last := _END.match(data, ends)) is None:
         return None
-    flow_id, ends = found[1].decode(), found.start()
-
-    found = _RESPONSE.match(data)
-    if found is None:
+    length, reason_length, reason, said, answered, content = answer.groups()
+    # Behind the length come a colon and the value.
+    behind = answer.end(1) + 1 + int(length)
+    headers = _HEADERS.fullmatch(data, answer.end() + int(content), behind)
+    asked = _REQUEST.match(data, behind)
+    if headers is None or asked is None or int(reason_length) != len(reason):
         return None
-    after = found.start(2) - len(b"6:reason;") + int(found[1])
-    said = _STATUS.match(data, found.end() + int(found[2]))
-    if said is None:
+    response_headers = _fields(headers[2], headers[1])
+    length, path_length, path, target, began, content = asked.groups()
+    behind = asked.end(1) + 1 + int(length)
+    headers = _HEADERS.fullmatch(data, asked.end() + int(content), behind)
+    if headers is None or int(path_length) != len(path):
         return None
-    block = _HEADERS.match(data, said.end() + int(said[3]))
-    if block is None:
-        return None
-    response_headers = _fields(data[block.end() : block.end() + int(block[1])])
-
-    found = _REQUEST.match(data, after + 1)
-    if found is None:
-        return None
-    begins = found.end()
-    after = found.start(2) - len(b"4:path;") + int(found[1])
-    stops = begins + int(found[2])
-    path = data[begins:stops]
-    found = _AUTHORITY.match(data, stops)
-    if found is None:
-        return None
-    stops = found.end() + int(found[1])
-    authority = data[found.end() : stops]
-    found = _TARGET.match(data, stops)
-    if found is None:
-        return None
-    scheme, method_length, method, port, host_length, host, started, content = found.groups()
-    block = _HEADERS.match(data, found.end() + int(content))
-    if block is None or int(method_length) != len(method) or int(host_length) != len(host):
-        return None
-    stops = block.end() + int(block[1])
-    found = _VERSION.match(data, stops)
-    if found is None or found.end() != after + 1:
-        return None
-    fields, head = _request(data[block.end() : stops])
-    return _finish(
-        data, after + 1, ends, flow_id, path, authority, scheme, method, int(port), host.decode(), float(started),
-        fields, head, found[1], int(said[1]), float(said[2]), response_headers,
-    )  # fmt: skip
-
-
-def _finish(
-    data: bytes, position: int, ends: int, flow_id: str, path: bytes, authority: bytes, scheme: bytes, method: bytes,
-    port: int, host: str, started: float, fields: Fields, head: Head, version: bytes, status: int, answered: float,
-    response_headers: Fields,
-) -> Exchange | None:  # fmt: skip
-    """Read what stands between a flow's request and its end, and return the exchange."""
-    connection: _Client | None = None
-    edited = is_repeated = False
-    found = _MIDDLE.match(data, position)
-    if found is not None:
-        position = found.end() + int(found[1]) + 1
-    while position < ends:
-        colon = data.find(b":", position, position + _DIGITS + 1)
-        begins = colon + 1 + int(data[position:colon])
-        key = data[colon + 1 : begins]
-        colon = data.find(b":", begins + 1, begins + _DIGITS + 2)
-        stops = colon + 1 + int(data[begins + 1 : colon])
-        position = stops + 1
-        if key == b"client_conn":
-            connection = _client(data[colon + 1 : stops])
-        elif key == b"metadata" and stops - colon > 1:
-            said = data[colon + 1 : stops]
-            if any(one in said for one in _OURS):
-                return None
-            edited = b"8:corscope;" in said and b"7:rewrite;" in said and b"7:applied;4:true!" in said
-        elif key == b"is_replay":
-            is_repeated = data[colon + 1 : stops] == b"request"
-    if connection is None or position != ends:
-        return None
-    target_scheme = "https" if scheme == b"https" else scheme.decode()
-    named_host, named_port = adapter.target(authority, version, head, target_scheme, host, port)
+    method, scheme, host, port, http_version, fields, head, agent = _request(target, *headers.groups())
+    middle = _MIDDLE.match(data, behind)
+    if middle is not None:
+        written, edited, is_repeated = bytes(data[middle.end() + int(middle[1]) : ends]), False, False
+    else:
+        written, edited, is_repeated = _unusual_rest(bytes(data[behind:ends]))
+    client, connection, has_certificate = _client(written, agent)
+    started, ended, status = float(began), float(answered), int(said)
     return Exchange(
-        id=flow_id,
-        client=adapter.client_of(connection.address, head.get(b"user-agent", b"")),
-        connection=None if is_repeated else connection.id,
+        id=last[1].decode(),
+        client=client,
+        connection=None if is_repeated else connection,
         started=started,
-        answered=max(answered, started),
+        answered=ended if ended > started else started,
         method=method,
-        scheme=target_scheme,
-        host=named_host,
-        port=named_port,
+        scheme=scheme,
+        host=host,
+        port=port,
         path=path.decode("utf-8", "replace"),
-        http_version=adapter.major_version(version),
+        http_version=http_version,
         request_headers=fields,
         request_picked=head,
         status=status,
         response_headers=response_headers,
-        client_certificate=connection.has_certificate,
+        client_certificate=has_certificate,
         proxy_made=status == 502 and adapter.is_mitmproxys(response_headers),
         edited=edited,
     )
 
 
-class _Client(NamedTuple):
-    """A browser's connection to the proxy."""
+def _unusual_rest(rest: bytes) -> tuple[bytes, bool, bool]:
+    """Read what stands between a flow's request and its end.
 
-    id: str
-    address: str
-    has_certificate: bool
+    Returns what `_client` reads, whether the flow was edited, and whether mitmproxy repeated it. Raises ValueError.
+    """
+    written: bytes | None = None
+    edited = is_repeated = False
+    position, ends = 1, len(rest)
+    while position < ends:
+        before = position
+        colon = rest.find(b":", before, before + _DIGITS + 1)
+        begins = colon + 1 + int(rest[before:colon])
+        key = rest[colon + 1 : begins]
+        colon = rest.find(b":", begins + 1, begins + _DIGITS + 2)
+        stops = colon + 1 + int(rest[begins + 1 : colon])
+        position = stops + 1
+        if key == b"client_conn":
+            written = b"}" + rest[before:position]
+        elif key == b"metadata" and stops - colon > 1:
+            said = rest[colon + 1 : stops]
+            if any(one in said for one in _OURS):
+                raise ValueError("the request is not the browser's own")
+            edited = b"8:corscope;" in said and b"7:rewrite;" in said and b"7:applied;4:true!" in said
+        elif key == b"is_replay":
+            is_repeated = rest[colon + 1 : stops] == b"request"
+    if written is None or position != ends:
+        raise ValueError("there is no connection from a client")
+    return written, edited, is_repeated
 
 
 @lru_cache(maxsize=1024)
-def _client(state: bytes) -> _Client:
-    """Read a connection; all flows on it repeat the same."""
-    values: dict[bytes, bytes] = {}
-    position = 0
+def _client(written: bytes, agent: bytes) -> tuple[str, str, bool]:
+    """Read a connection from a browser, behind the end of another value; all flows on it repeat the same.
+
+    Returns who the client is (`adapter.client_key`), the connection's id, and whether it has a client's certificate.
+    """
+    found = _CLIENT.fullmatch(written)
+    if found is None or int(found[1]) != len(found[2]):
+        raise ValueError("a connection has another length")
+    state, values, position = found[2], dict[bytes, bytes](), 0
     while position < len(state):
         colon = state.index(b":", position)
         begins = colon + 1 + int(state[position:colon])
@@ -360,43 +371,73 @@ def _client(state: bytes) -> _Client:
         host = tnetstring.parse(values[b"peername"][-1], memoryview(values[b"peername"])[:-1])
         assert isinstance(host, list | tuple)
         address = str(host[0])
-    return _Client(values[b"id"][:-1].decode(), address, values[b"certificate_list"] != b"]")
+    return adapter.client_of(address, agent), values[b"id"][:-1].decode(), values[b"certificate_list"] != b"]"
+
+
+class _Request(NamedTuple):
+    """What is the same in many requests."""
+
+    method: bytes
+    scheme: str
+    host: str
+    port: int
+    http_version: int
+    fields: Fields
+    head: Head
+    agent: bytes
 
 
 @lru_cache(maxsize=1024)
-def _request(block: bytes) -> tuple[Fields, Head]:
-    """Read a request's header block; a page sends the same ones again and again."""
-    fields = _fields(block)
-    return fields, read_head(fields)
+def _request(target: bytes, length: bytes, block: bytes, http_version: bytes) -> _Request:
+    """Read a request but for its path; a page sends the same ones again and again. Raises ValueError."""
+    found = _TARGET.fullmatch(target)
+    if found is None:
+        raise ValueError("a request's parts are written in another way")
+    authority_length, authority, scheme, method_length, method, port, host_length, host = found.groups()
+    if (int(authority_length), int(method_length), int(host_length)) != (len(authority), len(method), len(host)):
+        raise ValueError("a part of a request has another length")
+    fields = _fields(block, length)
+    head, named = Head(fields), scheme.decode()
+    return _Request(
+        method,
+        named,
+        *adapter.target(authority, http_version, head, named, host.decode(), int(port)),
+        adapter.major_version(http_version),
+        fields,
+        head,
+        head.get(b"user-agent", b""),
+    )
 
 
 _lines: dict[bytes, tuple[bytes, bytes]] = {}
 """Header lines that were read already, by how they are written."""
 
-_LINES = 8192
+_LINES, _LINE_LENGTH = 8192, 2048
+"""How many are kept, and what is the longest, in bytes."""
+
+
+def _fields(block: bytes, length: bytes) -> Fields:
+    """Read a header block, a list of lists of two, most of which were read before."""
+    # So ends each line. Of a value that holds the same, the lengths won't do.
+    lines = block.split(b",]")
+    if lines.pop() or int(length) != len(block):
+        raise ValueError("a header block has another length")
+    try:
+        return tuple(map(_lines.__getitem__, lines))
+    except KeyError:
+        return tuple([_lines.get(line) or _line(line) for line in lines])
 
 
 def _line(written: bytes) -> tuple[bytes, bytes]:
-    line = tnetstring.parse(ord("]"), memoryview(written))
-    if not isinstance(line, list | tuple) or [type(one) for one in line] != [bytes, bytes]:
-        raise TypeError("a header line is no pair of bytes")
-    return line[0], line[1]
-
-
-def _fields(block: bytes) -> Fields:
-    """Read a header block: a list of lists of two."""
-    found = []
-    position, end = 0, len(block)
-    while position < end:
-        colon = block.index(b":", position)
-        begins = colon + 1
-        position = begins + int(block[position:colon]) + 1
-        written = block[begins : position - 1]
-        line = _lines.get(written)
-        if line is None:
-            line = _line(written)
-            if len(_lines) >= _LINES:
-                _lines.clear()
-            _lines[written] = line
-        found.append(line)
-    return tuple(found)
+    """Read a header line, written without what ends it. Raises ValueError."""
+    found = _LINE.fullmatch(written)
+    if found is None:
+        raise ValueError("a header line is no pair of bytes")
+    length, name_length, name, value_length, value = found.groups()
+    if (int(length), int(name_length), int(value_length)) != (len(written) - len(length), len(name), len(value)):
+        raise ValueError("a header line has another length")
+    if len(written) <= _LINE_LENGTH:
+        if len(_lines) >= _LINES:
+            _lines.clear()
+        _lines[written] = name, value
+    return name, value

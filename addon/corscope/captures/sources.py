@@ -200,7 +200,24 @@ def _unpacked(file: BinaryIO, stack: ExitStack, depth: int = 0) -> Iterator[tupl
 
 
 def _peekable(file: BinaryIO) -> io.BufferedReader:
-    return file if isinstance(file, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", file))
+    if isinstance(file, io.BufferedReader):
+        return file
+    return io.BufferedReader(_OneRead(file) if hasattr(file, "read1") else cast("io.RawIOBase", file))
+
+
+class _OneRead(io.RawIOBase):
+    """What is unpacked as it comes: a read of many bytes would lose those before damage with those behind it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = cast("io.BufferedIOBase", file)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        data = self._file.read1(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def _members(file: io.BufferedReader, stack: ExitStack, depth: int) -> Iterator[tuple[str, BinaryIO]]:
