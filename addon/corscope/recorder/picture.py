@@ -1,8 +1,8 @@
 """Makes the README's pictures: scripts/picture.
 
 A real mitmweb with the addon serves a little shop; a real Chromium runs the shop's page through it. Then the same
-Chromium opens mitmweb's own page, past the proxy, or the HTML report on what mitmweb wrote down of it, and the debugger
-takes its picture. Nothing on it is retouched; only the font is chosen, for the machine's own may be a wide one.
+Chromium opens mitmweb's own page, past the proxy, the HTML report on what mitmweb wrote down of it, or a page of
+corscope's own, and the debugger takes its picture. Nothing on it is retouched; only the font is chosen, for the machine's own may be a wide one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,7 +29,7 @@ from corscope.recorder.cdp import Debugger, DebuggerFailure, Tab, connected
 from corscope.recorder.shop import ANSWERS, API, HOME
 
 ROOT: Final = Path(__file__).parents[3]
-PICTURES: Final = {"mitmweb": ROOT / "docs" / "mitmweb.png", "report": ROOT / "docs" / "report.png"}
+PICTURES: Final = {what: ROOT / "docs" / f"{what}.png" for what in ("mitmweb", "report", "live", "playground")}
 """What there are pictures of, and where they belong."""
 MITMWEB: Final = (sys.executable, "-c", "from mitmproxy.tools.main import mitmweb; mitmweb()")
 """Starts mitmweb wherever this Python keeps its programs."""
@@ -69,17 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Makes the picture that the command line asks for."""
     parser = argparse.ArgumentParser(
         prog="scripts/picture",
-        description="Makes the README's pictures: a real mitmweb with the addon, or the HTML report on what it recorded"
-        ", as a real Chromium shows it.",
+        description="Makes the README's pictures, as a real Chromium shows them: mitmweb with the addon, the HTML report"
+        " on what it recorded, corscope's live page, its playground.",
         epilog="Needs Chromium, Chrome or Edge, and a font with emoji for mitmweb's marks (on Debian and Ubuntu,"
         " fonts-noto-color-emoji).",
     )
-    parser.add_argument(
-        "what", nargs="?", choices=list(PICTURES), default="mitmweb", help="mitmweb (default) or report"
-    )
-    parser.add_argument(
-        "--output", metavar="PATH", type=Path, help="where to write (docs/mitmweb.png, docs/report.png)"
-    )
+    parser.add_argument("what", nargs="?", choices=list(PICTURES), default="mitmweb", help="of what (mitmweb)")
+    parser.add_argument("--output", metavar="PATH", type=Path, help="where to write (docs/WHAT.png)")
     said = parser.parse_args(arguments)
     output = said.output or PICTURES[said.what]
     executable = find_browsers().get("chromium")
@@ -116,8 +112,7 @@ def make(executable: Path, output: Path, what: str = "mitmweb") -> list[Row]:
             ) as browser,
         ):
             assert browser.debugger_url is not None
-            look = _look_at_report if what == "report" else _look
-            rows, png = asyncio.run(_photograph(browser.debugger_url, mitmweb, look))
+            rows, png = asyncio.run(_photograph(browser.debugger_url, mitmweb, what))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -198,9 +193,6 @@ def _free_port() -> int:
 
 # -- the picture -------------------------------------------------------------------------------------------------------
 
-type Look = Callable[[Tab, Mitmweb], Awaitable[list[Row]]]
-"""Arranges a page in a tab for its picture, and returns the rows that it lists."""
-
 ROWS: Final = """[...document.querySelectorAll(".flow-table tbody tr:has(td)")].map((row) => {
   const text = (name) => row.querySelector(`.col-${name}`).textContent;
   const mark = row.querySelector(".marker").textContent;
@@ -216,6 +208,7 @@ STORIES: Final = """[...document.querySelectorAll(".stories tbody tr")].map((row
 })"""
 """What the report lists; the verdict is the row's class."""
 
+STORIES_SETTLED: Final = f"({STORIES}).length > 0 && ({STORIES}).every((row) => row.mark !== 'conditional')"
 SETTLED: Final = f"""((rows) => rows.length === {len(ANSWERS)} && rows.every((row) => row.status && row.mark !== "❔"))(
     {ROWS})"""
 CORS_VIEW: Final = """document.querySelector(".contentview h5")?.textContent === "CORS" &&
@@ -232,12 +225,19 @@ async def _open_tab(debugger: Debugger, proxy: str) -> Tab:
     return await debugger.attach(target["targetId"])
 
 
-async def _photograph(debugger_url: str, mitmweb: Mitmweb, look: Look) -> tuple[list[Row], bytes]:
+async def _photograph(debugger_url: str, mitmweb: Mitmweb, what: str) -> tuple[list[Row], bytes]:
+    proxy = f"http://127.0.0.1:{mitmweb.port}"
+    look, way = {
+        "mitmweb": (_look, "direct://"),
+        "report": (_look_at_report, "direct://"),
+        "live": (_look_at_live, proxy),
+        "playground": (_look_at_playground, proxy),
+    }[what]
     async with connected(debugger_url) as debugger:
-        shop = await _open_tab(debugger, f"http://127.0.0.1:{mitmweb.port}")
+        shop = await _open_tab(debugger, proxy)
         await shop.call("Page.navigate", url=HOME)
         await shop.wait_for("the end of the shop's page", "document.title === 'Shop: all is tried'")
-        tab = await _open_tab(debugger, "direct://")
+        tab = await _open_tab(debugger, way)
         rows = await look(tab, mitmweb)
         taken = await tab.call("Page.captureScreenshot", format="png")
         return rows, base64.b64decode(taken["data"])
@@ -281,12 +281,33 @@ async def _look_at_report(tab: Tab, mitmweb: Mitmweb) -> list[Row]:
     )
     if done.returncode != 1:  # the shop has faults
         raise PictureFailure(f"the shop was not checked: {' '.join(done.stderr.split()[-40:])}")
-    await _open_page(tab, report.as_uri(), REPORT_HEIGHT)
-    await tab.wait_for("the list of stories", "document.querySelectorAll('.stories tbody tr').length")
+    return await _look_at_stories(tab, report.as_uri())
+
+
+async def _look_at_live(tab: Tab, _: Mitmweb) -> list[Row]:
+    """Arranges the live page and returns its rows."""
+    return await _look_at_stories(tab, "http://corscope.test/live")
+
+
+async def _look_at_stories(tab: Tab, page: str) -> list[Row]:
+    """Arranges a page that lists stories, and returns its rows."""
+    await _open_page(tab, page, REPORT_HEIGHT)
+    await tab.wait_for("the list of stories", STORIES_SETTLED)
     await tab.evaluate(CHOOSE_FONT)
     await tab.click("the story", ".stories tbody a", f"{re.escape(TELLING)}$")
     await tab.wait_for("the sequence", "document.querySelector('.sequence') !== null")
     return [Row(**row) for row in await tab.evaluate(STORIES)]
+
+
+async def _look_at_playground(tab: Tab, _: Mitmweb) -> list[Row]:
+    """Runs a preset in the playground and shows what became of it; returns no rows, for it lists none."""
+    await _open_page(tab, "https://app.corscope.test/playground#preset=wildcard-with-credentials", REPORT_HEIGHT)
+    await tab.wait_for("the playground", "document.querySelector('#run')?.disabled === false")
+    await tab.evaluate(CHOOSE_FONT)
+    await tab.click("the button", "#run", "^Run$")
+    await tab.wait_for("the verdict", "document.querySelector('#runs .sequence') !== null")
+    await tab.evaluate("document.querySelector('.chosen').scrollIntoView()")
+    return []
 
 
 if __name__ == "__main__":
