@@ -145,6 +145,8 @@ def seen_in(browser: Page, client: Client, report: Path, seen: Seen) -> None:
     note("saved", SAVED.replace("LINKS", json.dumps(links)))
     bookmark = browser.run("location.href")
     browser.go("http://corscope.test/")
+    # Chromium's debugger does not wait for the page.
+    browser.wait("document.querySelector('.cards') && document.readyState === 'complete'")
     note("home", "[...document.querySelectorAll('h1, .cards .main')].map((one) => one.textContent)")
     browser.go(bookmark)
     browser.wait(STORY)
