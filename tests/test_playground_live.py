@@ -15,8 +15,9 @@ import pytest
 
 import corscope
 from corscope.browsers import Kind, Marionette, find_browsers, launch
+from corscope.lab.playground import RULES
 from corscope.lab.presets import PRESETS, Preset, by_id
-from corscope.lab.scenarios import HTTP, HTTPS, Web
+from corscope.lab.scenarios import BODIES, HTTP, HTTPS, Web
 from corscope.recorder.cdp import Tab, connected
 from proxies import Mitmdump, confdir, eventually
 
@@ -155,6 +156,25 @@ def walk(visitor: Visitor, web: Web) -> Walk:
     return walked
 
 
+def go_round(visitor: Visitor) -> dict[str, Any]:
+    """Lets every initiator ask in every context, for what anyone may have."""
+    seen = {}
+    open_page(visitor, HTTPS)
+    for initiator, rule in RULES.items():
+        for context in rule.contexts:
+            answer = {"headers": [["Access-Control-Allow-Origin", "*"]], "body": BODIES[initiator]}
+            document = {
+                "request": {"initiator": initiator, "from": context, "mode": "cors", "credentials": "same-origin"},
+                "server": {"at": "cross", "answers": [answer]},
+            }
+            visitor.run(
+                f"(document.getElementById('title').textContent = '', location.hash = '{link(document)}', true)"
+            )
+            eventually(lambda: visitor.run(TITLE))
+            seen[f"{initiator} from {context}"] = press(visitor, "run")
+    return seen
+
+
 def presets(web: Web) -> list[Preset]:
     return [preset for preset in PRESETS if preset.insecure or web is HTTPS]
 
@@ -225,11 +245,10 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 def walked(kind: Kind, one_browser: None, walks: dict[tuple[str, str], Walk]) -> dict[str, Walk]:
     """What each browser saw, by web."""
     if (kind, "https") not in walks:
-        # Less grace, for there are many preflights that nothing follows.
-        with Mitmdump(cors_grace=0.5) as mitmdump, opened(kind, mitmdump.port) as visitor:
+        with Mitmdump() as mitmdump, opened(kind, mitmdump.port) as visitor:
             for web in (HTTPS, HTTP):
                 walks[kind, web.name] = walk(visitor, web)
-            walks[kind, "https"].states |= follow_links(visitor)
+            walks[kind, "https"].states |= follow_links(visitor) | {"round": go_round(visitor)}
     return {web.name: walks[kind, web.name] for web in (HTTPS, HTTP)}
 
 
@@ -239,6 +258,10 @@ BEYOND = {
     "resource-policy",  # the browser's own rule, and no CORS
 }
 """Presets that rewriting does not mend."""
+UNTOLD = {("http", "resource-policy"), ("http", "samesite-lax")}
+"""What corscope does not find there: on plain http a browser says neither what a script is for nor, to another site,
+whether the request was credentialed.
+"""
 
 
 def results(walked: dict[str, Walk]) -> Iterator[tuple[str, Preset, Any]]:
@@ -261,7 +284,8 @@ def test_the_browser_agrees_with_corscope_on_every_preset(walked: dict[str, Walk
 def test_each_preset_shows_what_it_is_for(walked: dict[str, Walk]) -> None:
     for web, preset, result in results(walked):
         found = {finding["id"] for entry in result["entries"][0] for finding in entry["findings"]}
-        assert preset.finding is None or preset.finding in found, (web, preset.id, found)
+        if (web, preset.id) not in UNTOLD:
+            assert preset.finding is None or preset.finding in found, (web, preset.id, found)
 
 
 def test_after_rewriting_the_page_gets_every_answer(walked: dict[str, Walk]) -> None:
@@ -274,6 +298,13 @@ def test_after_rewriting_the_page_gets_every_answer(walked: dict[str, Walk]) -> 
         applied = any((entry.get("rewrite") or {}).get("applied") for entry in result["entries"][1])
         assert not blocked or applied, (web, preset.id)
         assert not any("rewrite" in entry for entry in result["entries"][0])
+
+
+def test_every_initiator_can_ask_from_every_context(walked: dict[str, Walk]) -> None:
+    for what, result in walked["https"].states["round"].items():
+        assert result["ok"] == [["true"]], (what, result["read"])
+        # Of a frame whose origin is null, Firefox says nothing that tells whether it sent credentials.
+        assert result["agreements"] in ([["✓"]], [["?"]] if "sandbox" in what else []), (what, result["told"])
 
 
 def test_what_a_script_could_read_is_shown(walked: dict[str, Walk]) -> None:

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping
 
 import pytest
 
 from builders import ANY, Talk
-from corscope.lab.agreement import NO_CONTEXT, WORDS, Judged, Result, Row, Why, as_json, counts, rows, words
+from corscope.lab.agreement import (
+    NO_CONTEXT,
+    WORDS,
+    Judged,
+    Result,
+    Row,
+    Why,
+    as_json,
+    counts,
+    incomparable,
+    rows,
+    words,
+)
 from corscope.lab.answers import Place, path_of
 from corscope.lab.scenarios import HTTPS, Initiator, Scenario, scenarios
 from corscope.lab.steps import Outcome, clock_offset, step_named, step_of
@@ -121,6 +134,14 @@ def test_what_no_page_is_told_is_not_comparable_in_any_browser() -> None:
             run.say(scenario, response, headers=COOKIE)
             run.end(scenario, ok)
             assert told(run.row())[::2] == ("incomparable", str(why))
+
+
+def test_what_the_table_says_of_what_can_be_compared() -> None:
+    why = Counter(str(incomparable(one, step)) for one in scenarios("http") for step in one.steps)
+    assert why == {"None": 6409, "preload": 54, "beacon": 32, "user-info": 12}
+    # Across origins it is CORS that stops there.
+    crossing = [one for one in scenarios("https") if one.tag == "redirect-user/u/good"]
+    assert [incomparable(one, one.steps[0]) is None for one in crossing].count(True) == 8
 
 
 def test_what_the_page_does_not_know_is_not_comparable() -> None:

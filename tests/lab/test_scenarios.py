@@ -282,6 +282,45 @@ def test_what_asks_this_very_machine_is_left_out_where_it_is_not_taken_over(web:
     assert all(".test" in origin for origin in [*table["origins"], *(row["origin"] for row in table["scenarios"])])
 
 
+def directives(path: str, *, local: bool) -> dict[str, set[str]]:
+    """The policy of one of the lab's documents."""
+    served = answer(Asked(method="GET", origin=WEBS["https"].page, path=path), local=local)
+    assert served is not None
+    (policy,) = [value for name, value in served.headers if name == "Content-Security-Policy"]
+    return {name: set(sources) for name, *sources in (directive.split() for directive in policy.split("; "))}
+
+
+@pytest.mark.parametrize("local", [False, True])
+def test_the_labs_documents_may_ask_the_lab_and_nobody_else(local: bool) -> None:
+    page, agent = (directives(path, local=local) for path in ("/", "/agent.html"))
+    lab = {origin for origin in origins() if local or origin.partition("://")[2].split(":")[0].endswith(".test")}
+    assert ("http://localhost:8080" in lab) == local
+    # No policy can name an IPv6 address.
+    named = {"http:" if "[" in origin else origin for origin in lab}
+    special = {"frame-src": {"data:"}, "worker-src": {"blob:"}}
+    for name in ("script", "style", "img", "font", "media", "connect", "frame", "worker"):
+        assert page[f"{name}-src"] == named | special.get(f"{name}-src", set())
+    assert page["form-action"] == named
+    assert (page["default-src"], page["base-uri"]) == ({"'none'"}, {"'none'"})
+    # Only the agent is framed, by the page.
+    pages = {web.page for web in WEBS.values()} & lab
+    assert (page.pop("frame-ancestors"), agent.pop("frame-ancestors")) == ({"'none'"}, pages)
+    assert page == agent
+
+
+def test_the_page_has_nothing_inline() -> None:
+    for name in ("page.html", "agent.html"):
+        text = (FOLDER / name).read_text()
+        assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?! src=)", text)
+
+
+def test_the_page_puts_text_on_the_screen_as_text() -> None:
+    for name in ("page.js", "runner.js", "contexts.js", "agent.js"):
+        text = (FOLDER / name).read_text()
+        assert text.startswith('"use strict";')
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", text)
+
+
 def test_the_page_knows_every_initiator_and_context() -> None:
     agent, contexts = ((FOLDER / name).read_text() for name in ("agent.js", "contexts.js"))
     for name in itertools.chain(Initiator):

@@ -472,8 +472,7 @@ const corscope = {};
   };
 
   const conclude = (story) =>
-    CONCLUSIONS[story.verdict](story) +
-    (story.verdict === "blocked" && story.cause ? `: ${story.cause.title}.` : ".");
+    CONCLUSIONS[story.verdict](story) + (story.verdict === "blocked" && story.cause ? `: ${story.cause.title}.` : ".");
 
   const section = (title, ...content) => el("section", {}, el("h3", {}, title), ...content);
 
@@ -519,6 +518,7 @@ const corscope = {};
     el,
     fill,
     number,
+    prose,
     render,
     spoken,
     summarise,

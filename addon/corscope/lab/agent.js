@@ -51,8 +51,7 @@ const pixelsOf = (image) => {
   }
 };
 
-const bodyOf = (step) =>
-  step.bodyType ? new Blob([step.body], { type: step.bodyType }) : step.body;
+const bodyOf = (step) => (step.bodyType ? new Blob([step.body], { type: step.bodyType }) : step.body);
 
 const ways = {
   async fetch(url, step) {
@@ -192,7 +191,7 @@ async function perform(url, step) {
       return typeof said === "object" ? said : { ok: true, detail: String(said) };
     } catch (error) {
       const detail = String((error && error.message) || error);
-      return { ok: false, detail, read: [[error.name === "Error" ? "event" : error.name, detail]] };
+      return { ok: false, detail, read: [[error?.name === "Error" ? "event" : error?.name, detail]] };
     }
   })();
   const { ok, detail, read } = await Promise.race([outcome, late]);

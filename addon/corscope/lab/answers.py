@@ -212,7 +212,12 @@ def answer(asked: Asked, *, local: bool = False) -> Served | None:
 
 
 def _page(kind: str, content: bytes, policy: str = "") -> Served:
-    headers: Lines = (("Content-Type", kind), ("Content-Length", str(len(content))), ("Cache-Control", "no-store"))
+    headers: Lines = (
+        ("Content-Type", kind),
+        ("Content-Length", str(len(content))),
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+    )
     if policy:
         headers = (*headers, ("Content-Security-Policy", policy))
     return Served(status=200, headers=headers, content=content)

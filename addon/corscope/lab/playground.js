@@ -3,7 +3,7 @@
 // of the same requests. Texts from documents and answers become text nodes and values of controls, nothing else.
 
 (() => {
-  const { badge, changeLines, conclude, el, fill, render, spoken, summarise } = corscope;
+  const { badge, changeLines, conclude, el, fill, prose, render, summarise } = corscope;
 
   const FRAGMENT = 32768; // characters of a permanent link that are looked at
   const WIDE = matchMedia("(min-width: 40rem)");
@@ -126,7 +126,10 @@
               into.dispatchEvent(new Event("input", { bubbles: true }));
             },
           },
-          `+ ${line.replace("Access-Control-", "").replace(/(Set-Cookie): name=value(; HttpOnly)?/, "$1").slice(0, 40)}`,
+          `+ ${line
+            .replace("Access-Control-", "")
+            .replace(/(Set-Cookie): name=value(; HttpOnly)?/, "$1")
+            .slice(0, 40)}`,
         ),
       ),
     );
@@ -149,6 +152,7 @@
         : null;
     return {
       body,
+      written: () => headers.get(),
       element: el(
         "fieldset",
         {},
@@ -293,8 +297,13 @@
       allow(from, from.control.options.length > 1 ? "" : "there is no other place for it");
       mode.element.querySelector("span").textContent = element ? "Attribute" : "Mode";
       if (element) {
-        const way = mode.get().includes(" ") ? mode.get() : `${mode.get() || request.mode} ${credentials.get() || request.credentials}`;
-        const offered = options(rule.ways.map((one) => one.join(" ")), ATTRIBUTES);
+        const way = mode.get().includes(" ")
+          ? mode.get()
+          : `${mode.get() || request.mode} ${credentials.get() || request.credentials}`;
+        const offered = options(
+          rule.ways.map((one) => one.join(" ")),
+          ATTRIBUTES,
+        );
         const [first] = rule.ways[0];
         const asked = `${request.mode ?? first} ${request.credentials ?? rule.ways.find(([one]) => one === (request.mode ?? first))?.[1]}`;
         mode.offer(offered, offered.some(([one]) => one === way) ? way : asked);
@@ -307,7 +316,10 @@
           name === "fetch" ? {} : { "same-origin": "withCredentials: false", include: "withCredentials: true" };
         credentials.offer(options(together, words), credentials.get() || request.credentials);
       }
-      allow(mode, mode.control.options.length > 1 ? "" : `always: ${name === "font" ? "fonts are" : "it is"} subject to CORS`);
+      allow(
+        mode,
+        mode.control.options.length > 1 ? "" : `always: ${name === "font" ? "fonts are" : "it is"} subject to CORS`,
+      );
       allow(
         credentials,
         credentials.control.options.length > 1 ? "" : element ? "the attribute decides" : "no other can be chosen",
@@ -322,7 +334,12 @@
       const without = rule.free && ["GET", "HEAD"].includes(upper) ? `a ${upper} has no body` : browser;
       allow(body, without);
       allow(kind, without || (body.get() ? "" : "there is no body"));
-      user.hint.textContent = user.get().trim() ? "a frame of the server’s own signs in first" : "";
+      const challenges = /www-authenticate/i.test(JSON.stringify(server.answers().map((one) => one.written())));
+      user.hint.textContent = user.get().trim()
+        ? `a frame of the server’s own signs in first${challenges ? "" : ": the first answer has to be a 401 that asks for it, with WWW-Authenticate"}`
+        : challenges
+          ? "without it your browser may ask you for a password"
+          : "";
       if (mode.get() === "no-cors" && rule.free)
         method.hint.textContent = "GET, HEAD or POST only, and no headers that need a preflight";
       code.textContent = codeOf(readRequest(), choices.origins[server.at.get()]);
@@ -378,7 +395,11 @@
           [headers, body].map((one) => one.element),
           kind.element,
         ),
-        el("datalist", { id: "methods" }, ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"].map((one) => el("option", { value: one }))),
+        el(
+          "datalist",
+          { id: "methods" },
+          ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"].map((one) => el("option", { value: one })),
+        ),
         el("div", { class: "preview" }, code),
       ),
       el(
@@ -410,7 +431,11 @@
     const { initiator, mode, credentials } = request;
     const include = credentials === "include";
     const attribute = mode === "no-cors" ? "" : ` crossorigin="${include ? "use-credentials" : "anonymous"}"`;
-    const body = request.body && (request.type ? `new Blob([${JSON.stringify(request.body)}], {type: ${JSON.stringify(request.type)}})` : JSON.stringify(request.body));
+    const body =
+      request.body &&
+      (request.type
+        ? `new Blob([${JSON.stringify(request.body)}], {type: ${JSON.stringify(request.type)}})`
+        : JSON.stringify(request.body));
     switch (initiator) {
       case "fetch": {
         const options = [
@@ -428,7 +453,9 @@
           "const xhr = new XMLHttpRequest();",
           `xhr.open(${JSON.stringify(request.method ?? "GET")}, ${url});`,
           include && "xhr.withCredentials = true;",
-          ...(request.headers ?? []).map((line) => `xhr.setRequestHeader(${line.map((one) => JSON.stringify(one)).join(", ")});`),
+          ...(request.headers ?? []).map(
+            (line) => `xhr.setRequestHeader(${line.map((one) => JSON.stringify(one)).join(", ")});`,
+          ),
           `xhr.send(${body ?? ""});`,
         ]
           .filter(Boolean)
@@ -462,7 +489,9 @@
     let found;
     try {
       const binary = atob(written.replace(/-/g, "+").replace(/_/g, "/"));
-      found = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(Uint8Array.from(binary, (one) => one.charCodeAt(0))));
+      found = JSON.parse(
+        new TextDecoder("utf-8", { fatal: true }).decode(Uint8Array.from(binary, (one) => one.charCodeAt(0))),
+      );
     } catch {
       throw new Error("This link holds no scenario: it is damaged.");
     }
@@ -476,16 +505,32 @@
       throw new Error(`This link holds no scenario: ${what}.`);
     };
     const plain = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
-    const line = (one) => Array.isArray(one) && one.length === 2 && one.every((part) => typeof part === "string" && !/[\x00-\x08\x0a-\x1f\x7f]/.test(part));
+    const line = (one) =>
+      Array.isArray(one) &&
+      one.length === 2 &&
+      one.every((part) => typeof part === "string" && !/[\x00-\x08\x0a-\x1f\x7f]/.test(part));
     const lines = (value) => value === undefined || (Array.isArray(value) && value.every(line));
-    const scalars = (value, ...but) => Object.entries(value).every(([key, one]) => but.includes(key) || typeof one === "string" || typeof one === "number");
+    const scalars = (value, ...but) =>
+      Object.entries(value).every(
+        ([key, one]) => but.includes(key) || typeof one === "string" || typeof one === "number",
+      );
     const answer = (one) => plain(one) && lines(one.headers) && scalars(one, "headers");
-    const place = (one) => plain(one) && (one.preflight === undefined || answer(one.preflight)) && Array.isArray(one.answers) && one.answers.length >= 1 && one.answers.length <= choices.times && one.answers.every(answer) && scalars(one, "preflight", "answers") && choices.roles.includes(one.at);
+    const place = (one) =>
+      plain(one) &&
+      (one.preflight === undefined || answer(one.preflight)) &&
+      Array.isArray(one.answers) &&
+      one.answers.length >= 1 &&
+      one.answers.length <= choices.times &&
+      one.answers.every(answer) &&
+      scalars(one, "preflight", "answers") &&
+      choices.roles.includes(one.at);
     if (!plain(found)) fail("it is no object");
     if (!plain(found.request) || !Object.hasOwn(choices.initiators, found.request.initiator)) fail("it has no request");
-    if (!lines(found.request.headers) || !scalars(found.request, "headers")) fail("its request is none that can be sent");
+    if (!lines(found.request.headers) || !scalars(found.request, "headers"))
+      fail("its request is none that can be sent");
     if (!place(found.server)) fail("its server’s answers are none that can be sent");
-    if (found.redirect !== undefined && found.redirect !== null && !place(found.redirect)) fail("its redirect is none that can be followed");
+    if (found.redirect !== undefined && found.redirect !== null && !place(found.redirect))
+      fail("its redirect is none that can be followed");
   };
 
   /** Show what the address names; nothing runs by itself. */
@@ -552,6 +597,12 @@
     return { name, outcomes, scenario };
   };
 
+  /** Ask the page's own API, with the cookie, at two paths: how far a cookie travels one path does not tell. */
+  const greet = async () => {
+    for (const path of ["/p/hello", "/p/again"])
+      await fetch(choices.origins.sibling + path, { credentials: "include" }).catch(() => {});
+  };
+
   const verdictsOf = async (name) => {
     const response = await fetch(`/playground/run?run=${name}`);
     return response.json();
@@ -579,11 +630,14 @@
         showRun(block, made, ending, null, endings.length);
       }
       byId("became").scrollIntoView({ block: "start" });
+      byId("became").focus({ preventScroll: true });
       await Promise.all(
         shown.map(async ({ made, block, ending }) => {
           showRun(block, made, ending, await verdictsOf(made.name), endings.length);
         }),
       );
+      // A recording that goes on for as long as corscope waited tells what did not follow.
+      await greet();
       const names = shown.map(({ made }) => `run=${made.name}`).join("&");
       fill(
         byId("downloads"),
@@ -592,7 +646,9 @@
         el("a", { href: `/playground/run.har?${names}`, download: "" }, "as HTTP Archive (.har)"),
       );
       byId("results").dataset.runs = names;
-      byId("state").textContent = [...byId("runs").querySelectorAll(".agreement")].map((one) => one.textContent).join(" ");
+      byId("state").textContent = [...byId("runs").querySelectorAll(".agreement")]
+        .map((one) => one.textContent)
+        .join(" ");
     } catch (error) {
       byId("alert").textContent = error.message;
       byId("state").textContent = "";
@@ -607,7 +663,9 @@
   const storiesOf = (entries) => {
     const numbers = new Map(entries.map((entry) => [entry.flow_id, entry.number + 1]));
     const named = (text) =>
-      text?.replace(/flow ([0-9a-f-]{36})/g, (_, flow) => (numbers.has(flow) ? `request ${numbers.get(flow)}` : "an earlier request"));
+      text?.replace(/flow ([0-9a-f-]{36})/g, (_, flow) =>
+        numbers.has(flow) ? `request ${numbers.get(flow)}` : "an earlier request",
+      );
     const told = entries.map((entry) => ({
       ...entry,
       findings: entry.findings.map((one) => ({ ...one, message: named(one.message), fix: named(one.fix) })),
@@ -618,19 +676,34 @@
 
   /** Return how a browser's outcome and a story's verdict go together: [tone, symbol, words]. */
   const agreement = (outcome, story, scenario) => {
-    if (!story) return ["info", "–", "Nothing went over the wire: your browser refused by itself, and corscope has nothing to judge."];
+    if (!story)
+      return [
+        "info",
+        "–",
+        "Nothing went over the wire: your browser refused by itself, and corscope has nothing to judge.",
+      ];
     const { request } = scenario;
     if (outcome.ok === null) return ["info", "?", "Your browser did not tell in time how it ended."];
     if (story.verdict === "exempt")
       return ["exempt", "–", "CORS does not apply here, so that there is nothing to agree on."];
     if (story.verdict === "conditional")
-      return ["conditional", "?", "corscope leaves it open: nothing on the wire tells whether the request was credentialed."];
-    if ((story.verdict === "allowed") === outcome.ok) return ["allowed", "✓", `Your browser and corscope agree: ${story.verdict}.`];
+      return [
+        "conditional",
+        "?",
+        "corscope leaves it open: nothing on the wire tells whether the request was credentialed.",
+      ];
+    if ((story.verdict === "allowed") === outcome.ok)
+      return ["allowed", "✓", `Your browser and corscope agree: ${story.verdict}.`];
     if (story.verdict === "allowed" && request.redirect === "error")
-      return ["info", "–", "CORS lets the redirect through; the script said redirect: \"error\", which the wire does not show."];
-    const usable = story.status === 200 || ["img", "fetch", "xhr"].includes(request.initiator);
+      return [
+        "info",
+        "–",
+        'CORS lets the redirect through; the script said redirect: "error", which the wire does not show.',
+      ];
+    const rule = choices.initiators[request.initiator];
     const body = (scenario.redirect ?? scenario.server).answers.at(-1).body ?? "json";
-    if (story.verdict === "allowed" && (!usable || !["json", choices.initiators[request.initiator].body].includes(body) || (body === "json" && !choices.initiators[request.initiator].free)))
+    const usable = rule.free || (body === rule.body && (story.status === 200 || request.initiator === "img"));
+    if (story.verdict === "allowed" && !usable)
       return ["info", "–", "CORS lets it through, but the browser can make nothing of this status or body."];
     return ["blocked", "≠", `They differ: corscope says ${story.verdict}. Please report it, with the recorded flows.`];
   };
@@ -652,25 +725,46 @@
         const tone = outcome.ok === null ? "conditional" : outcome.ok ? (opaque ? "exempt" : "allowed") : "blocked";
         const symbol = { true: "✓", false: "✗", null: "?" }[outcome.ok];
         const said = {
-          true: opaque ? "The script got an opaque response: there is nothing in it to read" : GOT[scenario.request.initiator],
+          true: opaque
+            ? "The script got an opaque response: there is nothing in it to read"
+            : GOT[scenario.request.initiator],
           false: "It failed, and this is all that a script learns",
           null: "Nothing came within 5 seconds",
         }[outcome.ok];
         return [
           outcomes.length > 1 && el("h4", {}, `The ${ordinal(index)} request`),
-          el("p", { class: `became ${tone}`, "data-ok": String(outcome.ok) }, el("span", { "aria-hidden": "true" }, `${symbol} `), said),
+          el(
+            "p",
+            { class: `became ${tone}`, "data-ok": String(outcome.ok) },
+            el("span", { "aria-hidden": "true" }, `${symbol} `),
+            said,
+          ),
           rows(outcome.read ?? (outcome.ok ? [["a script learns", LOADED]] : [])),
         ];
       }),
     );
 
-  /** Return what the wire tells of cookies: what was set, and what travelled. */
+  /** Return what the wire tells of cookies: which travelled, and what became of those that were set. */
   const cookiesOf = (entries) => {
-    const lines = (side, name) => entries.flatMap((entry) => entry.wire[side].filter(([key]) => key.toLowerCase() === name).map(([, value]) => value));
-    const travelled = lines("request", "cookie");
-    const set = lines("response", "set-cookie");
+    const values = (entry, side, name) =>
+      entry.wire[side].filter(([key]) => key.toLowerCase() === name).map(([, value]) => value);
+    const sentWith = (entry) =>
+      values(entry, "request", "cookie").flatMap((value) => value.split("; ").map((one) => one.split("=")[0]));
+    const sent = new Set(entries.flatMap(sentWith));
+    const set = entries.flatMap((entry, index) =>
+      values(entry, "response", "set-cookie").map((value) => {
+        const later = entries.slice(index + 1).filter((one) => one.kind !== "preflight");
+        const stored = later.some((one) => sentWith(one).includes(value.split("=")[0]));
+        const became = stored
+          ? "it came back with a later request: the browser stored it"
+          : later.length > 0
+            ? "it did not come back with a later request"
+            : "whether the browser stored it only a further request would tell";
+        return `${value}\n– ${became}`;
+      }),
+    );
     return [
-      ["cookies sent", travelled.length ? [...new Set(travelled)].join("\n") : "none, on any of these requests"],
+      ["cookies sent", sent.size > 0 ? [...sent].join(", ") : "none, on any of these requests"],
       set.length > 0 && ["cookies set", [...new Set(set)].join("\n")],
     ].filter(Boolean);
   };
@@ -681,14 +775,25 @@
     return [...found.values()].reverse().filter((one) => one.id !== story.cause?.id);
   };
 
+  const marked = (text) => prose(text, "", () => null);
+
   const storyCard = (story, index, count) => [
     count > 1 && el("h4", {}, `${index + 1}. ${story.method} ${story.url}`),
-    el("p", { class: `became ${story.verdict}`, "data-verdict": story.verdict }, badge(story.verdict), " ", conclude(story)),
-    story.entries.map((entry) => entry.console).filter(Boolean).map((line) => el("p", { class: "console code" }, line)),
+    el(
+      "p",
+      { class: `became ${story.verdict}`, "data-verdict": story.verdict },
+      badge(story.verdict),
+      " ",
+      conclude(story),
+    ),
+    story.entries
+      .map((entry) => entry.console)
+      .filter(Boolean)
+      .map((line) => el("p", { class: "console code" }, line)),
     story.verdict !== "allowed" && story.deciding.note && el("p", {}, `${story.deciding.note}.`),
-    story.cause && el("p", {}, story.cause.message),
-    story.cause?.fix && el("p", {}, el("b", {}, "Fix: "), story.cause.fix),
-    further(story).map((one) => el("p", { class: "muted" }, el("b", {}, `${one.title}. `), one.message)),
+    story.cause && el("p", {}, marked(story.cause.message)),
+    story.cause?.fix && el("p", {}, el("b", {}, "Fix: "), marked(story.cause.fix)),
+    further(story).map((one) => el("p", { class: "muted" }, el("b", {}, `${one.title}. `), marked(one.message))),
   ];
 
   const KINDS = { preflight: "Answer to the preflight", redirect: "The redirect", actual: "Answer to the request" };
@@ -697,7 +802,12 @@
     const touched = entries.filter((entry) => entry.rewrite);
     const blocks = touched.map((entry) =>
       entry.rewrite.applied && entry.rewrite.edits.length > 0
-        ? el("div", { class: "block" }, el("h4", {}, KINDS[entry.kind]), el("div", { class: "diff code" }, changeLines(entry.rewrite.edits)))
+        ? el(
+            "div",
+            { class: "block" },
+            el("h4", {}, KINDS[entry.kind]),
+            el("div", { class: "diff code" }, changeLines(entry.rewrite.edits)),
+          )
         : el("p", {}, `${KINDS[entry.kind]}: ${entry.rewrite.why_not ?? "passes as it is"}.`),
     );
     return blocks;
@@ -708,7 +818,8 @@
     const stories = told ? storiesOf(told.entries) : [];
     const edits = told ? rewritten(told.entries) : [];
     const { outcomes, scenario } = made;
-    const of = (index) => stories[stories.length === outcomes.length ? index : stories.length - outcomes.length + index];
+    const of = (index) =>
+      stories[stories.length === outcomes.length ? index : stories.length - outcomes.length + index];
     const agreements = told ? outcomes.map((outcome, index) => agreement(outcome, of(index), scenario)) : [];
     fill(
       block,
@@ -727,11 +838,22 @@
         "section",
         { class: "panel", "data-part": "corscope" },
         el("h3", {}, "corscope, from the wire"),
-        !told && el("p", { class: "muted" }, "Waiting for what may still follow: a preflight’s verdict is settled by what comes after it …"),
+        !told &&
+          el(
+            "p",
+            { class: "muted" },
+            "Waiting for what may still follow: a preflight’s verdict is settled by what comes after it …",
+          ),
         stories.map((story, index) => storyCard(story, index, stories.length)),
         told && rows(cookiesOf(told.entries)),
         edits.length > 0 && [
-          el("h4", {}, ending ? "What rewriting changed: this is what the server should send" : "Rewritten, because the option cors_rewrite is on"),
+          el(
+            "h4",
+            {},
+            ending
+              ? "What rewriting changed: this is what the server should send"
+              : "Rewritten, because the option cors_rewrite is on",
+          ),
           edits,
         ],
         ending && told && edits.length === 0 && el("p", {}, "There was nothing to rewrite."),
@@ -765,12 +887,12 @@
       ),
     );
 
-  const copy = async (written, done) => {
+  const copy = async (written, done, otherwise) => {
     try {
       await navigator.clipboard.writeText(written);
       byId("copied").textContent = done;
     } catch {
-      byId("copied").textContent = "It is in the address bar: copy it from there.";
+      byId("copied").textContent = otherwise;
     }
   };
 
@@ -786,25 +908,34 @@
   const start = async () => {
     choices = await (await fetch("/playground/choices.json")).json();
     // So that corscope sees the cookie travel: from then on its absence tells, too.
-    for (const path of ["/p/hello", "/p/again"])
-      await fetch(choices.origins.sibling + path, { credentials: "include" }).catch(() => {});
+    await greet();
     showPresets();
     open();
     window.addEventListener("hashchange", open);
+    byId("editor").addEventListener("submit", (event) => event.preventDefault());
+    byId("editor").addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run([""]);
+    });
     byId("run").addEventListener("click", () => run([""]));
-    byId("both").addEventListener("click", () => run(["", byId("cookies").checked ? "-rewritten-cookies" : "-rewritten"]));
+    byId("both").addEventListener("click", () =>
+      run(["", byId("cookies").checked ? "-rewritten-cookies" : "-rewritten"]),
+    );
     byId("link").addEventListener(
       "click",
       guarded(() => {
         history.replaceState(null, "", `#doc=${encode(form.read())}`);
-        copy(location.href, "Copied: the link fills the form, and runs nothing by itself.");
+        copy(
+          location.href,
+          "Copied: the link fills the form, and runs nothing by itself.",
+          "The link is in the address bar: copy it from there.",
+        );
       }),
     );
     byId("scenario").addEventListener(
       "click",
       guarded(() => {
         const written = JSON.stringify(form.read(), null, 2);
-        copy(written, "Copied as JSON.");
+        copy(written, "Copied as JSON.", "Your browser lets no page copy here; a permanent link holds the same.");
       }),
     );
     // Not to be taken for what browser or server did.

@@ -147,7 +147,7 @@ PRESETS = (
         text="Without allow-same-origin a frame has an opaque origin, null on the wire; the page's own origin does not "
         "match it.",
         document=_made([PAGE, VARY], context="sandbox"),
-        finding="origin-null-not-allowed",
+        finding="origin-is-null",
     ),
     # -- credentials
     Preset(
@@ -394,7 +394,7 @@ PRESETS = (
         text="Redirected from one other origin to yet another, the request's origin becomes null: the page's own no "
         "longer matches.",
         document=_made(_redirect(ANYONE), redirect={"at": "cross", "answers": [{"headers": [PAGE, VARY]}]}),
-        finding="origin-null-not-allowed",
+        finding="origin-is-null",
     ),
     Preset(
         id="error-page",

@@ -12,7 +12,7 @@ from collections import OrderedDict, deque
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 from mitmproxy import ctx, http
 from mitmproxy.addons.savehar import SaveHar
@@ -23,7 +23,7 @@ from corscope.advice import configuration_lines
 from corscope.formats.document import entry_of
 from corscope.formats.html import cause
 from corscope.lab.answers import AD_HOC, Asked, Place, Served, choose, place_of, serve, step_json
-from corscope.lab.playground import DocumentError, id_of, read_document, rules_json, scenario_of_document
+from corscope.lab.playground import DocumentError, read_document, rules_json, scenario_of_document
 from corscope.lab.presets import PRESETS
 from corscope.lab.scenarios import HTTP, HTTPS, Initiator, Scenario, Step, Web
 from corscope.memory import bound
@@ -42,6 +42,8 @@ HELLOS = 16
 """Requests of opened pages that are remembered."""
 DOCUMENTS, RUNS, FLOWS = 500, 100, 40
 """Documents, runs, and flows of one run that are remembered."""
+RUNS_AT_ONCE = 4
+"""Runs that one request of the page may name."""
 REQUEST_BYTES = 16_384
 """How long the body of a request may be that is remembered; a document's own are shorter."""
 SETTLING_SECONDS = 8.0
@@ -55,8 +57,9 @@ HTML, CSS = "text/html; charset=utf-8", "text/css; charset=utf-8"
 SCRIPT, JSON = "text/javascript; charset=utf-8", "application/json"
 
 HELLO = (f"/{AD_HOC}/hello", f"/{AD_HOC}/again")
-"""What the page asks of its own API when it is opened. A cookie that the session saw travel to more than one path is
-missed on a request without credentials.
+"""What the page asks of its own API when it is opened, and after a run.
+
+A cookie that the session saw travel to more than one path is missed on a request without credentials.
 """
 
 _FILES = MappingProxyType(
@@ -98,6 +101,9 @@ class Playground:
 
     def rewriting_of(self, flow: http.HTTPFlow) -> Rewriting | None:
         """Return the rewriting that a run asks for; None for all other flows, for which the user's options count."""
+        # First, for it is asked of all CORS traffic.
+        if not self._scenarios:
+            return None
         place = self._ad_hoc(flow)
         if place is None or (place.web, place.scenario) not in self._scenarios:
             return None
@@ -141,10 +147,9 @@ class Playground:
         web = next((web for web in WEBS if web.page == asked.origin), None)
         if web is None or not (path == "/playground" or path.startswith("/playground/")):
             return None
-        served = refusal(asked) or await self._answer(asked, web, path, parse_qs(query, max_num_fields=20))
-        return private(served, policy=policy(web))
+        return private(refusal(asked) or await self._answer(asked, web, path, query), policy=policy(web))
 
-    async def _answer(self, asked: Asked, web: Web, path: str, query: dict[str, list[str]]) -> Served:
+    async def _answer(self, asked: Asked, web: Web, path: str, query: str) -> Served:
         if path == "/playground/scenarios":
             if asked.method != "POST":
                 return plain(405, f"{path} takes POST.")
@@ -159,10 +164,11 @@ class Playground:
             return served
         if path == "/playground/choices.json":
             return _json(choices(web))
+        runs = [value for key, value in parse_qsl(query) if key == "run"][:RUNS_AT_ONCE]
         if path == "/playground/run":
-            return _json(await self._entries(query.get("run", [])))
+            return _json(await self._entries(runs))
         if path in ("/playground/run.mitm", "/playground/run.har"):
-            return self._download(query.get("run", []), path.rpartition(".")[2])
+            return self._download(runs, path.rpartition(".")[2])
         return plain(404, f"There is no {path}.")
 
     def _take(self, content: bytes, web: Web) -> Served:
@@ -179,7 +185,7 @@ class Playground:
         bound(self._scenarios, DOCUMENTS)
         return _json(
             {
-                "id": id_of(document),
+                "id": scenario.id,
                 "origin": web.origins[scenario.hops[0].role],
                 "context": scenario.context,
                 # Made by a frame of the server's own origin: to another one a browser takes no password from a script.
@@ -191,7 +197,7 @@ class Playground:
     # -- what became of a run
 
     def _noted(self, runs: list[str]) -> list[tuple[str, http.HTTPFlow, Noted | None]]:
-        return [(run, flow, self._history.get(flow.id)) for run in runs[:4] for flow in self._runs.get(run, ())]
+        return [(run, flow, self._history.get(flow.id)) for run in runs for flow in self._runs.get(run, ())]
 
     async def _entries(self, runs: list[str]) -> dict[str, Any]:
         """Return the entries of runs, once all verdicts are settled or enough time has passed."""
@@ -208,13 +214,13 @@ class Playground:
         return {"entries": entries, "settled": all(entry["settled"] for entry in entries)}
 
     def _download(self, runs: list[str], suffix: str) -> Served:
-        ran = [flow for run in runs[:4] for flow in self._runs.get(run, ()) if flow.response is not None]
+        ran = [flow for run in runs for flow in self._runs.get(run, ()) if flow.response is not None]
         if not ran:
             return plain(404, "That run is not remembered any more: run it again.")
-        # What the session knew before: without it, a file would leave open what was told.
+        # What the session saw before and after: without it, a file would leave open what was told.
         clients = {_client(flow) for flow in ran}
-        before = [one for one in self._hellos if one.response is not None and _client(one) in clients]
-        flows = [*before, *ran]
+        around = [one for one in self._hellos if one.response is not None and _client(one) in clients]
+        flows = sorted([*around, *ran], key=lambda flow: flow.request.timestamp_start)
         if suffix == "har":
             kind, content = JSON, json.dumps(SaveHar().make_har(flows)).encode()
         else:
