@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 from corscope.browsers import Kind, Marionette, find_browsers, launch
 from corscope.proxy import Mitmdump
-from corscope.recorder.cdp import Debugger, Tab, connected
+from corscope.recorder.cdp import Debugger, Tab, hang_up
 from corscope.recorder.record import PREFERENCES
+from test_html_live import LOOK, Overheard, connect
 
 THIRD_PARTY_COOKIES: Mapping[str, object] = MappingProxyType({"profile.cookie_controls_mode": 0})
 """Lets Chromium have third-party cookies, as Chrome does by default and some distributions don't."""
@@ -32,13 +33,21 @@ class Visitor(Protocol):
     def picture(self, path: Path, width: int, *, dark: bool) -> None:
         """Takes a picture of the whole page, as PNG, in a window of that width in pixels."""
 
+    def complaints(self, beginning: str) -> list[str]:
+        """Returns what the browser said of errors, and of violations of policies, on pages whose URLs begin so; the
+        last that is asked of it.
+        """
+
 
 class Chromium:
     """Chromium, by its debugger."""
 
-    def __init__(self, runner: asyncio.Runner, tab: Tab) -> None:
+    def __init__(self, runner: asyncio.Runner, tab: Tab, told: list[dict[str, Any]]) -> None:
         self._runner = runner
         self._tab = tab
+        self._told = told
+        for domain in ("Runtime", "Log"):
+            self._call(f"{domain}.enable")
 
     def _call(self, method: str, **parameters: object) -> dict[str, Any]:
         return self._runner.run(self._tab.call(method, **parameters))
@@ -58,6 +67,11 @@ class Chromium:
         )
         shot = self._call("Page.captureScreenshot", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(shot["data"]))
+
+    def complaints(self, beginning: str) -> list[str]:
+        bad = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
+        said = [json.dumps(one) for one in self._told if one["method"] in bad]
+        return [one for one in said if beginning in one]
 
 
 class Firefox:
@@ -85,6 +99,12 @@ class Firefox:
         shot: Any = self._marionette.call("WebDriver:TakeScreenshot", {"full": True})
         path.write_bytes(base64.b64decode(shot["value"]))
 
+    def complaints(self, beginning: str) -> list[str]:
+        self._marionette.call("Marionette:SetContext", {"value": "chrome"})
+        answer: Any = self._marionette.call("WebDriver:ExecuteScript", {"script": LOOK, "args": [beginning]})
+        lines: list[str] = answer["value"]
+        return lines
+
 
 @contextlib.contextmanager
 def visitor(
@@ -106,12 +126,13 @@ def visitor(
                 yield Firefox(marionette)
             return
         with asyncio.Runner() as runner:
-            opening = connected(browser.debugger_url)
-            debugger = runner.run(opening.__aenter__())
+            connection = runner.run(connect(browser.debugger_url))
             try:
-                yield Chromium(runner, runner.run(_tab(debugger)))
+                overheard = Overheard(connection)
+                tab = runner.run(_tab(Debugger(overheard)))  # type: ignore[arg-type]
+                yield Chromium(runner, tab, overheard.told)
             finally:
-                runner.run(opening.__aexit__(None, None, None))
+                runner.run(hang_up(connection))
 
 
 async def _tab(debugger: Debugger) -> Tab:

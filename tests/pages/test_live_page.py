@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,10 @@ from urllib.parse import quote
 
 import pytest
 
-from browsing import VARIABLES, Browser, browsing
 from corscope.browsers import Kind
-from proxies import Mitmdump, eventually, final, read_report
+from proxies import Mitmdump, confdir, eventually, final, read_report
 from traffic import ALLOWS, ANSWERING, API, COOKIE, WILDCARD, Client, converse
+from visitors import Visitor, visitor
 
 CLEARING = Path(__file__).with_name("clearing.py")
 LIVE = "http://corscope.test/live"
@@ -52,12 +54,30 @@ class Seen:
     complaints: list[str] = field(default_factory=list)
 
 
+class Page:
+    """A tab of a browser."""
+
+    def __init__(self, visitor: Visitor) -> None:
+        self.go, self.run = visitor.open, visitor.run
+        self.complaints = lambda: visitor.complaints("http://corscope.test/")
+
+    def wait(self, expression: str, seconds: float = 30) -> None:
+        """Waits until JavaScript's value is true."""
+        eventually(lambda: self.run(expression), seconds)
+
+
+@contextlib.contextmanager
+def opened(kind: Kind, proxy: Mitmdump) -> Iterator[Page]:
+    with visitor(kind, proxy, Path(confdir(), "mitmproxy-ca-cert.pem")) as browser:
+        yield Page(browser)
+
+
 def watch(kind: Kind, report: Path) -> Seen:
     """Opens the page before there is anything, sends traffic, and looks."""
     seen = Seen()
     script = ("-s", str(ANSWERING), "-s", str(CLEARING))
     options: dict[str, object] = {"flow_detail": 0, "cors_report": report, "cors_grace": 0.5}
-    with Mitmdump(*script, **options) as proxy, Client(proxy.port) as client, browsing(kind, proxy.port) as browser:
+    with Mitmdump(*script, **options) as proxy, Client(proxy.port) as client, opened(kind, proxy) as browser:
         seen_in(browser, client, report, seen)
         port = proxy.port
         proxy.stop()
@@ -74,7 +94,7 @@ def watch(kind: Kind, report: Path) -> Seen:
     return seen
 
 
-def seen_in(browser: Browser, client: Client, report: Path, seen: Seen) -> None:
+def seen_in(browser: Page, client: Client, report: Path, seen: Seen) -> None:
     def note(name: str, expression: str) -> None:
         seen.states[name] = browser.run(expression)
 
@@ -125,6 +145,8 @@ def seen_in(browser: Browser, client: Client, report: Path, seen: Seen) -> None:
     note("saved", SAVED.replace("LINKS", json.dumps(links)))
     bookmark = browser.run("location.href")
     browser.go("http://corscope.test/")
+    # Chromium's debugger does not wait for the page.
+    browser.wait("document.querySelector('.cards') && document.readyState === 'complete'")
     note("home", "[...document.querySelectorAll('h1, .cards .main')].map((one) => one.textContent)")
     browser.go(bookmark)
     browser.wait(STORY)
@@ -192,14 +214,11 @@ def seen(
     watched: dict[str, Seen],
     one_browser: None,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Seen:
     """What each browser showed, as far as it is installed."""
     kind: Kind = request.param
     request.getfixturevalue(kind)
     if kind not in watched:
-        for name, value in VARIABLES.items():
-            monkeypatch.setenv(name, value)
         watched[kind] = watch(kind, tmp_path / "report.jsonl")
     return watched[kind]
 

@@ -59,11 +59,15 @@ def private(served: Served, *, policy: str = POLICY) -> Served:
     return Served(status=served.status, headers=headers, content=served.content)
 
 
-def to_method(served: Served, method: str) -> Served:
-    """Return an answer as a request's method has it: to HEAD without its content."""
-    if method != "HEAD":
-        return served
-    return Served(status=served.status, headers=served.headers, content=b"")
+def as_asked(served: Served, method: str, scheme: str) -> Served:
+    """Return an answer as a request's method and the URL's scheme have it: to HEAD without its content.
+
+    Over http browsers ignore Cross-Origin-Opener-Policy, and Chromium complains of it in its console.
+    """
+    content = served.content if method != "HEAD" else b""
+    left_out = "Cross-Origin-Opener-Policy" if scheme == "http" else ""
+    headers = tuple(line for line in served.headers if line[0] != left_out)
+    return Served(status=served.status, headers=headers, content=content)
 
 
 def plain(status: int, text: str) -> Served:

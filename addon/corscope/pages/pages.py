@@ -10,7 +10,7 @@ from mitmproxy.proxy import server_hooks
 
 from corscope.lab.answers import AGREEMENT_PATH, Served, answer
 from corscope.lab.web import NOT_FOUND, LabWeb, read, response
-from corscope.pages.guards import plain, private, to_method
+from corscope.pages.guards import as_asked, plain, private
 from corscope.pages.history import History
 from corscope.pages.hosts import Place, is_loopback, place_of_host
 from corscope.pages.playground import Playground
@@ -48,7 +48,7 @@ class Pages:
             logger.exception(f"corscope could not answer {flow.request.path.partition('?')[0]}.")
             served = private(plain(500, "corscope could not make this answer; its log says why."))
         if flow.response is None:
-            flow.response = response(to_method(served, flow.request.method), flow.request.is_http2)
+            self._put(flow, served)
 
     async def _lab_answer(self, flow: http.HTTPFlow) -> Served:
         asked = self.lab.read(flow)
@@ -65,8 +65,12 @@ class Pages:
             # As everywhere a fault of ours costs no more than it must; here that is our own page.
             logger.exception(f"corscope could not answer {flow.request.path.partition('?')[0]}.")
             served = plain(500, "corscope could not make this page; its log says why.")
-        flow.response = response(to_method(private(served), flow.request.method), flow.request.is_http2)
+        self._put(flow, private(served))
         raise exceptions.AddonHalt
+
+    def _put(self, flow: http.HTTPFlow, served: Served) -> None:
+        request = flow.request
+        flow.response = response(as_asked(served, request.method, request.scheme), request.is_http2)
 
     def _refusal(self, flow: http.HTTPFlow) -> Served | None:
         if self.who == "off":
