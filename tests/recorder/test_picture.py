@@ -47,9 +47,10 @@ def test_the_picture_lists_every_flow_with_its_verdict(tmp_path: Path, chromium:
         assert {"⛔": "blocked", "✅": "allowed", "": ""}[row.mark] in row.comment.split("\n")[0]
 
 
-def test_the_picture_of_the_report_shows_the_same_traffic(tmp_path: Path, chromium: Path) -> None:
-    path = tmp_path / "report.png"
-    rows = picture.make(chromium, path, "report")
+@pytest.mark.parametrize("what", ["report", "live"])
+def test_a_picture_of_stories_shows_the_same_traffic(what: str, tmp_path: Path, chromium: Path) -> None:
+    path = tmp_path / f"{what}.png"
+    rows = picture.make(chromium, path, what)
 
     png = path.read_bytes()
     width, height = struct.unpack(">II", png[16:24])
@@ -67,6 +68,12 @@ def test_the_picture_of_the_report_shows_the_same_traffic(tmp_path: Path, chromi
     assert all(row.comment for row in rows if row.mark == "blocked")
 
 
+def test_the_picture_of_the_playground_shows_a_run(tmp_path: Path, chromium: Path) -> None:
+    path = tmp_path / "playground.png"
+    assert picture.make(chromium, path, "playground") == []
+    assert 50_000 < path.stat().st_size < 400_000
+
+
 def test_the_path_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,7 +81,7 @@ def test_the_path_is_printed(
     monkeypatch.setattr(picture, "make", lambda *_: [])
     assert picture.main(["--output", str(tmp_path / "picture.png")]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'picture.png'}\n"
-    for what in ("mitmweb", "report"):
+    for what in ("mitmweb", "report", "live", "playground"):
         assert picture.main([what]) == 0
         assert capsys.readouterr().out.endswith(f"/docs/{what}.png\n")
 

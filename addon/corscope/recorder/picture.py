@@ -2,7 +2,8 @@
 
 A real mitmweb with the addon serves a little shop; a real Chromium runs the shop's page through it. Then the same
 Chromium opens mitmweb's own page, past the proxy, the HTML report on what mitmweb wrote down of it, or a page of
-corscope's own, and the debugger takes its picture. Nothing on it is retouched; only the font is chosen, for the machine's own may be a wide one.
+corscope's own, and the debugger takes its picture. Nothing on it is retouched; only the font is chosen, for the
+machine's own may be a wide one.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Makes the picture that the command line asks for."""
     parser = argparse.ArgumentParser(
         prog="scripts/picture",
-        description="Makes the README's pictures, as a real Chromium shows them: mitmweb with the addon, the HTML report"
-        " on what it recorded, corscope's live page, its playground.",
+        description="Makes the README's pictures, as a real Chromium shows them: of mitmweb with the addon, of the HTML"
+        " report on what it recorded, of corscope's live page and of its playground.",
         epilog="Needs Chromium, Chrome or Edge, and a font with emoji for mitmweb's marks (on Debian and Ubuntu,"
         " fonts-noto-color-emoji).",
     )
@@ -306,7 +307,7 @@ async def _look_at_playground(tab: Tab, _: Mitmweb) -> list[Row]:
     await tab.evaluate(CHOOSE_FONT)
     await tab.click("the button", "#run", "^Run$")
     await tab.wait_for("the verdict", "document.querySelector('#runs .sequence') !== null")
-    await tab.evaluate("document.querySelector('.chosen').scrollIntoView()")
+    await tab.evaluate("document.querySelector('#results').scrollIntoView()")
     return []
 
 

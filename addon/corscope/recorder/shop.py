@@ -95,12 +95,14 @@ class Shop:
     """Answers for the shop; other hosts, such as those that the browser itself asks, get no connection."""
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
-        """Refuses a tunnel to a host that is not the shop's."""
-        if not any(url.startswith(f"https://{flow.request.host}/") for _, url in ANSWERS):
+        """Refuses a tunnel to a host that is not the shop's, unless somebody takes it already."""
+        if flow.response is None and not any(url.startswith(f"https://{flow.request.host}/") for _, url in ANSWERS):
             flow.response = http.Response.make(502)
 
     async def request(self, flow: http.HTTPFlow) -> None:
-        """Answers, after as much time as a server would take."""
+        """Answers, after as much time as a server would take, what has no answer yet."""
+        if flow.response is not None:
+            return
         found = ANSWERS.get((flow.request.method, flow.request.url))
         if found is None:
             flow.kill()
