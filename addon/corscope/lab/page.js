@@ -70,6 +70,7 @@ async function begin() {
     const table = await readTable(only, cookies);
     const total = table.scenarios.length;
     at("progress").max = total || 1;
+    say(`0 of ${number(total)} scenarios`);
     let shown = 0;
     const finished = await runTable(table, {
       run,
@@ -183,12 +184,22 @@ function buttons(proof, text) {
   return make("p", { className: "controls" }, make("a", { id: "download", className: "button", href, download: name }, "Download as JSON"));
 }
 
+const PLACES = {
+  page: "the page",
+  worker: "a worker",
+  "blob-worker": "a worker from a blob",
+  sandbox: "a sandboxed frame",
+  data: "a frame from a data: URL",
+  idn: "a same-site frame",
+  cross: "a cross-site frame",
+};
+
 const asked = (row) => {
   const { by, mode, method, credentials, headers, cache } = row.asked;
   const parts = [by, mode === "cors" ? "" : mode, method, `credentials ${credentials}`];
   if (headers.length) parts.push(`with ${headers.join(", ")}`);
   if (cache !== "default") parts.push(`cache ${cache}`);
-  return `${parts.filter(Boolean).join(" ")}, in a ${row.asked.in}`;
+  return `${parts.filter(Boolean).join(" ")}, from ${PLACES[row.asked.in] || row.asked.in}`;
 };
 
 const did = ({ browser: { got, said } }) => `${got === null ? "not told" : got ? "got it" : "failed"} (${said})`;
@@ -203,17 +214,21 @@ const flowList = (row) =>
     }),
   );
 
-const table = (heads, rows, cells) =>
-  make(
+// A table; on a phone its rows become cards, whose cells bring their headings along.
+const table = (heads, rows, cells) => {
+  const cell = (told, column) => {
+    const made = make("td", {}, told);
+    made.dataset.head = heads[column];
+    return made;
+  };
+  const body = rows.slice(0, SHOWN).map((row) => make("tr", {}, ...cells(row).map(cell)));
+  const head = make("tr", {}, ...heads.map((name) => make("th", { scope: "col" }, name)));
+  return make(
     "div",
     { className: "wide", tabIndex: 0 },
-    make(
-      "table",
-      {},
-      make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))),
-      make("tbody", {}, ...rows.slice(0, SHOWN).map((row) => make("tr", {}, ...cells(row).map((cell) => make("td", {}, cell))))),
-    ),
+    make("table", {}, make("thead", {}, head), make("tbody", {}, ...body)),
   );
+};
 
 const more = (rows) =>
   rows.length > SHOWN ? [make("p", { className: "muted" }, `The first ${SHOWN} are shown; all are in the download.`)] : [];
