@@ -42,7 +42,7 @@ def test_the_oldest_are_let_go_of() -> None:
     assert [flow for *_, flow in noted(history)] == ["7", "8", "9"]
     assert (history.exchanges, history.dropped) == (10, 7)
     assert history.oldest == next(history.all()).sequence
-    assert history.of("1") is None
+    assert history.get("1") is None
 
 
 def test_what_came_since_is_told_in_order() -> None:

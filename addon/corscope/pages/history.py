@@ -90,17 +90,13 @@ class History:
         yield from self._noted.values()
 
     def get(self, flow_id: str) -> Noted | None:
-        """Return what is remembered of a flow."""
+        """Return what is remembered of a flow, None where it is not."""
         return self._noted.get(flow_id)
 
     def since(self, sequence: int) -> list[Noted]:
         """Return what came after a sequence number, in order."""
         newest_first = takewhile(lambda one: one.sequence > sequence, reversed(self._noted.values()))
         return list(newest_first)[::-1]
-
-    def of(self, flow_id: str) -> Noted | None:
-        """Return what is known of a flow, None where it is not remembered."""
-        return self._noted.get(flow_id)
 
     def story(self, flow_id: str) -> list[Noted]:
         """Return the exchanges of the story that a flow belongs to, in their order; none where it is not remembered."""
