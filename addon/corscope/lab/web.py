@@ -63,7 +63,8 @@ def read(request: http.Request, *, seen: int = 0) -> Asked:
         origin=request_origin(request),
         path=request.path,
         headers=tuple((name.decode("ascii", "replace"), value.decode("latin-1")) for name, value in fields),
-        content=request.get_content(strict=False) or b"",
+        # As it came: no page encodes what it sends, and what is small may decode to gigabytes.
+        content=request.raw_content or b"",
         seen=seen,
     )
 
