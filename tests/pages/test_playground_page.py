@@ -266,6 +266,12 @@ def test_of_what_opened_pages_ask_only_that_is_kept(
     assert len(ground._hellos) == 1
 
 
+def test_a_long_path_is_not_remembered(addon: CorsAddon) -> None:
+    for query, counted in (("?x", 1), ("?" + "x" * 1000, 1)):
+        addon.pages.lab.read(cors_flow(f"{API}/x/https/run/0000/0{query}", live=True))
+        assert len(addon.pages.lab._seen) == counted
+
+
 def test_a_body_is_read_as_it_came(addon: CorsAddon) -> None:
     flow = cors_flow(API + HELLO[0], method="POST", request=[("content-encoding", "gzip")], live=True)
     flow.request.data.content = sent = gzip.compress(b"x" * 1_000_000)
