@@ -188,6 +188,7 @@ class CorsAddon:
             self.tell(self.session.finish())
         finally:
             self.close_report()
+            self.pages.history.wake()
 
     # ------------------------------------------------------------------ hooks
 

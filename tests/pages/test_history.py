@@ -115,6 +115,18 @@ def test_clearing_is_news() -> None:
     assert asyncio.run(asyncio.wait_for(run(), 10))
 
 
+def test_who_waits_can_be_let_go_on() -> None:
+    async def run() -> tuple[bool, int]:
+        history = History()
+        before = history.sequence
+        waiting = asyncio.create_task(history.wait(before, 30))
+        await asyncio.sleep(0)
+        history.wake()
+        return await waiting, history.sequence - before
+
+    assert asyncio.run(asyncio.wait_for(run(), 10)) == (True, 0)
+
+
 def test_waiting_ends_without_news_and_leaves_nothing_behind() -> None:
     async def run() -> tuple[bool, int]:
         history = History()

@@ -64,9 +64,10 @@ class History:
             self._noted.popitem(last=False)
             self.dropped += 1
         if self._waiting:
-            self._wake()
+            self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let all who wait go on without news: who asks again asks another history, after a reload."""
         for event in self._waiting:
             event.set()
 
@@ -78,7 +79,7 @@ class History:
         self.exchanges = self.dropped = self.passed_by = 0
         self.sequence += 1
         self.era = f"{time.time_ns():x}"
-        self._wake()
+        self.wake()
 
     @property
     def oldest(self) -> int:
@@ -109,7 +110,7 @@ class History:
         )
 
     async def wait(self, sequence: int, seconds: float) -> bool:
-        """Wait until something came after a sequence number; tell whether it did within some seconds."""
+        """Wait until something came after a sequence number, or `wake`; tell whether that was within some seconds."""
         if self.sequence > sequence:
             return True
         event = asyncio.Event()
