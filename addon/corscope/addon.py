@@ -23,7 +23,7 @@ from corscope.headers import Fields
 from corscope.model import Exchange, Outcome, Rewrite, Verdict
 from corscope.modes import Head
 from corscope.pages.hosts import Place, place_of_host
-from corscope.pages.pages import Pages, add_options, check_who, keep_off_the_network
+from corscope.pages.pages import Pages, add_options, check_who
 from corscope.privacy import shown_url
 from corscope.session import DEFAULT_GRACE, Session
 from corscope.settings import BROWSERS, SettingError, check_browser, check_stack, new_session, parse_silence
@@ -188,6 +188,7 @@ class CorsAddon:
             self.tell(self.session.finish())
         finally:
             self.close_report()
+            self.pages.history.wake()
 
     # ------------------------------------------------------------------ hooks
 
@@ -198,10 +199,12 @@ class CorsAddon:
                 # From now on also before it is listed, which nobody pays for who never opens our pages.
                 self.requestheaders = self.early
                 return self.pages.answer_site(flow)
+            # By another addon, which may have refused it: proxyauth does.
+            answered = flow.response is not None
             self.guard(flow, self.begin)
-            if self.rewriting.local_preflights:
+            if self.rewriting.local_preflights and not self.pages.is_private(flow):
                 self.guard(flow, self.rewriting.answer_preflight)
-            if place is Place.LAB:
+            if place is Place.LAB and not answered:
                 return self.pages.answer_lab(flow)
             if self.unreachable and self.rewriting.on and flow.response is None:
                 return self.unreachable.answer(flow, self.rewriting)
@@ -212,7 +215,7 @@ class CorsAddon:
         streamed request's headers leave.
         """
         self.pass_over(flow)
-        if self.rewriting.upstream_origin is not None:
+        if self.rewriting.upstream_origin is not None and not self.pages.is_private(flow):
             self.guard(flow, self.rewriting.send_as_upstream)
 
     def pass_over(self, flow: http.HTTPFlow) -> None:
@@ -221,8 +224,12 @@ class CorsAddon:
             raise exceptions.AddonHalt
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
-        """Take a tunnel to a host of ours without connecting anywhere, which mitmproxy does first unless it is lazy."""
-        if place_of_host(flow.request.data.host) is not None:
+        """Take a tunnel to a host of ours without connecting anywhere, which mitmproxy does first unless it is lazy.
+
+        One that another addon refuses (proxyauth, say) stays refused.
+        """
+        if place_of_host(flow.request.data.host) is not None and flow.response is None:
+            self.pages.note_tunnel(flow)
             flow.response = http.Response.make(200)
             flow.response.reason = "Connection established"
             del flow.response.headers["content-length"]
@@ -234,7 +241,7 @@ class CorsAddon:
             raise exceptions.AddonHalt
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
-        keep_off_the_network(data)
+        self.pages.keep_off_the_network(data)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         self.pass_over(flow)
@@ -345,8 +352,10 @@ class CorsAddon:
         elif flow.live and adapter.LOCAL_ANSWER in flow.metadata:
             edits = rewriter.plan(exchange.with_response(204, ()), headers, self.rewriting.settings)
             rewrite = Rewrite(edits, True, verdicts[0], notes=("answered by the proxy, the server was not asked",))
-        elif (asked := self.pages.playground.rewriting_of(flow) or self.rewriting).on and asked.wants(
-            flow, headers, verdicts[0]
+        elif (
+            (asked := self.pages.playground.rewriting_of(flow) or self.rewriting).on
+            and asked.wants(flow, headers, verdicts[0])
+            and not (flow.live and self.pages.is_private(flow))
         ):
             rewrite, changed, verdicts = self.mend(flow, exchange, headers, verdicts, asked.settings)
         own = verdicts[0]

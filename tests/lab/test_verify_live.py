@@ -154,6 +154,14 @@ def test_a_chromium_that_blocks_third_party_cookies_is_predicted_as_well(
     assert proof_in(flows)["counts"]["differ"] == 0
 
 
+FORGED = """new Promise((done) => {
+  waiting.set(-1, () => done("heard"));
+  postMessage({job: -1, outcome: {ok: true}}, "*");
+  setTimeout(done, 500, "not heard");
+})"""
+"""An outcome that none of the page's own frames tells."""
+
+
 @pytest.mark.timeout(300)
 def test_a_difference_is_told(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     executable("chromium", request)
@@ -164,6 +172,7 @@ def test_a_difference_is_told(tmp_path: Path, request: pytest.FixtureRequest) ->
         shown = browser.run(RESULT)
         cells = browser.run("[...document.querySelectorAll('#differences tbody tr')].map((row) => row.innerText)")
         focused = browser.run("document.activeElement.id")
+        forged = browser.run(FORGED)
     proof = proof_in(flows)
     differing = [row for row in proof["rows"] if row["result"] == "differ"]
     assert differing
@@ -176,6 +185,7 @@ def test_a_difference_is_told(tmp_path: Path, request: pytest.FixtureRequest) ->
         assert all(flow["url"] in cell for flow in row["flows"])
     assert all("wire" in flow for row in differing for flow in row["flows"])
     assert focused == "conclusion"
+    assert forged == "not heard"
 
 
 @pytest.mark.timeout(300)

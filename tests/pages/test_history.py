@@ -42,7 +42,7 @@ def test_the_oldest_are_let_go_of() -> None:
     assert [flow for *_, flow in noted(history)] == ["7", "8", "9"]
     assert (history.exchanges, history.dropped) == (10, 7)
     assert history.oldest == next(history.all()).sequence
-    assert history.of("1") is None
+    assert history.get("1") is None
 
 
 def test_what_came_since_is_told_in_order() -> None:
@@ -113,6 +113,18 @@ def test_clearing_is_news() -> None:
         return await waiting
 
     assert asyncio.run(asyncio.wait_for(run(), 10))
+
+
+def test_who_waits_can_be_let_go_on() -> None:
+    async def run() -> tuple[bool, int]:
+        history = History()
+        before = history.sequence
+        waiting = asyncio.create_task(history.wait(before, 30))
+        await asyncio.sleep(0)
+        history.wake()
+        return await waiting, history.sequence - before
+
+    assert asyncio.run(asyncio.wait_for(run(), 10)) == (True, 0)
 
 
 def test_waiting_ends_without_news_and_leaves_nothing_behind() -> None:

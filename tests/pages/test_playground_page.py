@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -13,8 +14,9 @@ from corscope.addon import CorsAddon
 from corscope.lab.answers import AD_HOC, Asked, Lines, Place, Served, path_of
 from corscope.lab.presets import PRESETS, by_id
 from corscope.lab.scenarios import HTTP, HTTPS, Role
+from corscope.lab.web import read
 from corscope.pages import playground
-from corscope.pages.playground import DOCUMENTS, FLOWS, REQUEST_BYTES, RUNS, Playground
+from corscope.pages.playground import DOCUMENTS, FLOWS, HELLO, REQUEST_BYTES, RUNS, Playground
 from corscope.rewriter import COOKIES_CROSS_SITE, COOKIES_OFF
 from proxies import cors_flow
 from test_addon import inside_mitmproxy
@@ -248,6 +250,32 @@ def test_a_long_body_is_neither_taken_nor_kept(addon: CorsAddon, ground: Playgro
     assert flow.response is not None
     assert flow.response.status_code == 413
     assert not ground._runs
+
+
+@pytest.mark.parametrize(("origin", "size"), [("https://evil.example", 0), (HTTPS.page, REQUEST_BYTES + 1)])
+def test_of_what_opened_pages_ask_only_that_is_kept(
+    addon: CorsAddon, ground: Playground, origin: str, size: int
+) -> None:
+    for asker, length in ((HTTPS.page, 0), (origin, size)):
+        flow = cors_flow(API + HELLO[0], method="POST", origin=asker, live=True)
+        flow.request.data.content = b"x" * length
+        flow.response = None
+        asyncio.run(addon.request(flow))  # type: ignore[arg-type]
+        assert flow.response is not None
+        assert flow.response.status_code == 204
+    assert len(ground._hellos) == 1
+
+
+def test_a_long_path_is_not_remembered(addon: CorsAddon) -> None:
+    for query, counted in (("?x", 1), ("?" + "x" * 1000, 1)):
+        addon.pages.lab.read(cors_flow(f"{API}/x/https/run/0000/0{query}", live=True))
+        assert len(addon.pages.lab._seen) == counted
+
+
+def test_a_body_is_read_as_it_came(addon: CorsAddon) -> None:
+    flow = cors_flow(API + HELLO[0], method="POST", request=[("content-encoding", "gzip")], live=True)
+    flow.request.data.content = sent = gzip.compress(b"x" * 1_000_000)
+    assert read(flow.request).content == sent
 
 
 def test_a_run_that_is_not_remembered_is_not_there(ground: Playground) -> None:

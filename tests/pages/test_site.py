@@ -16,7 +16,7 @@ from corscope.pages.guards import POLICY
 from corscope.pages.hosts import Place, is_loopback, place_of_host
 from corscope.pages.site import FILES
 from proxies import Mitmdump, confdir, eventually, read_recording
-from traffic import ALLOWS, ANSWERING, API, COOKIE, PAGE, WILDCARD, Client, Lines, Response, converse
+from traffic import ALLOWS, ANSWERING, API, COOKIE, PAGE, USUAL, WILDCARD, Client, Lines, Response, converse
 
 SITE = "http://corscope.test"
 PATHS = [
@@ -252,6 +252,39 @@ def test_hosts_have_their_places(host: str, place: Place | None) -> None:
     assert place_of_host(host) is place
 
 
+def test_who_needs_a_password_for_the_proxy_needs_it_here_too() -> None:
+    paths = ("/", "/live/events", "/live/report.jsonl")
+    own = ("Proxy-Authorization", "Basic dTpw")
+    with Mitmdump("-s", str(ANSWERING), proxyauth="u:p") as proxy:
+        with Client(proxy.port) as client:
+            assert [client.get(path).status for path in paths] == [407] * len(paths)
+            assert client.get("/playground", host="app.corscope.test").status == 407
+            assert [client.get(path, [own]).status for path in paths] == [200] * len(paths)
+            assert client.get("/playground", [own], host="app.corscope.test").status == 200
+        for host in ("corscope.test", "app.corscope.test"):
+            with pytest.raises(OSError, match="407"):
+                by_tls(proxy.port, host, "/")
+        proxy.stop()
+
+
+def test_rewriting_opens_nothing_that_is_private() -> None:
+    mine = ("/playground", "/playground/run?run=a", "/playground/run.har?run=a", "/playground/scenarios", "/agreement")
+    lines = [*USUAL, ("Origin", PAGE)]
+    asking = [("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "content-type")]
+    for preflights in ("server", "local"):
+        options = {"cors_rewrite": "all", "cors_allow_origins": "*", "cors_preflight": preflights}
+        with Mitmdump("-s", str(ANSWERING), flow_detail=0, **options) as proxy, Client(proxy.port) as client:
+            for url in [*(f"http://app.corscope.test{path}" for path in mine), f"{SITE}/live/events"]:
+                for method, more in (("GET", []), ("POST", []), ("OPTIONS", asking)):
+                    answer = client.send(method, url, [*lines, *more, ("Content-Length", "0")])
+                    assert answer.status == 403, (method, url)
+                    assert not [name for name in answer.headers if name.startswith("access-control-")], (method, url)
+            # What belongs to nobody is rewritten as anything else.
+            table = client.send("GET", f"{LAB}table.json?only=none", lines)
+            assert table.headers["access-control-allow-origin"] == PAGE
+            proxy.stop()
+
+
 # -- nobody else notices -----------------------------------------------------------------------------------------------
 
 
@@ -295,6 +328,24 @@ def test_the_site_is_in_no_list_no_file_no_output_and_not_on_the_network(strateg
     assert not connects.exists() or "corscope" not in connects.read_text()
     assert json.loads(listed.read_text()) == ["api.example"]
     assert [flow.request.host for flow in read_recording(saved)] == ["api.example"]
+
+
+def test_no_upstream_proxy_is_asked_for_a_tunnel_to_a_host_of_ours() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        upstream.settimeout(0.5)
+        with Mitmdump(
+            "--mode", f"upstream:http://127.0.0.1:{upstream.getsockname()[1]}", "-s", str(ANSWERING)
+        ) as proxy:
+            for host in ("corscope.test", "app.corscope.test"):
+                assert by_tls(proxy.port, host, "/").status == 200
+                with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as client:
+                    client.sendall(f"CONNECT {host}:22 HTTP/1.1\r\n\r\n".encode())
+                    assert client.recv(1000).startswith(b"HTTP/1.1 200")
+                    client.sendall(b"SSH-2.0-x\r\n")
+                    assert client.recv(1000) == b""
+            with pytest.raises(TimeoutError):
+                upstream.accept()
+            proxy.stop()
 
 
 def test_the_proxy_ends_while_somebody_waits() -> None:

@@ -18,7 +18,7 @@ from corscope.lab.answers import AGREEMENT_PATH, Asked, Place, Served, path_of
 from corscope.lab.scenarios import HTTPS, Scenario, scenarios
 from corscope.pages.guards import POLICY
 from corscope.pages.history import History
-from corscope.pages.verification import Verification
+from corscope.pages.verification import REPORT_BYTES, Verification
 
 PAGE = HTTPS.page
 GOOD = {"Access-Control-Allow-Origin": PAGE, "Access-Control-Allow-Credentials": "true"}
@@ -128,6 +128,7 @@ def test_it_is_asked_by_a_post_to_a_page_of_the_lab(verification: Verification) 
         b"no json",
         b"[]",
         b"\xff",
+        b"[" * 100_000,
         {},
         report(run="../x"),
         report(run=7),
@@ -143,6 +144,10 @@ def test_nonsense_is_refused_in_a_line(verification: Verification, said: object)
     served = ask(verification, said)
     assert served.status == 400
     assert len(served.content.splitlines()) == 1
+
+
+def test_a_report_has_bounds(verification: Verification) -> None:
+    assert ask(verification, b" " * (REPORT_BYTES + 1)).status == 413
 
 
 def test_numbers_that_json_cannot_hold_are_refused(verification: Verification) -> None:

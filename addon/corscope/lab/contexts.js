@@ -12,7 +12,11 @@ const settle = ({ data }) => {
   waiting.get(data.job)(data.outcome);
   waiting.delete(data.job);
 };
-window.addEventListener("message", settle);
+// Whoever opened this page, or is opened by it, could say anything of its requests: only its own frames are heard.
+const isOwn = (source) => [...document.getElementById("frames").children].some((one) => one.contentWindow === source);
+window.addEventListener("message", (event) => {
+  if (isOwn(event.source)) settle(event);
+});
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 

@@ -19,6 +19,9 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 COUNTED = 50_000
 """URLs whose requests are counted; the oldest are forgotten."""
 
+LENGTH = 1000
+"""Characters of a path whose requests are counted: the lab's own have some seventy."""
+
 NOT_FOUND = Served(status=404, headers=(("Content-Length", "0"),))
 
 
@@ -38,7 +41,7 @@ class LabWeb:
     def read(self, flow: http.HTTPFlow) -> Asked:
         """Return a request; if it belongs to a scenario, count it, and remember which step it says it is."""
         asked = read(flow.request)
-        if place_of(asked.path) is None:
+        if len(asked.path) > LENGTH or place_of(asked.path) is None:
             return asked
         named = step_named(asked.content.decode("utf-8", "replace"))
         if named is not None:
@@ -63,7 +66,8 @@ def read(request: http.Request, *, seen: int = 0) -> Asked:
         origin=request_origin(request),
         path=request.path,
         headers=tuple((name.decode("ascii", "replace"), value.decode("latin-1")) for name, value in fields),
-        content=request.get_content(strict=False) or b"",
+        # As it came: no page encodes what it sends, and what is small may decode to gigabytes.
+        content=request.raw_content or b"",
         seen=seen,
     )
 

@@ -64,9 +64,10 @@ class History:
             self._noted.popitem(last=False)
             self.dropped += 1
         if self._waiting:
-            self._wake()
+            self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let all who wait go on without news: who asks again asks another history, after a reload."""
         for event in self._waiting:
             event.set()
 
@@ -78,7 +79,7 @@ class History:
         self.exchanges = self.dropped = self.passed_by = 0
         self.sequence += 1
         self.era = f"{time.time_ns():x}"
-        self._wake()
+        self.wake()
 
     @property
     def oldest(self) -> int:
@@ -90,17 +91,13 @@ class History:
         yield from self._noted.values()
 
     def get(self, flow_id: str) -> Noted | None:
-        """Return what is remembered of a flow."""
+        """Return what is remembered of a flow, None where it is not."""
         return self._noted.get(flow_id)
 
     def since(self, sequence: int) -> list[Noted]:
         """Return what came after a sequence number, in order."""
         newest_first = takewhile(lambda one: one.sequence > sequence, reversed(self._noted.values()))
         return list(newest_first)[::-1]
-
-    def of(self, flow_id: str) -> Noted | None:
-        """Return what is known of a flow, None where it is not remembered."""
-        return self._noted.get(flow_id)
 
     def story(self, flow_id: str) -> list[Noted]:
         """Return the exchanges of the story that a flow belongs to, in their order; none where it is not remembered."""
@@ -113,7 +110,7 @@ class History:
         )
 
     async def wait(self, sequence: int, seconds: float) -> bool:
-        """Wait until something came after a sequence number; tell whether it did within some seconds."""
+        """Wait until something came after a sequence number, or `wake`; tell whether that was within some seconds."""
         if self.sequence > sequence:
             return True
         event = asyncio.Event()

@@ -1,10 +1,11 @@
 """Joins the site and the lab's web for the addon: who may see them, and that nothing of theirs reaches the network."""
 
 import logging
+import weakref
 from collections.abc import Collection
 from typing import Final
 
-from mitmproxy import exceptions, http
+from mitmproxy import connection, exceptions, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import server_hooks
 
@@ -13,7 +14,7 @@ from corscope.lab.web import NOT_FOUND, LabWeb, read, response
 from corscope.pages.guards import as_asked, plain, private
 from corscope.pages.history import History
 from corscope.pages.hosts import Place, is_loopback, place_of_host
-from corscope.pages.playground import Playground
+from corscope.pages.playground import Playground, is_of_playground
 from corscope.pages.site import Site
 from corscope.pages.verification import Verification
 from corscope.settings import SettingError, nearest
@@ -34,10 +35,17 @@ class Pages:
         self.lab = LabWeb()
         self.verification = Verification(self.history, self.lab.named)
         self.playground = Playground(self.history)
+        self._tunnels: weakref.WeakSet[connection.Client] = weakref.WeakSet()
+        """Client connections that became a tunnel to a host of ours."""
 
     def place(self, flow: http.HTTPFlow) -> Place | None:
         """Tell what a flow's host belongs to; None for all the world's others."""
         return place_of_host(flow.request.data.host)
+
+    def is_private(self, flow: http.HTTPFlow) -> bool:
+        """Tell whether a flow asks one of the lab's hosts for what is its page's alone; nothing lets others in."""
+        path = flow.request.path.partition("?")[0]
+        return (path == AGREEMENT_PATH or is_of_playground(path)) and self.place(flow) is Place.LAB
 
     async def answer_lab(self, flow: http.HTTPFlow) -> None:
         """Answer a request to the lab's web, unless it is answered."""
@@ -58,7 +66,12 @@ class Pages:
         return found or answer(asked) or NOT_FOUND
 
     async def answer_site(self, flow: http.HTTPFlow) -> None:
-        """Answer a request to the site. Raises AddonHalt: neither lists of flows nor files get what is ours."""
+        """Answer a request to the site, unless it is answered: refused, by proxyauth.
+
+        Raises AddonHalt: neither lists of flows nor files get what is ours.
+        """
+        if flow.response is not None:
+            raise exceptions.AddonHalt
         try:
             served = self._refusal(flow) or await self.site.answer(read(flow.request))
         except Exception:
@@ -71,6 +84,20 @@ class Pages:
     def _put(self, flow: http.HTTPFlow, served: Served) -> None:
         request = flow.request
         flow.response = response(as_asked(served, request.method, request.scheme), request.is_http2)
+
+    def note_tunnel(self, flow: http.HTTPFlow) -> None:
+        """Remember that a client's connection becomes a tunnel to a host of ours; of HTTP/2 a stream alone does."""
+        if not flow.request.is_http2:
+            self._tunnels.add(flow.client_conn)
+
+    def keep_off_the_network(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """Let no connection be opened for a reserved host, whatever asked for it.
+
+        Where an upstream proxy is used, the address is that proxy's: what came through a tunnel tells.
+        """
+        address = data.server.address
+        if (address is not None and place_of_host(address[0]) is not None) or data.client in self._tunnels:
+            data.server.error = "corscope's own hosts are not on the network"
 
     def _refusal(self, flow: http.HTTPFlow) -> Served | None:
         if self.who == "off":
@@ -106,10 +133,3 @@ def check_who(who: str, known: Collection[str] = WHO) -> str:
     if who not in known:
         raise SettingError(f"cors_pages takes {', '.join(known)}, not {who!r}{nearest(who, known)}.")
     return who
-
-
-def keep_off_the_network(data: server_hooks.ServerConnectionHookData) -> None:
-    """Let no connection be opened for a reserved host, whatever asked for it."""
-    address = data.server.address
-    if address is not None and place_of_host(address[0]) is not None:
-        data.server.error = f"{address[0]} is corscope's own and is not on the network"

@@ -37,6 +37,7 @@ from corscope.scope import AllowedOrigins
 
 WEBS = (HTTPS, HTTP)
 """The webs that have a playground: those whose hosts the addon answers for."""
+_PAGES = frozenset(web.page for web in WEBS)
 
 HELLOS = 16
 """Requests of opened pages that are remembered."""
@@ -121,7 +122,8 @@ class Playground:
         """Answer a request to what a visitor made, and remember its flow; None where there is no such thing."""
         place = place_of(asked.path)
         if asked.path in HELLO:
-            self._hellos.append(flow)
+            if asked.header("origin") in _PAGES and len(asked.content) <= REQUEST_BYTES:
+                self._hellos.append(flow)
             return _hello(asked)
         if place is None or place.folder != AD_HOC or _RUN.fullmatch(place.run) is None:
             return None
@@ -145,7 +147,7 @@ class Playground:
         """Answer a request to the page and what belongs to it; None for all other paths and hosts."""
         path, _, query = asked.path.partition("?")
         web = next((web for web in WEBS if web.page == asked.origin), None)
-        if web is None or not (path == "/playground" or path.startswith("/playground/")):
+        if web is None or not is_of_playground(path):
             return None
         return private(refusal(asked) or await self._answer(asked, web, path, query), policy=policy(web))
 
@@ -234,6 +236,11 @@ class Playground:
         return Served(status=200, headers=(*served.headers, disposition), content=content)
 
 
+def is_of_playground(path: str) -> bool:
+    """Tell whether a path, without query, is the page's or belongs to it."""
+    return path == "/playground" or path.startswith("/playground/")
+
+
 def _client(flow: http.HTTPFlow) -> str:
     return adapter.client_key(flow, adapter.head(flow))
 
@@ -272,7 +279,7 @@ def policy(web: Web) -> str:
 def _hello(asked: Asked) -> Served:
     headers = [("Access-Control-Allow-Credentials", "true"), ("Vary", "Origin"), ("Cache-Control", "no-store")]
     origin = asked.header("origin")
-    if origin in {web.page for web in WEBS}:
+    if origin in _PAGES:
         headers.append(("Access-Control-Allow-Origin", str(origin)))
     return Served(status=204, headers=tuple(headers))
 

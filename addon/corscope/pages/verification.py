@@ -27,6 +27,9 @@ PATIENCE = 20.0
 LOOK_SECONDS = 0.25
 """How often the verdicts are looked at while they settle."""
 
+REPORT_BYTES = 16_000_000
+"""How long the page's report may be; that of the whole table has a tenth of it."""
+
 DETAIL = 200
 """Characters that are kept of what the page says in detail."""
 
@@ -56,9 +59,11 @@ class Verification:
         if not asked.content:
             # mitmproxy passes by what it streams.
             return plain(400, "The report did not come along: is mitmproxy's option stream_large_bodies set?")
+        if len(asked.content) > REPORT_BYTES:
+            return plain(413, f"A report has {REPORT_BYTES:,} bytes at most.")
         try:
             run, outcomes, told = _report(asked.content)
-        except (ValueError, KeyError, TypeError, OverflowError) as fault:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as fault:
             return plain(400, f"This is no report of a run: {type(fault).__name__}.")
         judged = await self._judged(f"/x/{web.name}/{run}/")
         verdicts = [Judged(one.verdict, self._named.get(one.verdict.flow_id)) for one in judged]
@@ -114,7 +119,7 @@ def _is_below(url: str, prefix: str) -> bool:
 def _report(content: bytes) -> tuple[str, dict[tuple[str, int], Outcome], dict[str, Any]]:
     """Read the page's report: the run's name, how its steps ended, and what is to be passed on of it.
 
-    Raises ValueError, KeyError, TypeError or OverflowError for anything else.
+    Raises ValueError, KeyError, TypeError, OverflowError or RecursionError for anything else.
     """
     said = json.loads(content)
     run = said["run"]
