@@ -132,7 +132,8 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
             "POST http://b.test/", {"headers": {**FORM, "Accept": "text/html"}}, UNKNOWN, True, id="a script may ask so"
         ),
         pytest.param("POST http://b.test/", {"headers": {"Content-Type": "text/ping"}}, NO_CORS, False, id="a ping"),
-        pytest.param("POST http://a.test/", {"origin": "http://a.test"}, CORS, False, id="a POST at home"),
+        pytest.param("POST http://a.test/", {"origin": "http://a.test"}, UNKNOWN, False, id="any POST at home"),
+        pytest.param("PUT http://a.test/", {"origin": "http://a.test"}, CORS, False, id="no form sends PUT at home"),
         pytest.param("GET http://b.test/", {"headers": {"Upgrade": "websocket"}}, WEBSOCKET, False, id="a WebSocket"),
         pytest.param(
             "GET http://xn--bcher-kva.test/",

@@ -121,6 +121,24 @@ def test_a_plain_post_that_may_be_a_form_is_conditional() -> None:
     assert (passing.outcome, passing.mode) == (ALLOWED, RequestMode.UNKNOWN)
 
 
+@pytest.mark.parametrize(("method", "origin"), [("GET", None), ("POST", "http://a.test")])
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [({}, ["mode-unknown"]), ({"Accept": "text/html,*/*;q=0.8", "Upgrade-Insecure-Requests": "1"}, [])],
+    ids=["a script or an element", "a navigation"],
+)
+def test_over_plain_http_a_redirect_of_the_pages_own_origin_to_a_user_name_may_fail(
+    method: str, origin: str | None, headers: dict[str, str], found: list[str]
+) -> None:
+    def redirected(to: str) -> Verdict:
+        line = f"{method} http://a.test/x"
+        return judged(exchange(line, origin=origin, headers=headers, status=302, response={"Location": to}))
+
+    verdict, within = redirected("http://u:p@b.test/y"), redirected("http://u:p@a.test/y")
+    assert (verdict.outcome, verdict.mode, ids(verdict)) == (EXEMPT, RequestMode.UNKNOWN, found)
+    assert (within.outcome, ids(within)) == (EXEMPT, [])
+
+
 def test_the_proxys_own_answer_is_named_as_the_cause() -> None:
     verdict = judged(exchange(f"GET {URL}", status=502, proxy_made=True))
     assert (verdict.outcome, ids(verdict)) == (BLOCKED, ["allow-origin-missing", "proxy-error"])

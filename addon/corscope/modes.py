@@ -130,6 +130,7 @@ _EXEMPT = {
     for mode in (RequestMode.NO_CORS, RequestMode.NAVIGATE, RequestMode.SAME_ORIGIN, RequestMode.WEBSOCKET)
 }
 _SAME_ORIGIN = Subject(RequestMode.CORS, "the request goes to the page's own origin")
+_TO_ITSELF = Subject(RequestMode.UNKNOWN, "the request goes to the page's own origin")
 _EXTENSION = Subject(RequestMode.UNKNOWN, "an extension asks: its permissions, not the response, decide")
 _WITHOUT_ORIGIN = Subject(RequestMode.UNKNOWN, "there is no Origin header: not a cross-origin CORS request")
 _PING = Subject(RequestMode.NO_CORS, "it is a hyperlink's ping, whose answer nobody reads")
@@ -173,7 +174,7 @@ def request_mode(asked: Request, browser: Browser) -> Subject:
         return _EXTENSION
     # In reverse mode the URL is the upstream server's, and only the browser knows that the request stays at home.
     if origin == asked.target or (request.get(b"sec-fetch-site") == b"same-origin" and origin != OPAQUE):
-        return _SAME_ORIGIN
+        return _SAME_ORIGIN if said or asked.exchange.method != b"POST" else _TO_ITSELF
     if said is RequestMode.CORS or asked.exchange.method != b"POST":
         return _CORS
     content_type = request.get(b"content-type", b"").lower()
@@ -181,8 +182,7 @@ def request_mode(asked: Request, browser: Browser) -> Subject:
         return _PING
     if is_report(content_type):
         return _REPORT
-    # Only a navigation asks for HTML so; script-made POSTs that merely look alike are ambiguous, not exempt.
-    if b"upgrade-insecure-requests" in request and b"text/html" in request.get(b"accept", b""):
+    if _looks_like_navigation(request):
         return _FORM
     if request.script_set:
         return _CORS
@@ -196,6 +196,20 @@ def request_mode(asked: Request, browser: Browser) -> Subject:
         if priority is None and order == [b"origin", b"referer"]:
             return _CORS
     return UNDECIDED
+
+
+def _looks_like_navigation(request: Headers) -> bool:
+    # Only a navigation asks for HTML so; script-made requests that merely look alike are ambiguous, not exempt.
+    return b"upgrade-insecure-requests" in request and b"text/html" in request.get(b"accept", b"")
+
+
+def may_be_cors(subject: Subject, request: Headers) -> bool:
+    """Tell whether a request to the page's own origin, as far as that is known, could be one of mode "cors".
+
+    Without Sec-Fetch-Mode it could be a script's, an element's without `crossorigin` (mode "no-cors"), or a navigation,
+    which is told by what it accepts.
+    """
+    return subject in (_WITHOUT_ORIGIN, _TO_ITSELF) and not _looks_like_navigation(request)
 
 
 def post_mode(request: Headers, response: Headers, *, follows_cors: bool) -> Subject:

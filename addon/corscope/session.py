@@ -56,7 +56,7 @@ from corscope.model import (
     Severity,
     Verdict,
 )
-from corscope.modes import BEACON, UNDECIDED, Request, Subject, post_mode, request_mode, url_of
+from corscope.modes import BEACON, UNDECIDED, Request, Subject, may_be_cors, post_mode, request_mode, url_of
 from corscope.origins import Target, host_of, is_potentially_trustworthy, parse_location, site
 from corscope.preflights import Permission, permission
 from corscope.stories import Connection, Evidences, Record, Story
@@ -377,17 +377,21 @@ class Session:
                 if before:
                     before[0].claimed = True
                     first_url, redirects = before[0].first_url or request.url, before[0].redirects
-                if mode is RequestMode.CORS:
+                if mode is RequestMode.CORS or (to.has_credentials and may_be_cors(subject, headers)):
                     faults = _redirect_faults(request, origin, to, redirects=redirects)
                 self._expect_redirect(
                     client, request, origin, to, record=None, first_url=first_url, redirects=redirects + 1
                 )
-        fault = faults[0] if faults else None
         answer = Answer(request.url, exchange.response_headers, False)
-        findings = fault_findings(faults, answer)
+        may_fail = None
         if subject is BEACON and origin is not None:
-            missing = cors_check(origin, response, include=False)[0]
-            findings = (conditional_finding("mode-unknown", missing, text(origin), answer),)
+            may_fail = cors_check(origin, response, include=False)[0]
+        elif faults and mode is RequestMode.UNKNOWN:
+            may_fail, faults = faults[0], ()
+        fault = faults[0] if faults else None
+        findings = fault_findings(faults, answer)
+        if may_fail is not None:
+            findings = (conditional_finding("mode-unknown", may_fail, text(origin or request.target), answer),)
         findings += client.diagnosis.exempt(request, mode)
         if b"set-cookie" in response:
             findings += self._set_cookies(client, request, navigation=mode is RequestMode.NAVIGATE)

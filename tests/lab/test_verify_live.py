@@ -128,7 +128,7 @@ def test_the_browser_does_what_corscope_predicted(
     # Over plain http the wire tells less.
     assert counts["agree"] > (0.85 if scheme == "https" else 0.7) * len(rows)
     why = counts["reasons"]["incomparable"]
-    assert why.keys() <= {"beacon", "preload", "user-info", "from-cache", "not-sent", "timed-out"}
+    assert why.keys() <= {"beacon", "preload", "from-cache", "not-sent", "timed-out"}
     assert why.get("timed-out", 0) < 0.01 * len(rows)
     cached = {row["tag"].split("/")[0] for row in rows if row["why"] in ("from-cache", "not-sent")}
     assert cached == {"stored"}

@@ -46,8 +46,9 @@ HINTS = (
         id="mode-unknown",
         severity="warning",
         title="blocked if in mode cors",
-        why="This POST could come from a form, a beacon or a no-cors fetch, whose answers no page reads, or from a "
-        "script that wants the answer: then it would be blocked: {console} Over plain http browsers do not say which.",
+        why="This request could be a form's, an element's, a beacon's or a no-cors fetch, whose answers no page reads, "
+        "or a script's that wants the answer: then it would be blocked: {console} Over plain http browsers do not say "
+        "which.",
         fix="{fix}",
         section=FETCH + "concept-request-mode",
     ),

@@ -10,12 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from corscope.catalogue import CATALOGUE
 from corscope.lab.answers import place_of, scenario_of
-from corscope.lab.scenarios import Context, Initiator, Mode, Role, Scenario, Step, Web
+from corscope.lab.scenarios import Initiator, Scenario, Step, Web
 from corscope.lab.steps import Outcome, clock_offset, step_of
 from corscope.model import Kind, Verdict
 from corscope.model import Outcome as Said
@@ -39,7 +38,6 @@ class Why(StrEnum):
 
     BEACON = "beacon"
     PRELOAD = "preload"
-    USER_INFO = "user-info"
     TIMED_OUT = "timed-out"
     NO_CONTEXT = "no-context"
     FROM_CACHE = "from-cache"
@@ -50,16 +48,12 @@ class Why(StrEnum):
 WORDS: Mapping[Why, str] = {
     Why.BEACON: "No page is told what became of a beacon.",
     Why.PRELOAD: "Not every browser tells a page that the preload it asked for was blocked.",
-    Why.USER_INFO: "The page's own origin redirects to a URL with a user name, which fails whatever CORS allows.",
     Why.TIMED_OUT: "It took the browser too long, so that nobody knows how it would have ended.",
     Why.NO_CONTEXT: "This browser did not start the frame or the worker that was to ask.",
     Why.FROM_CACHE: "Nothing went over the wire: the browser answered from its cache.",
     Why.NOT_SENT: "It failed in the browser, and nothing of it went over the wire.",
     Why.UNKNOWN_ORDER: "Nothing tells which of several requests to one URL an exchange on the wire belongs to.",
 }
-
-OF_THE_PAGE = (Context.PAGE, Context.WORKER, Context.BLOB_WORKER)
-"""The contexts that ask in the page's own name."""
 
 NO_CONTEXT = "no context"
 """What the page says in detail of a step whose frame or worker did not start."""
@@ -167,7 +161,7 @@ def _row(scenario: Scenario, number: int, outcome: Outcome, flows: tuple[Verdict
 def _incomparable(
     scenario: Scenario, number: int, outcome: Outcome, flows: Sequence[Verdict], lost: bool
 ) -> Why | None:
-    by_table = incomparable(scenario, scenario.steps[number])
+    by_table = incomparable(scenario.steps[number])
     if by_table is not None:
         return by_table
     if outcome.ok is None:
@@ -179,19 +173,12 @@ def _incomparable(
     return None
 
 
-def incomparable(scenario: Scenario, step: Step) -> Why | None:
+def incomparable(step: Step) -> Why | None:
     """Return why a step of the table can't be compared in any browser; None where it can be."""
     if step.initiator is Initiator.BEACON:
         return Why.BEACON
     if step.initiator is Initiator.PRELOAD:
         return Why.PRELOAD
-    for hop, following in pairwise(scenario.hops):
-        if hop.role is not Role.APP or scenario.context not in OF_THE_PAGE:
-            break
-        # HTTP-redirect fetch, step 9: the request is not across origins yet, and of a script's or not: on plain http
-        # nothing tells.
-        if following.user_info and step.mode is Mode.CORS:
-            return Why.USER_INFO
     return None
 
 
