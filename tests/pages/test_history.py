@@ -45,6 +45,36 @@ def test_the_oldest_are_let_go_of() -> None:
     assert history.get("1") is None
 
 
+def test_large_ones_are_let_go_of_sooner() -> None:
+    history = History(largest=100_000)
+    for number in range(40):
+        # Half of them tell the same in another object, as flows do.
+        long = f"{number if number < 20 else 20:02}" + "x" * 10_000
+        response = {**GOOD, "X-Long": long}
+        history.note(judged(copied(exchange(f"GET {URL}", response=response, flow=f"{number}"))))
+        history.pack(1)
+    kept = [flow for *_, flow in noted(history)]
+    assert kept == [f"{number}" for number in range(40 - len(kept), 40)]
+    assert 25 < len(kept) < 30
+    assert (history.exchanges, history.dropped) == (40, 40 - len(kept))
+
+
+def test_what_is_replaced_no_longer_counts() -> None:
+    history = History(largest=100_000)
+    for number in range(40):
+        response = {**GOOD, "X-Long": f"{number:02}" + "x" * 10_000}
+        one = copied(exchange(f"GET {URL}", response=response, flow=f"{number % 5}"))
+        for _ in range(2):
+            history.note(judged(one))
+            history.pack(1)
+    assert (len(noted(history)), history.dropped) == (5, 0)
+    for number in range(5, 15):
+        history.note(judged(copied(exchange(f"GET {URL}/{number:010000}", response=GOOD, flow=f"{number}"))))
+        history.pack(1)
+    # Five of 10 kB, as replaced last, and those with a long URL: no more than a hundred together.
+    assert history.dropped > 4
+
+
 def test_what_came_since_is_told_in_order() -> None:
     history = History()
     begun = history.sequence
