@@ -172,6 +172,9 @@ _LOGIN_QUERY = re.compile(
 )
 
 
+_MAYBE_LOGIN = re.compile("log|sign|sso|saml|oauth|oidc|openid|auth|adfs|response_type", re.IGNORECASE)
+"""What any of these holds: most locations are told by that alone."""
+
 _FILE = re.compile(
     r"\.(?:avif|css|csv|docx?|gif|gz|ico|jpe?g|js|json|md|mp[34]|pdf|png|svg|tar|txt|web[mp]|xlsx?|xml|ya?ml|zip)$",
     re.IGNORECASE,
@@ -184,6 +187,8 @@ def looks_like_login(location: str) -> bool:
 
     That a query merely mentions one (`/home?from=login`) says that the user comes from there.
     """
+    if _MAYBE_LOGIN.search(location) is None:
+        return False
     where, _, query = location.partition("#")[0].partition("?")
     host, _, path = (where.partition("://")[2] or where).partition("/")
     segments = [segment for segment in path.split("/") if segment]

@@ -194,6 +194,9 @@ class FollowUps:
         found = [step for step in steps if step.can_be_followed_by(request)]
         if not found:
             return found
+        if len(found) == 1 and not found[0].only_omit and credentials is not Credentials.OMIT:
+            # The common case: none of what follows would let go of it.
+            return found
         late = [step for step in found if step.given_up]
         if credentials is Credentials.INCLUDE:
             found = [step for step in found if not step.only_omit]
