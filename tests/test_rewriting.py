@@ -65,6 +65,11 @@ def handle(asked: Asked, connection: socket.socket) -> None:
         connection.sendall(head.encode() + b"9\r\ndata: 1\n\n\r\n")
         # The rest comes only when the first event has arrived.
         connection.recv(1)
+    elif asked.path == "/cut":
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhere")
+        connection.shutdown(socket.SHUT_RDWR)
+    elif asked.path == "/invalid":
+        respond(connection, "No Name: 1", body=b"here")
     elif asked.path == "/fine":
         allows = (f"Access-Control-Allow-Origin: {ORIGIN}", "Access-Control-Allow-Credentials: true")
         respond(connection, *allows, "Set-Cookie: a=1", body=b"fine")
@@ -320,6 +325,18 @@ def test_a_server_that_is_not_there_is_named_and_can_be_read_about(tmp_path: Pat
     assert (second.status, cors_headers(second)) == (502, LET_IN)
     assert f"No server answers at 127.0.0.1:{port}".encode() in body
     assert lines[-1]["verdict"] == "allowed"
+
+
+@pytest.mark.parametrize("path", ["/cut", "/invalid", "/large"])
+def test_a_response_that_mitmproxy_gives_up_is_no_success(path: str, server: RawServer, tmp_path: Path) -> None:
+    """What the browser gets is mitmproxy's own error page, whatever headers the server has sent."""
+    report = tmp_path / "report.jsonl"
+    with rewriting(cors_report=report, body_size_limit="2" if path == "/large" else "1m") as proxy:
+        response, _ = Client(proxy, server.port).send("GET", path)
+        line = eventually(lambda: [one for one in final(read_report(report)) if one["status"] == 502])[0]
+    assert (response.status, cors_headers(response)) == (502, {})
+    assert (line["verdict"], line.get("rewrite")) == ("blocked", None)
+    assert "proxy-error" in [finding["id"] for finding in line["findings"]]
 
 
 def test_a_server_whose_certificate_is_not_trusted_can_be_read_about(tmp_path: Path) -> None:

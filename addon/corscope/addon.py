@@ -275,7 +275,8 @@ class CorsAddon:
         self.pass_over(flow)
         self.judged.pop(flow.id, None)
         self.rewritten.pop(flow.id, None)
-        if flow.response is None:
+        # Of a response that is not streamed nothing has left before it is complete: an error page goes in its place.
+        if flow.response is None or not flow.response.stream:
             self.guard(flow, self.fail)
 
     def guard(self, flow: http.HTTPFlow, act: Callable[[http.HTTPFlow], None]) -> None:
@@ -302,8 +303,11 @@ class CorsAddon:
         head = adapter.head(flow)
         exchange = adapter.failed_exchange(flow, adapter.client_key(flow, head), head)
         if exchange is None or b"origin" not in head:
-            self.begin(flow)
+            if flow.response is None:
+                self.begin(flow)
             return
+        # Nothing that was planned for the server's response has come true.
+        self.plans.pop(flow.id, None)
         verdicts = self.session.judge(exchange)
         if verdicts[0].outcome is not Outcome.EXEMPT:
             self.write(verdicts[0], self.say(flow, verdicts[0]))
