@@ -206,6 +206,19 @@ def test_what_another_addon_changes_afterwards_leaves_with_what_was_said(server:
     )
 
 
+def test_what_has_left_is_not_said_to_be_rewritten(server: RawServer, tmp_path: Path) -> None:
+    """Another addon takes a header from a streamed response that had passed."""
+    report = tmp_path / "report.jsonl"
+    stripped = "/~s/Access-Control-Allow-Origin/"
+    with rewriting(cors_report=report, modify_headers=stripped, stream_large_bodies="1") as proxy:
+        response, _ = Client(proxy, server.port).send("GET", "/fine")
+        lines = eventually(lambda: (found := read_report(report)) and len(found) > 1 and found)
+    assert "allow-origin" not in cors_headers(response)
+    assert [line["verdict"] for line in lines] == ["allowed", "blocked"]
+    assert not lines[-1]["rewrite"]["applied"]
+    assert "another addon" in lines[-1]["rewrite"]["why_not"]
+
+
 def test_what_is_mapped_is_not_looked_for(server: RawServer, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]

@@ -41,6 +41,8 @@ MARKS = {
 }
 """The marker of a judged flow; an exempt one gets none."""
 
+CHANGED_TOO_LATE = "another addon changed its headers after corscope had let them pass, and then they left at once"
+
 REWRITTEN_MARK = ":wrench:"
 """The marker of a flow whose response was rewritten."""
 
@@ -255,7 +257,7 @@ class CorsAddon:
         if judged is None or response is None:
             return
         if response.data.headers.fields is not judged[0] or response.data.status_code != judged[1]:
-            self.guard(flow, self.judge)
+            self.guard(flow, self.judge_departed if response.stream else self.judge)
             self.judged.pop(flow.id, None)
         if flow.id in self.rewritten:
             self.guard(flow, self.complete)
@@ -313,7 +315,11 @@ class CorsAddon:
             self.write(verdicts[0], self.say(flow, verdicts[0]))
         self.tell(verdicts[1:])
 
-    def judge(self, flow: http.HTTPFlow) -> None:
+    def judge_departed(self, flow: http.HTTPFlow) -> None:
+        """Judge a streamed response that another addon has changed: its headers have left, and stay what they are."""
+        self.judge(flow, departed=True)
+
+    def judge(self, flow: http.HTTPFlow, *, departed: bool = False) -> None:
         response = flow.response
         if response is None:
             return
@@ -361,7 +367,10 @@ class CorsAddon:
             and asked.wants(flow, headers, verdicts[0])
             and not (flow.live and self.pages.is_private(flow))
         ):
-            rewrite, changed, verdicts = self.mend(flow, exchange, headers, verdicts, asked.settings)
+            if not departed:
+                rewrite, changed, verdicts = self.mend(flow, exchange, headers, verdicts, asked.settings)
+            elif rewriter.mends(verdicts[0], asked.settings):
+                rewrite = Rewrite((), False, verdicts[0], CHANGED_TOO_LATE)
         own = verdicts[0]
         if flow.live and adapter.PAGE_ORIGIN in flow.metadata:
             said = f"the server was asked with Origin: {flow.request.headers['origin']}, as cors_upstream_origin says"
