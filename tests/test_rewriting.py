@@ -273,6 +273,25 @@ def test_a_server_that_knows_another_origin_only(server: RawServer, tmp_path: Pa
     assert "https://known.example" not in str(line["rewrite"]["edits"])
 
 
+def test_a_filter_sees_the_origin_that_the_browser_sent(server: RawServer) -> None:
+    upstream = "https://known.example"
+    with rewriting(cors_upstream_origin=upstream, cors_filter=f"~hq 'origin: {ORIGIN}'") as proxy:
+        response, _ = Client(proxy, server.port).send("GET", "/bare")
+    assert server.asked[0].header("origin") == upstream
+    assert cors_headers(response) == LET_IN
+
+
+def test_an_origin_of_odd_bytes_comes_back_and_can_be_saved(server: RawServer, tmp_path: Path) -> None:
+    saved = tmp_path / "saved.mitm"
+    odd = "https://m\xfc\xff.example"
+    options = {"cors_upstream_origin": "https://known.example", "cors_allow_origins": "*", "save_stream_file": saved}
+    with rewriting(**options) as proxy:
+        response, _ = Client(proxy, server.port).send("GET", "/picky", origin=odd)
+    assert cors_headers(response)["allow-origin"] == [odd]
+    with saved.open("rb") as file:
+        assert len(list(FlowReader(file).stream())) == 1
+
+
 def test_what_is_no_cors_request_goes_as_it_came(server: RawServer) -> None:
     with rewriting(cors_upstream_origin="https://known.example", cors_allow_origins="*") as proxy:
         client = Client(proxy, server.port)

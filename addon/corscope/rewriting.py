@@ -12,7 +12,7 @@ from mitmproxy.net.http import status_codes
 
 from corscope import adapter, flow_filters, rewriter
 from corscope.credentials import recognise
-from corscope.headers import Fields, is_token
+from corscope.headers import Fields, get, is_token
 from corscope.model import Exchange, RequestMode, Rewrite, Verdict
 from corscope.modes import Head, Request, is_cors_preflight, request_mode
 from corscope.public_suffixes import spans_public_suffix
@@ -55,7 +55,7 @@ class Rewriting:
         return (
             origin is not None
             and self.settings.allowed.allows(origin)
-            and (self.filter is None or bool(self.filter(flow)))
+            and (self.filter is None or _matches(self.filter, flow))
         )
 
     def wants(self, flow: http.HTTPFlow, head: Head, verdict: Verdict) -> bool:
@@ -104,10 +104,25 @@ class Rewriting:
             send_origin(flow, upstream)
 
 
+def _matches(wanted: flowfilter.TFilter, flow: http.HTTPFlow) -> bool:
+    """Tell whether a flow matches a filter, by the Origin that the browser sent."""
+    if adapter.PAGE_ORIGIN not in flow.metadata:
+        return bool(wanted(flow))
+    headers = flow.request.headers
+    sent = headers.fields
+    try:
+        headers.fields = adapter.request_fields(flow)
+        return bool(wanted(flow))
+    finally:
+        headers.fields = sent
+
+
 def send_origin(flow: http.HTTPFlow, origin: bytes) -> None:
     """Send a request in another origin's name; it is judged by the one that the browser sent."""
-    # A request that is sent again keeps what the browser said at first.
-    flow.metadata.setdefault(adapter.PAGE_ORIGIN, flow.request.headers["origin"])
+    # A request that is sent again keeps what the browser said at first. A character stands for each byte, so that
+    # none is lost, and the flow can be saved.
+    named = get(flow.request.headers.fields, b"origin") or b""
+    flow.metadata.setdefault(adapter.PAGE_ORIGIN, named.decode("latin-1"))
     flow.request.headers["origin"] = origin.decode("latin-1")
 
 
