@@ -310,9 +310,10 @@ def test_cookies_and_exposed_headers_are_looked_after_where_nothing_else_is_wron
     assert response.headers["Vary"] is None
 
 
-def test_events_arrive_while_the_stream_is_open(server: RawServer) -> None:
+@pytest.mark.parametrize("options", [{}, {"stream_large_bodies": "1"}])
+def test_events_arrive_while_the_stream_is_open(options: dict[str, str], server: RawServer) -> None:
     with (
-        rewriting(stream_large_bodies="1") as proxy,
+        rewriting(**options) as proxy,
         socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as connection,
     ):
         head = (

@@ -455,6 +455,9 @@ class CorsAddon:
             # mitmproxy may begin to stream when it sees how long the body is: then nothing of it is passed on.
             swallows = response.stream or getattr(ctx.options, "stream_large_bodies", None)
             response.stream = (lambda _: b"") if swallows else False
+        elif rewriting.is_event_stream(changed.response_headers):
+            # mitmproxy would wait for its end, which may never come, and the page could not have what it may have.
+            response.stream = response.stream or True
 
     def complete(self, flow: http.HTTPFlow) -> None:
         """Finish what could not be done while a rewritten response was still on its way."""

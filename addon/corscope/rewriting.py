@@ -332,6 +332,12 @@ def put(response: http.Response, status: int, fields: Fields) -> None:
         response.reason = status_codes.RESPONSES.get(status, "") if response.http_version[:6] == "HTTP/1" else ""
 
 
+def is_event_stream(fields: Fields) -> bool:
+    """Tell server-sent events by their Content-Type. https://html.spec.whatwg.org/#text/event-stream"""
+    essence = (get(fields, b"content-type") or b"").partition(b";")[0]
+    return essence.strip().lower() == b"text/event-stream"
+
+
 def empty(response: http.Response) -> None:
     """Drop a response's body; its headers say nothing of one any more."""
     response.data.content = b""
