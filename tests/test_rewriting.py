@@ -261,6 +261,14 @@ def test_a_preflight_may_be_answered_without_the_server(mode: str, server: RawSe
     assert "answered by the proxy" in " ".join(asked["rewrite"]["notes"])
 
 
+def test_a_preflight_that_nothing_can_permit_goes_to_the_server(server: RawServer) -> None:
+    with rewriting(cors_preflight="local") as proxy:
+        for name, value in (("Method", "GE T"), ("Headers", "x a")):
+            asks = {**ASKS, f"Access-Control-Request-{name}": value}
+            response, _ = Client(proxy, server.port).send("OPTIONS", "/x", headers=asks)
+            assert (response.status, cors_headers(response)) == (404, {})
+
+
 def test_a_server_that_knows_another_origin_only(server: RawServer, tmp_path: Path) -> None:
     report = tmp_path / "report.jsonl"
     with rewriting(cors_upstream_origin="https://known.example", cors_report=report) as proxy:

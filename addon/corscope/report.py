@@ -332,7 +332,8 @@ def _shown_value(name: str, value: bytes) -> str:
         pair, separator, attributes = shown.partition(";")
         cookie, equals, _ = pair.partition("=")
         known = [
-            one if one.partition("=")[0].strip().lower() in _ATTRIBUTES else HIDDEN for one in attributes.split(";")
+            one if not one.strip() or one.partition("=")[0].strip().lower() in _ATTRIBUTES else HIDDEN
+            for one in attributes.split(";")
         ]
         return f"{cookie if equals else ''}={HIDDEN}{separator}{';'.join(known)}"
     return shown_url(shown) if lower in ("location", "access-control-allow-origin") else shown

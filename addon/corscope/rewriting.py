@@ -91,6 +91,8 @@ class Rewriting:
         if asked is None or not is_cors_preflight(flow.request.data.method, asked[1]):
             return
         exchange, head = asked
+        if not rewriter.is_answerable(head):
+            return
         answer = http.Response.make(204)
         edits = rewriter.plan(exchange.with_response(204, ()), head, self.settings)
         answer.headers.fields = rewriter.edited_fields((), edits)
