@@ -278,7 +278,9 @@ def test_a_server_that_knows_another_origin_only(server: RawServer, tmp_path: Pa
     assert server.asked[0].header("origin") == "https://known.example"
     assert (line["origin"], line["verdict"]) == (ORIGIN, "allowed")
     assert "was asked with Origin: https://known.example" in " ".join(line["rewrite"]["notes"])
-    assert "https://known.example" not in str(line["rewrite"]["edits"])
+    named, credentials = line["rewrite"]["edits"][:2]
+    assert (named["header"], named["before"]) == ("Access-Control-Allow-Origin", ["https://known.example"])
+    assert (named["after"], credentials["after"]) == ([ORIGIN], ["true"])
 
 
 def test_a_filter_sees_the_origin_that_the_browser_sent(server: RawServer) -> None:

@@ -20,7 +20,7 @@ from corscope import adapter, report, rewriter, rewriting
 from corscope.adapter import METADATA_KEY
 from corscope.advice import configuration_lines, verdict_json
 from corscope.headers import Fields
-from corscope.model import Exchange, Outcome, Rewrite, Verdict
+from corscope.model import Edit, Exchange, Outcome, Rewrite, Verdict
 from corscope.modes import Head
 from corscope.pages.hosts import Place, place_of_host
 from corscope.pages.pages import Pages, add_options, check_who
@@ -79,6 +79,8 @@ class CorsAddon:
         self.unreachable = rewriting.Unreachable()
         self.rewritten: dict[str, rewriting.Sent] = {}
         """What servers sent, of rewritten flows until their response is complete."""
+        self.restored: dict[str, Edit] = {}
+        """How the page's origin came back into responses, until they are complete."""
         self.plans: dict[str, Rewrite] = {}
         """Plans for recorded flows whose verdict may still change."""
         self.requestheaders: Callable[[http.HTTPFlow], None] | None = None
@@ -259,6 +261,7 @@ class CorsAddon:
         if response.data.headers.fields is not judged[0] or response.data.status_code != judged[1]:
             self.guard(flow, self.judge_departed if response.stream else self.judge)
             self.judged.pop(flow.id, None)
+        self.restored.pop(flow.id, None)
         if flow.id in self.rewritten:
             self.guard(flow, self.complete)
 
@@ -276,6 +279,7 @@ class CorsAddon:
     def error(self, flow: http.HTTPFlow) -> None:
         self.pass_over(flow)
         self.judged.pop(flow.id, None)
+        self.restored.pop(flow.id, None)
         self.rewritten.pop(flow.id, None)
         # Of a response that is not streamed nothing has left before it is complete: an error page goes in its place.
         if flow.response is None or not flow.response.stream:
@@ -346,8 +350,8 @@ class CorsAddon:
         ):
             self.pages.history.passed_by += 1
             return
-        if flow.live and adapter.PAGE_ORIGIN in flow.metadata:
-            rewriting.restore_origin(flow)
+        if flow.live and adapter.PAGE_ORIGIN in flow.metadata and (restored := rewriting.restore_origin(flow)):
+            self.restored[flow.id] = restored
         exchange = adapter.exchange(flow, client, headers)
         exchange.edited = self.is_edited(flow)
         verdicts = self.session.judge(exchange)
@@ -375,7 +379,10 @@ class CorsAddon:
         if flow.live and adapter.PAGE_ORIGIN in flow.metadata:
             said = f"the server was asked with Origin: {flow.request.headers['origin']}, as cors_upstream_origin says"
             rewrite = rewrite or Rewrite((), True, own)
-            rewrite = rewrite._replace(notes=(*rewrite.notes, said))
+            if rewrite.applied:
+                rewrite = rewrite._replace(edits=rewriting.with_restored(rewrite.edits, self.restored.get(flow.id)))
+            if said not in rewrite.notes:
+                rewrite = rewrite._replace(notes=(*rewrite.notes, said))
         if not own.settled:
             self.flows[flow.id] = flow
             if rewrite is not None:

@@ -267,7 +267,7 @@ def changes(rewrite: Rewrite) -> list[str]:
     if rewrite.why_not:
         lines = [f"Not rewritten: {rewrite.why_not}."]
     elif not rewrite.edits:
-        lines = ["Nothing to rewrite."]
+        lines = ["The response is as the server sent it." if rewrite.applied else "Nothing to rewrite."]
     elif rewrite.applied:
         lines = ["Rewritten by corscope, on its way to this browser only. What the server should send:"]
     else:

@@ -13,7 +13,7 @@ from mitmproxy.net.http import status_codes
 from corscope import adapter, flow_filters, rewriter
 from corscope.credentials import recognise
 from corscope.headers import Fields, get, is_token
-from corscope.model import Exchange, RequestMode, Rewrite, Verdict
+from corscope.model import Edit, Exchange, Operation, RequestMode, Rewrite, Verdict
 from corscope.modes import Head, Request, is_cors_preflight, request_mode
 from corscope.public_suffixes import spans_public_suffix
 from corscope.rewriter import COOKIES_CROSS_SITE, COOKIES_OFF, COOKIES_PARTITIONED, Settings
@@ -128,15 +128,32 @@ def send_origin(flow: http.HTTPFlow, origin: bytes) -> None:
     flow.request.headers["origin"] = origin.decode("latin-1")
 
 
-def restore_origin(flow: http.HTTPFlow) -> None:
-    """Name the page's origin where the answer names the one that the server was told."""
+def restore_origin(flow: http.HTTPFlow) -> Edit | None:
+    """Name the page's origin where the answer names the one that the server was told; None where it does not."""
     page = flow.metadata.get(adapter.PAGE_ORIGIN)
     if page is None or flow.response is None:
-        return
+        return None
     sent, own = (one.encode("latin-1", "replace") for one in (flow.request.headers.get("origin", ""), page))
+    fields = flow.response.headers.fields
+    lines = [(name, value) for name, value in fields if name.lower() == rewriter.ALLOW_ORIGIN]
+    before = tuple([value for _, value in lines])
+    if sent not in before:
+        return None
     flow.response.headers.fields = tuple(
-        (name, own if value == sent and name.lower() == rewriter.ALLOW_ORIGIN else value)
-        for name, value in flow.response.headers.fields
+        (name, own if value == sent and name.lower() == rewriter.ALLOW_ORIGIN else value) for name, value in fields
+    )
+    after = tuple([own if value == sent else value for value in before])
+    return Edit(Operation.SET, lines[0][0].decode("latin-1"), after, before)
+
+
+def with_restored(edits: tuple[Edit, ...], restored: Edit | None) -> tuple[Edit, ...]:
+    """Return edits with what `restore_origin` did before them: one to the same header changed what the server sent."""
+    if restored is None:
+        return edits
+    if not any(edit.name.lower() == restored.name.lower() for edit in edits):
+        return (restored, *edits)
+    return tuple(
+        edit._replace(before=restored.before) if edit.name.lower() == restored.name.lower() else edit for edit in edits
     )
 
 
