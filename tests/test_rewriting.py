@@ -65,6 +65,11 @@ def handle(asked: Asked, connection: socket.socket) -> None:
         connection.sendall(head.encode() + b"9\r\ndata: 1\n\n\r\n")
         # The rest comes only when the first event has arrived.
         connection.recv(1)
+    elif asked.path == "/cut":
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhere")
+        connection.shutdown(socket.SHUT_RDWR)
+    elif asked.path == "/invalid":
+        respond(connection, "No Name: 1", body=b"here")
     elif asked.path == "/fine":
         allows = (f"Access-Control-Allow-Origin: {ORIGIN}", "Access-Control-Allow-Credentials: true")
         respond(connection, *allows, "Set-Cookie: a=1", body=b"fine")
@@ -201,6 +206,19 @@ def test_what_another_addon_changes_afterwards_leaves_with_what_was_said(server:
     )
 
 
+def test_what_has_left_is_not_said_to_be_rewritten(server: RawServer, tmp_path: Path) -> None:
+    """Another addon takes a header from a streamed response that had passed."""
+    report = tmp_path / "report.jsonl"
+    stripped = "/~s/Access-Control-Allow-Origin/"
+    with rewriting(cors_report=report, modify_headers=stripped, stream_large_bodies="1") as proxy:
+        response, _ = Client(proxy, server.port).send("GET", "/fine")
+        lines = eventually(lambda: (found := read_report(report)) and len(found) > 1 and found)
+    assert "allow-origin" not in cors_headers(response)
+    assert [line["verdict"] for line in lines] == ["allowed", "blocked"]
+    assert not lines[-1]["rewrite"]["applied"]
+    assert "another addon" in lines[-1]["rewrite"]["why_not"]
+
+
 def test_what_is_mapped_is_not_looked_for(server: RawServer, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
@@ -243,6 +261,14 @@ def test_a_preflight_may_be_answered_without_the_server(mode: str, server: RawSe
     assert "answered by the proxy" in " ".join(asked["rewrite"]["notes"])
 
 
+def test_a_preflight_that_nothing_can_permit_goes_to_the_server(server: RawServer) -> None:
+    with rewriting(cors_preflight="local") as proxy:
+        for name, value in (("Method", "GE T"), ("Headers", "x a")):
+            asks = {**ASKS, f"Access-Control-Request-{name}": value}
+            response, _ = Client(proxy, server.port).send("OPTIONS", "/x", headers=asks)
+            assert (response.status, cors_headers(response)) == (404, {})
+
+
 def test_a_server_that_knows_another_origin_only(server: RawServer, tmp_path: Path) -> None:
     report = tmp_path / "report.jsonl"
     with rewriting(cors_upstream_origin="https://known.example", cors_report=report) as proxy:
@@ -252,7 +278,28 @@ def test_a_server_that_knows_another_origin_only(server: RawServer, tmp_path: Pa
     assert server.asked[0].header("origin") == "https://known.example"
     assert (line["origin"], line["verdict"]) == (ORIGIN, "allowed")
     assert "was asked with Origin: https://known.example" in " ".join(line["rewrite"]["notes"])
-    assert "https://known.example" not in str(line["rewrite"]["edits"])
+    named, credentials = line["rewrite"]["edits"][:2]
+    assert (named["header"], named["before"]) == ("Access-Control-Allow-Origin", ["https://known.example"])
+    assert (named["after"], credentials["after"]) == ([ORIGIN], ["true"])
+
+
+def test_a_filter_sees_the_origin_that_the_browser_sent(server: RawServer) -> None:
+    upstream = "https://known.example"
+    with rewriting(cors_upstream_origin=upstream, cors_filter=f"~hq 'origin: {ORIGIN}'") as proxy:
+        response, _ = Client(proxy, server.port).send("GET", "/bare")
+    assert server.asked[0].header("origin") == upstream
+    assert cors_headers(response) == LET_IN
+
+
+def test_an_origin_of_odd_bytes_comes_back_and_can_be_saved(server: RawServer, tmp_path: Path) -> None:
+    saved = tmp_path / "saved.mitm"
+    odd = "https://m\xfc\xff.example"
+    options = {"cors_upstream_origin": "https://known.example", "cors_allow_origins": "*", "save_stream_file": saved}
+    with rewriting(**options) as proxy:
+        response, _ = Client(proxy, server.port).send("GET", "/picky", origin=odd)
+    assert cors_headers(response)["allow-origin"] == [odd]
+    with saved.open("rb") as file:
+        assert len(list(FlowReader(file).stream())) == 1
 
 
 def test_what_is_no_cors_request_goes_as_it_came(server: RawServer) -> None:
@@ -273,9 +320,10 @@ def test_cookies_and_exposed_headers_are_looked_after_where_nothing_else_is_wron
     assert response.headers["Vary"] is None
 
 
-def test_events_arrive_while_the_stream_is_open(server: RawServer) -> None:
+@pytest.mark.parametrize("options", [{}, {"stream_large_bodies": "1"}])
+def test_events_arrive_while_the_stream_is_open(options: dict[str, str], server: RawServer) -> None:
     with (
-        rewriting(stream_large_bodies="1") as proxy,
+        rewriting(**options) as proxy,
         socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as connection,
     ):
         head = (
@@ -320,6 +368,18 @@ def test_a_server_that_is_not_there_is_named_and_can_be_read_about(tmp_path: Pat
     assert (second.status, cors_headers(second)) == (502, LET_IN)
     assert f"No server answers at 127.0.0.1:{port}".encode() in body
     assert lines[-1]["verdict"] == "allowed"
+
+
+@pytest.mark.parametrize("path", ["/cut", "/invalid", "/large"])
+def test_a_response_that_mitmproxy_gives_up_is_no_success(path: str, server: RawServer, tmp_path: Path) -> None:
+    """What the browser gets is mitmproxy's own error page, whatever headers the server has sent."""
+    report = tmp_path / "report.jsonl"
+    with rewriting(cors_report=report, body_size_limit="2" if path == "/large" else "1m") as proxy:
+        response, _ = Client(proxy, server.port).send("GET", path)
+        line = eventually(lambda: [one for one in final(read_report(report)) if one["status"] == 502])[0]
+    assert (response.status, cors_headers(response)) == (502, {})
+    assert (line["verdict"], line.get("rewrite")) == ("blocked", None)
+    assert "proxy-error" in [finding["id"] for finding in line["findings"]]
 
 
 def test_a_server_whose_certificate_is_not_trusted_can_be_read_about(tmp_path: Path) -> None:

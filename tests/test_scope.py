@@ -82,6 +82,8 @@ def test_entries_may_be_listed_in_one() -> None:
         ("https://*.co.uk", "https://*.example.co.uk"),
         ("https://*.github.io", "https://*.example.github.io"),
         ("https://*.ck", "https://*.example.ck"),
+        ("https://*.ngrok-free.app", "https://*.example.ngrok-free.app"),
+        ("https://*.up.railway.app", "https://*.example.up.railway.app"),
         ("https://*.kawasaki.jp", "https://*.example.kawasaki.jp"),
         ("https://*.compute.amazonaws.com", "https://*.example.compute.amazonaws.com"),
         ("https://*.amazonaws.com", "https://*.example.amazonaws.com"),

@@ -20,7 +20,7 @@ from corscope import adapter, report, rewriter, rewriting
 from corscope.adapter import METADATA_KEY
 from corscope.advice import configuration_lines, verdict_json
 from corscope.headers import Fields
-from corscope.model import Exchange, Outcome, Rewrite, Verdict
+from corscope.model import Edit, Exchange, Outcome, Rewrite, Verdict
 from corscope.modes import Head
 from corscope.pages.hosts import Place, place_of_host
 from corscope.pages.pages import Pages, add_options, check_who
@@ -40,6 +40,8 @@ MARKS = {
     Outcome.EXEMPT: "",
 }
 """The marker of a judged flow; an exempt one gets none."""
+
+CHANGED_TOO_LATE = "another addon changed its headers after corscope had let them pass, and then they left at once"
 
 REWRITTEN_MARK = ":wrench:"
 """The marker of a flow whose response was rewritten."""
@@ -77,6 +79,8 @@ class CorsAddon:
         self.unreachable = rewriting.Unreachable()
         self.rewritten: dict[str, rewriting.Sent] = {}
         """What servers sent, of rewritten flows until their response is complete."""
+        self.restored: dict[str, Edit] = {}
+        """How the page's origin came back into responses, until they are complete."""
         self.plans: dict[str, Rewrite] = {}
         """Plans for recorded flows whose verdict may still change."""
         self.requestheaders: Callable[[http.HTTPFlow], None] | None = None
@@ -255,8 +259,9 @@ class CorsAddon:
         if judged is None or response is None:
             return
         if response.data.headers.fields is not judged[0] or response.data.status_code != judged[1]:
-            self.guard(flow, self.judge)
+            self.guard(flow, self.judge_departed if response.stream else self.judge)
             self.judged.pop(flow.id, None)
+        self.restored.pop(flow.id, None)
         if flow.id in self.rewritten:
             self.guard(flow, self.complete)
 
@@ -274,8 +279,10 @@ class CorsAddon:
     def error(self, flow: http.HTTPFlow) -> None:
         self.pass_over(flow)
         self.judged.pop(flow.id, None)
+        self.restored.pop(flow.id, None)
         self.rewritten.pop(flow.id, None)
-        if flow.response is None:
+        # Of a response that is not streamed nothing has left before it is complete: an error page goes in its place.
+        if flow.response is None or not flow.response.stream:
             self.guard(flow, self.fail)
 
     def guard(self, flow: http.HTTPFlow, act: Callable[[http.HTTPFlow], None]) -> None:
@@ -302,14 +309,21 @@ class CorsAddon:
         head = adapter.head(flow)
         exchange = adapter.failed_exchange(flow, adapter.client_key(flow, head), head)
         if exchange is None or b"origin" not in head:
-            self.begin(flow)
+            if flow.response is None:
+                self.begin(flow)
             return
+        # Nothing that was planned for the server's response has come true.
+        self.plans.pop(flow.id, None)
         verdicts = self.session.judge(exchange)
         if verdicts[0].outcome is not Outcome.EXEMPT:
             self.write(verdicts[0], self.say(flow, verdicts[0]))
         self.tell(verdicts[1:])
 
-    def judge(self, flow: http.HTTPFlow) -> None:
+    def judge_departed(self, flow: http.HTTPFlow) -> None:
+        """Judge a streamed response that another addon has changed: its headers have left, and stay what they are."""
+        self.judge(flow, departed=True)
+
+    def judge(self, flow: http.HTTPFlow, *, departed: bool = False) -> None:
         response = flow.response
         if response is None:
             return
@@ -336,8 +350,8 @@ class CorsAddon:
         ):
             self.pages.history.passed_by += 1
             return
-        if flow.live and adapter.PAGE_ORIGIN in flow.metadata:
-            rewriting.restore_origin(flow)
+        if flow.live and adapter.PAGE_ORIGIN in flow.metadata and (restored := rewriting.restore_origin(flow)):
+            self.restored[flow.id] = restored
         exchange = adapter.exchange(flow, client, headers)
         exchange.edited = self.is_edited(flow)
         verdicts = self.session.judge(exchange)
@@ -357,12 +371,18 @@ class CorsAddon:
             and asked.wants(flow, headers, verdicts[0])
             and not (flow.live and self.pages.is_private(flow))
         ):
-            rewrite, changed, verdicts = self.mend(flow, exchange, headers, verdicts, asked.settings)
+            if not departed:
+                rewrite, changed, verdicts = self.mend(flow, exchange, headers, verdicts, asked.settings)
+            elif rewriter.mends(verdicts[0], asked.settings):
+                rewrite = Rewrite((), False, verdicts[0], CHANGED_TOO_LATE)
         own = verdicts[0]
         if flow.live and adapter.PAGE_ORIGIN in flow.metadata:
             said = f"the server was asked with Origin: {flow.request.headers['origin']}, as cors_upstream_origin says"
             rewrite = rewrite or Rewrite((), True, own)
-            rewrite = rewrite._replace(notes=(*rewrite.notes, said))
+            if rewrite.applied:
+                rewrite = rewrite._replace(edits=rewriting.with_restored(rewrite.edits, self.restored.get(flow.id)))
+            if said not in rewrite.notes:
+                rewrite = rewrite._replace(notes=(*rewrite.notes, said))
         if not own.settled:
             self.flows[flow.id] = flow
             if rewrite is not None:
@@ -442,6 +462,9 @@ class CorsAddon:
             # mitmproxy may begin to stream when it sees how long the body is: then nothing of it is passed on.
             swallows = response.stream or getattr(ctx.options, "stream_large_bodies", None)
             response.stream = (lambda _: b"") if swallows else False
+        elif rewriting.is_event_stream(changed.response_headers):
+            # mitmproxy would wait for its end, which may never come, and the page could not have what it may have.
+            response.stream = response.stream or True
 
     def complete(self, flow: http.HTTPFlow) -> None:
         """Finish what could not be done while a rewritten response was still on its way."""

@@ -267,7 +267,7 @@ def changes(rewrite: Rewrite) -> list[str]:
     if rewrite.why_not:
         lines = [f"Not rewritten: {rewrite.why_not}."]
     elif not rewrite.edits:
-        lines = ["Nothing to rewrite."]
+        lines = ["The response is as the server sent it." if rewrite.applied else "Nothing to rewrite."]
     elif rewrite.applied:
         lines = ["Rewritten by corscope, on its way to this browser only. What the server should send:"]
     else:
@@ -332,7 +332,8 @@ def _shown_value(name: str, value: bytes) -> str:
         pair, separator, attributes = shown.partition(";")
         cookie, equals, _ = pair.partition("=")
         known = [
-            one if one.partition("=")[0].strip().lower() in _ATTRIBUTES else HIDDEN for one in attributes.split(";")
+            one if not one.strip() or one.partition("=")[0].strip().lower() in _ATTRIBUTES else HIDDEN
+            for one in attributes.split(";")
         ]
         return f"{cookie if equals else ''}={HIDDEN}{separator}{';'.join(known)}"
     return shown_url(shown) if lower in ("location", "access-control-allow-origin") else shown

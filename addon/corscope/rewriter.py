@@ -116,6 +116,12 @@ def plan(exchange: Exchange, head: Head, settings: Settings, *, mend: bool = Tru
     return _plan(head[b"origin"], asked, exchange.status or 0, answer, settings, capitals, mend, trustworthy)
 
 
+def is_answerable(head: Head) -> bool:
+    """Tell whether any answer can permit what a preflight asks for: what is no token can't be listed."""
+    names = requested_names(head.get(b"access-control-request-headers", b""))
+    return all(map(is_token, (head[b"access-control-request-method"], *names)))
+
+
 _PLANNED = Names((*RESPONSE_HEADERS.wanted, b"vary", b"set-cookie", *_OF_A_BODY))
 """What a plan depends on, unless all headers are to be exposed."""
 

@@ -12,8 +12,8 @@ from mitmproxy.net.http import status_codes
 
 from corscope import adapter, flow_filters, rewriter
 from corscope.credentials import recognise
-from corscope.headers import Fields, is_token
-from corscope.model import Exchange, RequestMode, Rewrite, Verdict
+from corscope.headers import Fields, get, is_token
+from corscope.model import Edit, Exchange, Operation, RequestMode, Rewrite, Verdict
 from corscope.modes import Head, Request, is_cors_preflight, request_mode
 from corscope.public_suffixes import spans_public_suffix
 from corscope.rewriter import COOKIES_CROSS_SITE, COOKIES_OFF, COOKIES_PARTITIONED, Settings
@@ -55,7 +55,7 @@ class Rewriting:
         return (
             origin is not None
             and self.settings.allowed.allows(origin)
-            and (self.filter is None or bool(self.filter(flow)))
+            and (self.filter is None or _matches(self.filter, flow))
         )
 
     def wants(self, flow: http.HTTPFlow, head: Head, verdict: Verdict) -> bool:
@@ -91,6 +91,8 @@ class Rewriting:
         if asked is None or not is_cors_preflight(flow.request.data.method, asked[1]):
             return
         exchange, head = asked
+        if not rewriter.is_answerable(head):
+            return
         answer = http.Response.make(204)
         edits = rewriter.plan(exchange.with_response(204, ()), head, self.settings)
         answer.headers.fields = rewriter.edited_fields((), edits)
@@ -104,22 +106,54 @@ class Rewriting:
             send_origin(flow, upstream)
 
 
+def _matches(wanted: flowfilter.TFilter, flow: http.HTTPFlow) -> bool:
+    """Tell whether a flow matches a filter, by the Origin that the browser sent."""
+    if adapter.PAGE_ORIGIN not in flow.metadata:
+        return bool(wanted(flow))
+    headers = flow.request.headers
+    sent = headers.fields
+    try:
+        headers.fields = adapter.request_fields(flow)
+        return bool(wanted(flow))
+    finally:
+        headers.fields = sent
+
+
 def send_origin(flow: http.HTTPFlow, origin: bytes) -> None:
     """Send a request in another origin's name; it is judged by the one that the browser sent."""
-    # A request that is sent again keeps what the browser said at first.
-    flow.metadata.setdefault(adapter.PAGE_ORIGIN, flow.request.headers["origin"])
+    # A request that is sent again keeps what the browser said at first. A character stands for each byte, so that
+    # none is lost, and the flow can be saved.
+    named = get(flow.request.headers.fields, b"origin") or b""
+    flow.metadata.setdefault(adapter.PAGE_ORIGIN, named.decode("latin-1"))
     flow.request.headers["origin"] = origin.decode("latin-1")
 
 
-def restore_origin(flow: http.HTTPFlow) -> None:
-    """Name the page's origin where the answer names the one that the server was told."""
+def restore_origin(flow: http.HTTPFlow) -> Edit | None:
+    """Name the page's origin where the answer names the one that the server was told; None where it does not."""
     page = flow.metadata.get(adapter.PAGE_ORIGIN)
     if page is None or flow.response is None:
-        return
+        return None
     sent, own = (one.encode("latin-1", "replace") for one in (flow.request.headers.get("origin", ""), page))
+    fields = flow.response.headers.fields
+    lines = [(name, value) for name, value in fields if name.lower() == rewriter.ALLOW_ORIGIN]
+    before = tuple([value for _, value in lines])
+    if sent not in before:
+        return None
     flow.response.headers.fields = tuple(
-        (name, own if value == sent and name.lower() == rewriter.ALLOW_ORIGIN else value)
-        for name, value in flow.response.headers.fields
+        (name, own if value == sent and name.lower() == rewriter.ALLOW_ORIGIN else value) for name, value in fields
+    )
+    after = tuple([own if value == sent else value for value in before])
+    return Edit(Operation.SET, lines[0][0].decode("latin-1"), after, before)
+
+
+def with_restored(edits: tuple[Edit, ...], restored: Edit | None) -> tuple[Edit, ...]:
+    """Return edits with what `restore_origin` did before them: one to the same header changed what the server sent."""
+    if restored is None:
+        return edits
+    if not any(edit.name.lower() == restored.name.lower() for edit in edits):
+        return (restored, *edits)
+    return tuple(
+        edit._replace(before=restored.before) if edit.name.lower() == restored.name.lower() else edit for edit in edits
     )
 
 
@@ -315,6 +349,12 @@ def put(response: http.Response, status: int, fields: Fields) -> None:
         response.status_code = status
         # HTTP/2 has no reason phrase.
         response.reason = status_codes.RESPONSES.get(status, "") if response.http_version[:6] == "HTTP/1" else ""
+
+
+def is_event_stream(fields: Fields) -> bool:
+    """Tell server-sent events by their Content-Type. https://html.spec.whatwg.org/#text/event-stream"""
+    essence = (get(fields, b"content-type") or b"").partition(b";")[0]
+    return essence.strip().lower() == b"text/event-stream"
 
 
 def empty(response: http.Response) -> None:
