@@ -1,5 +1,6 @@
 """Which origins rewriting may let in: the option `cors_allow_origins`, parsed and matched. Values in, values out."""
 
+import ipaddress
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -82,8 +83,6 @@ def _parse_wildcard(entry: str, is_public_suffix: Callable[[str], bool]) -> re.P
         )
     origin, complaint = _read(before + after)
     scheme, _, rest = origin.partition("://")
-    if complaint:
-        raise OriginPatternError(f"{shown_url(entry)!r} {complaint}: write {scheme}://*.{rest}")
     host = urlsplit(origin).hostname or ""
     if ":" in host or host.replace(".", "").isdigit():
         raise OriginPatternError(
@@ -94,6 +93,8 @@ def _parse_wildcard(entry: str, is_public_suffix: Callable[[str], bool]) -> re.P
             f"{shown_url(entry)!r} would let in everybody who has a name below {host}: name a domain of your own, as "
             f"in {scheme}://*.example.{host}"
         )
+    if complaint:
+        raise OriginPatternError(f"{shown_url(entry)!r} {complaint}: write {scheme}://*.{rest}")
     return re.compile(rf"{re.escape(scheme)}://(?:{_LABEL}\.)+{re.escape(rest)}")
 
 
@@ -106,6 +107,7 @@ def parse_origin(entry: str) -> bytes:
 
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*", re.IGNORECASE)
+_TOO_FEW_SLASHES = re.compile(r"(https?):/?(?=[^/0-9])", re.IGNORECASE)
 _UNSURE = frozenset("\u00df\u03c2\u200c\u200d")
 """What IDNA 2003, which Python knows, and IDNA 2008, which browsers follow, put into punycode in different ways."""
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")
@@ -115,7 +117,10 @@ def _read(entry: str) -> tuple[str, str]:
     """Return the origin that an entry means, and what is wrong with how it says so; empty where nothing is."""
     scheme, found, rest = entry.partition("://")
     complaint = ""
-    if not found:
+    slip = None if found else _TOO_FEW_SLASHES.match(entry)
+    if slip is not None:
+        scheme, rest, complaint = slip[1], entry[slip.end() :], "has too few slashes"
+    elif not found:
         scheme, rest, complaint = "", entry, "has no scheme"
     elif not _SCHEME.fullmatch(scheme):
         raise OriginPatternError(f"{entry!r} is no origin: {scheme!r} is no scheme; an example is https://app.example")
@@ -130,6 +135,9 @@ def _read(entry: str) -> tuple[str, str]:
         raise OriginPatternError(
             f"{shown_url(entry)!r} is no origin; an example is https://app.example, another {_LOCAL}"
         )
+    named = _as_browsers_name(host)
+    if named != host:
+        host, complaint = named, complaint or "names an address in another way than browsers do"
     local = host in ("localhost", "::1") or host.endswith(".localhost") or host.replace(".", "").isdigit()
     scheme = scheme.lower() or ("http" if local else "https")
     if parts.username is not None:
@@ -140,7 +148,34 @@ def _read(entry: str) -> tuple[str, str]:
         complaint = complaint or "has a path, which no origin has"
     elif port is not None and port == DEFAULT_PORTS.get(scheme):
         complaint = complaint or f"names the default port of {scheme}, which browsers leave out"
+    elif rest.endswith(":"):
+        complaint = complaint or "ends with a colon, which no origin does"
     return serialize_origin(scheme, host, port).decode(), complaint
+
+
+def _as_browsers_name(host: str) -> str:
+    """Return a host as browsers serialize it, https://url.spec.whatwg.org/#host-serializing: addresses have many names.
+
+    What is no address, or none that a browser takes, is returned as it is.
+    """
+    try:
+        if ":" in host:
+            return ipaddress.IPv6Address(host).compressed
+        if "_" in host:
+            return host
+        *parts, last = [int(part, _base(part)) for part in host.split(".")]
+        if len(parts) > 3 or any(part > 255 for part in parts) or last >= 256 ** (4 - len(parts)):
+            return host
+        return str(ipaddress.IPv4Address(last + sum(part << 8 * (3 - place) for place, part in enumerate(parts))))
+    except ValueError:
+        return host
+
+
+def _base(number: str) -> int:
+    """Return the base of a number in an IPv4 address, https://url.spec.whatwg.org/#ipv4-number-parser"""
+    if number[:2].lower() == "0x":
+        return 16
+    return 8 if number[:1] == "0" and len(number) > 1 else 10
 
 
 _LOCAL = "http://localhost:3000"
