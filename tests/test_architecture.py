@@ -47,6 +47,7 @@ PURE = {
     "dataclasses",
     "enum",
     "functools",
+    "ipaddress",
     "itertools",
     "re",
     "string",
