@@ -495,7 +495,6 @@ class Session:
             record.if_omit = cors_preflight_fetch(
                 origin, method, unsafe, status, response, include=False, family=family, same_origin=own
             )
-            self._learn_from_cache(client, request, record, method, unsafe)
             if record.if_omit:
                 record.hints = NO_HINTS if exchange.edited else Hints(client.diagnosis.refused(record))
                 return
@@ -587,23 +586,6 @@ class Session:
                 record.preflight_reason = "answered before, and taken from the browser's preflight cache"
             else:
                 record.preflight_reason = "not in this traffic: answered before, or in the browser's preflight cache"
-
-    def _learn_from_cache(
-        self, client: _Client, request: Request, record: Record, method: bytes, unsafe: tuple[bytes, ...]
-    ) -> None:
-        """Learn from a preflight that a warm cache would have spared an uncredentialed request.
-
-        An entry never serves a request with more credentials than it was asked for with (the `credentials` of a cache
-        entry, https://fetch.spec.whatwg.org/#cache-match), and Firefox keeps the two apart altogether.
-        """
-        if not record.is_open or _bypasses_cache(request):
-            return
-        for entry in client.permissions.get((record.origin, record.url), ()):
-            if entry.expires >= request.exchange.started and entry.covers(method, unsafe, client.browser.family):
-                if entry.story.credentials is Credentials.OMIT:
-                    words = "the preflight cache would have spared it, had it been without credentials"
-                    self._evidences.learn(record.story, Evidence(Credentials.INCLUDE, Strength.STRONG, words))
-                return
 
     def _judge_again(self, client: _Client, request: Request, response: Headers, link: Link, record: Record) -> None:
         """Judge another response to a request of mode "cors"; what the request itself told stays told."""
