@@ -22,6 +22,7 @@ from builders import (
     exchange,
     ids,
     judged,
+    preflight,
 )
 from corscope import diagnosis
 from corscope.diagnosis import Diagnosis
@@ -32,6 +33,7 @@ from corscope.report import as_json, comment, headline
 from corscope.session import Session
 from test_catalogue import CASES, parse, run
 
+EXPOSE_HEADERS = "Access-Control-Expose-Headers"
 ACTIVE = {STORAGE_ACCESS: "active"}
 LOGIN = "sid=SECRET; Path=/; Secure; HttpOnly"
 VARIES = {"Vary": "Origin"}
@@ -74,6 +76,22 @@ def test_to_be_judged_twice_tells_the_same(path: Path) -> None:
 
 def said(verdict: Verdict) -> tuple[str, list[str], str]:
     return verdict.outcome, ids(verdict), comment(verdict)
+
+
+@pytest.mark.parametrize("allowed", ["*", "https://other.test"])
+def test_what_is_blocked_is_told_of_its_literal_stars_too(allowed: str) -> None:
+    """All faults at once: the one in Expose-Headers would be met next."""
+    response = {ALLOW_ORIGIN: allowed, EXPOSE_HEADERS: "*", "X-Total": "3"}
+    found = ids(judged(exchange("GET https://b.test/x", headers=ACTIVE, response=response)))
+    assert found[-1] == "expose-headers-wildcard-with-credentials"
+
+
+@pytest.mark.parametrize(
+    ("age", "told"), [("1d", ["max-age-unparsable"]), ("604800", ["max-age-above-cap"]), ("600", [])]
+)
+def test_a_preflight_that_fails_is_told_of_its_age_too(age: str, told: list[str]) -> None:
+    verdict = judged(preflight("https://b.test/x", status=404, response={**GOOD, MAX_AGE: age}))
+    assert [one for one in ids(verdict) if one.startswith("max-age")] == told
 
 
 # ---------------------------------------------------------------------- clients

@@ -616,22 +616,23 @@ def _answer_hints(
     omit_blocked: bool,
 ) -> Hints:
     """Return what an answer's own headers tell; the same ones come with every response of a server."""
-    if omit_blocked:
-        return NO_HINTS
     listed = [name.lower() for name in extract_tokens(exposed) or ()]
     hidden = [name for name in names if name not in listed]
     include: tuple[Finding, ...] = ()
     omit: tuple[Finding, ...] = ()
-    if b"*" in listed:
-        if hidden:
-            shown = ", ".join(text(name) for name in (*(one for one in listed if one != b"*"), *hidden))
-            include += (finding("expose-headers-wildcard-with-credentials", headers=shown),)
-    elif hidden:
+    if b"*" in listed and hidden:
+        # Said of what is blocked as well: it is what the page would meet next.
+        shown = ", ".join(text(name) for name in (*(one for one in listed if one != b"*"), *hidden))
+        include += (finding("expose-headers-wildcard-with-credentials", headers=shown),)
+    if omit_blocked:
+        return Hints((), include) if include else NO_HINTS
+    if hidden and b"*" not in listed:
         values = {
             "headers": ", ".join(map(text, hidden)),
             "exposed": ", ".join(map(text, dict.fromkeys((*listed, *hidden)))),
         }
-        include += (finding("response-headers-not-exposed", **values),)
+        if not include_blocked:
+            include += (finding("response-headers-not-exposed", **values),)
         omit += (finding("response-headers-not-exposed", **values),)
     if credentials == b"true":
         if allowed == b"*":
@@ -640,7 +641,7 @@ def _answer_hints(
             omit += (finding("allow-credentials-unused", client=client_line(dest, accept)),)
     elif credentials is not None:
         omit += (finding("allow-credentials-meaningless", value=text(credentials)),)
-    return Hints((), () if include_blocked else include, omit)
+    return Hints((), include, omit)
 
 
 def _varies(response: Headers) -> bool:

@@ -37,7 +37,7 @@ from corscope.engine import (
     origin_after_redirect,
     requested_names,
 )
-from corscope.findings import conditional_finding, devtools_error, fault_findings, preflight_findings
+from corscope.findings import conditional_finding, devtools_error, fault_findings, max_age_findings, preflight_findings
 from corscope.follow_ups import NO_LINK, UPGRADABLE, FollowUps, Link, Step, Unfollowed, claim
 from corscope.headers import Fields, Headers, pick, text
 from corscope.memory import bound
@@ -496,7 +496,9 @@ class Session:
                 origin, method, unsafe, status, response, include=False, family=family, same_origin=own
             )
             if record.if_omit:
-                record.hints = NO_HINTS if exchange.edited else Hints(client.diagnosis.refused(record))
+                if not exchange.edited:
+                    record.findings = max_age_findings(response, family)
+                    record.hints = Hints(client.diagnosis.refused(record))
                 return
         record.findings = preflight_findings(unsafe, response, family)
         if not exchange.edited:
