@@ -34,6 +34,7 @@ from corscope.session import Session
 from test_catalogue import CASES, parse, run
 
 EXPOSE_HEADERS = "Access-Control-Expose-Headers"
+PAGE_OF_THE_WEB = "https://app.example.com"
 ACTIVE = {STORAGE_ACCESS: "active"}
 LOGIN = "sid=SECRET; Path=/; Secure; HttpOnly"
 VARIES = {"Vary": "Origin"}
@@ -310,6 +311,15 @@ def test_servers_of_a_private_network(url: str, origin: str, told: bool, everybo
         assert (id_ in ids(talk[flow])) is told
 
 
+@pytest.mark.parametrize("response", [{ALLOW_ORIGIN: PAGE_OF_THE_WEB}, {ALLOW_ORIGIN: "https://other.example.com"}, {}])
+def test_local_network_access_is_told_whatever_the_answer_allows(response: dict[str, str]) -> None:
+    verdict = judged(exchange("GET http://127.0.0.1:8080/x", origin=PAGE_OF_THE_WEB, response=response))
+    assert "local-network-access" in ids(verdict)
+    assert "private-network-exposed" not in ids(verdict)
+    near = judged(exchange("GET http://127.0.0.1:8080/x", origin="http://localhost:3000", response=response))
+    assert "local-network-access" not in ids(near)
+
+
 # ---------------------------------------------------------------------- errors, and whose they are
 
 
@@ -323,6 +333,10 @@ def test_servers_of_a_private_network(url: str, origin: str, told: bool, everybo
         (400, {"Server": "awselb/2.0"}, "AWS load balancer, by its server header"),
         (403, {"x-amzn-ErrorType": "ForbiddenException"}, "AWS API Gateway, by its x-amzn-errortype header"),
         (404, {"Server": "AmazonS3"}, "Amazon S3, by its server header"),
+        (503, {"Server": "istio-envoy"}, "Envoy, by its server header"),
+        (404, {"Server": "kong/3.4.0", "Content-Type": "application/json"}, "Kong, by its server header"),
+        (502, {"Server": "Microsoft-Azure-Application-Gateway/v2"}, "Azure Application Gateway, by its server header"),
+        (503, {"Server": "Heroku", "Content-Type": "text/html"}, "Heroku's router, by its server header"),
         (504, {"Server": "openresty"}, "a gateway, by its status 504 and Server: openresty"),
         # What the application says passes through those layers, too.
         (404, {"CF-RAY": "1-FRA", "Server": "cloudflare"}, ""),
@@ -636,6 +650,13 @@ def test_a_refused_cookie_is_remembered_where_its_login_may_have_been_without_cr
     assert talk[flow].credentials == "unknown"
     assert "cookie-samesite-lax" in ids(talk[flow])
     assert "SECRET" not in comment(talk[flow])
+
+
+@pytest.mark.parametrize(("status", "told"), [(401, True), (403, True), (404, False), (200, False)])
+def test_a_sanitized_capture_does_not_tell_why_nobody_is_logged_in(status: int, told: bool) -> None:
+    unknown: dict[str, Any] = {"browser": "safari", "sanitized": True, "connection": None, "status": status}
+    verdict = judged(exchange("GET https://b.test/x", response=GOOD, **unknown))
+    assert ("capture-sanitized" in ids(verdict)) is told
 
 
 def test_a_capture_that_holds_a_cookie_is_not_sanitized() -> None:

@@ -187,6 +187,8 @@ class Diagnosis:
             always += self._risks(request, record)
         elif allowed == b"*":
             always += _private_network(exchange, origin, "any page, for it sends `*`")
+        else:
+            always += _local_network_access(exchange, origin)
         if exchange.scheme == "http" and origin.startswith(b"https:") and not is_private(exchange.host):
             always += (finding("mixed-content", origin=text(origin)),)
         if record.before is not None:
@@ -203,7 +205,9 @@ class Diagnosis:
             include = behind + include
         unknown: tuple[Finding, ...] = ()
         if exchange.sanitized and not self._records_credentials:
-            unknown = (finding("capture-sanitized"),) if record.if_include and not record.if_omit else ()
+            missed = exchange.status in (401, 403) or login
+            decides = bool(record.if_include) and not record.if_omit
+            unknown = (finding("capture-sanitized"),) if decides or missed else ()
         elif exchange.status in (401, 403) or login:
             # If it was sent with credentials, this is why none of these came; if not, that is why.
             unknown = tuple([one for one in (*include, *omit) if one.id.startswith(_OF_COOKIES)])
@@ -729,6 +733,8 @@ _OWN_ANSWERS = (
     (b"server", b"akamai", "Akamai"),
     (b"server", b"varnish", "Varnish"),
     (b"server", b"gws", "Google"),
+    (b"server", b"kong/", "Kong"),
+    (b"server", b"microsoft-azure-application-gateway", "Azure Application Gateway"),
 )
 """Headers that a layer puts on its own answers only: name, how the value begins, and whose it is."""
 
@@ -738,8 +744,10 @@ _LAYERS = (
     (b"x-azure-ref", b"", "Azure Front Door"),
     (b"server", b"cloudflare", "Cloudflare"),
     (b"server", b"envoy", "Envoy"),
+    (b"server", b"istio-envoy", "Envoy"),
     (b"server", b"fastly", "Fastly"),
     (b"server", b"google frontend", "Google load balancer"),
+    (b"server", b"heroku", "Heroku's router"),
     (b"via", b"varnish", "Varnish"),
     (b"via", b"cloudfront", "CloudFront"),
     (b"via", b"google", "Google load balancer"),
@@ -822,14 +830,18 @@ def _answered(exchange: Exchange) -> tuple[Severity, str]:
 
 
 def _private_network(exchange: Exchange, origin: bytes, who: str) -> tuple[Finding, ...]:
-    host = exchange.host
-    if origin == OPAQUE or not is_private(host) or is_private(host_of(origin)):
+    asked = _local_network_access(exchange, origin)
+    if not asked:
         return ()
     severity, said = _answered(exchange)
-    return (
-        finding("private-network-exposed", severity, host=host, who=who, said=said),
-        finding("local-network-access", host=host),
-    )
+    return (finding("private-network-exposed", severity, host=exchange.host, who=who, said=said), *asked)
+
+
+def _local_network_access(exchange: Exchange, origin: bytes) -> tuple[Finding, ...]:
+    """Tell a request from the web to a private network, for which Chromium asks whatever the answer allows."""
+    if origin == OPAQUE or not is_private(exchange.host) or is_private(host_of(origin)):
+        return ()
+    return (finding("local-network-access", host=exchange.host),)
 
 
 _DATA = re.compile(rb"(?:application|text)/(?:[a-z0-9.+-]*\+)?(?:json|xml)|text/html", re.IGNORECASE)
