@@ -311,6 +311,14 @@ def test_servers_of_a_private_network(url: str, origin: str, told: bool, everybo
         assert (id_ in ids(talk[flow])) is told
 
 
+@pytest.mark.parametrize(("first", "told"), [("bar.co.uk", True), ("www.bar.co.uk", True), ("www.foo.co.uk", False)])
+def test_what_a_registry_parts_is_unrelated(first: str, told: bool) -> None:
+    talk = Talk(Session(is_public_suffix=is_public_suffix, is_platform=is_platform))
+    for origin in (f"https://{first}", "https://shop.foo.co.uk"):
+        flow = talk.say("GET https://b.test/x", origin=origin, headers=ACTIVE, response=let_in(origin))
+    assert ("origin-reflected-with-credentials" in ids(talk[flow])) is told
+
+
 @pytest.mark.parametrize("response", [{ALLOW_ORIGIN: PAGE_OF_THE_WEB}, {ALLOW_ORIGIN: "https://other.example.com"}, {}])
 def test_local_network_access_is_told_whatever_the_answer_allows(response: dict[str, str]) -> None:
     verdict = judged(exchange("GET http://127.0.0.1:8080/x", origin=PAGE_OF_THE_WEB, response=response))

@@ -23,7 +23,7 @@ from corscope.headers import Headers, extract_tokens, get, get_all, text
 from corscope.memory import bound, entry
 from corscope.model import NO_HINTS, BrowserFamily, Exchange, Finding, Hints, RequestMode, Severity
 from corscope.modes import Request
-from corscope.origins import OPAQUE, Target, host_of, is_loopback, is_private, site
+from corscope.origins import OPAQUE, Target, host_of, is_loopback, is_private
 from corscope.privacy import shown_url
 from corscope.stories import Record
 
@@ -545,13 +545,11 @@ class Diagnosis:
                 del echoes[next(iter(echoes))]
         if len(echoes) < 2:
             return self._vet(key, found)
-        own = site(request.target)
+        own, asking = self._site(request.target), self._site(origin)
         others = [
-            other
-            for other in echoes
-            if site(other) != site(origin) and site(other) != own and not _is_developers(host_of(other))
+            other for other in echoes if self._site(other) not in (asking, own) and not _is_developers(host_of(other))
         ]
-        if others and site(origin) != own and not _is_developers(host_of(origin)):
+        if others and asking != own and not _is_developers(host_of(origin)):
             evidence = f"{text(others[0])} in flow {echoes[others[0]]}, {text(origin)} in this one"
             found += (finding("origin-reflected-with-credentials", severity, evidence=evidence, said=said),)
         suffix = host_of(origin).partition(".")[2]
@@ -562,6 +560,13 @@ class Diagnosis:
                 values = {"suffix": suffix, "evidence": evidence, "said": said}
                 found += (finding("platform-origins-trusted", severity, **values),)
         return self._vet(key, found)
+
+    def _site(self, origin: bytes) -> tuple[bytes, str]:
+        """Return the schemeful site of an origin; of one of a platform's, which is told apart, the platform."""
+        host = host_of(origin)
+        suffix = host.partition(".")[2]
+        whose = suffix if "." in suffix and self._is_platform(suffix) else self.jar.registrable(host)
+        return origin.partition(b":")[0], whose
 
     def _vet(self, key: tuple[bytes, bytes, int | None], found: tuple[Finding, ...]) -> tuple[Finding, ...]:
         """Remember that there is no risk, until another origin is let in."""
