@@ -73,6 +73,10 @@ ORIGINS = [
     (APP, "*:3000", "allow-origin-pattern"),
     (APP, "https://.*\\.a\\.test", "allow-origin-pattern"),
     (LOCAL, "http://localhost:*", "allow-origin-pattern"),
+    (APP, "https?://a.test", "allow-origin-pattern"),
+    (APP, "https://(www|shop).a.test", "allow-origin-pattern"),
+    (APP, "~^https://a.test$", "allow-origin-pattern"),
+    (APP, "/a.test$/i", "allow-origin-pattern"),
     # no URL
     (APP, "a.test", "allow-origin-without-scheme"),
     (APP, "a.test/", "allow-origin-without-scheme"),
@@ -88,7 +92,12 @@ ORIGINS = [
     (APP, "${ALLOWED_ORIGIN}", "allow-origin-placeholder"),
     (APP, "https://${HOST}", "allow-origin-placeholder"),
     (APP, "%{ORIGIN}e", "allow-origin-placeholder"),
-    (APP, "{{ origin }}".replace(" ", ""), "allow-origin-placeholder"),
+    (APP, "{{origin}}", "allow-origin-placeholder"),
+    (APP, "{{ origin }}", "allow-origin-placeholder"),
+    (APP, "<%= origin %>", "allow-origin-placeholder"),
+    (APP, "$http_origin, https://b.test", "allow-origin-placeholder"),
+    # what Apache writes for a variable that is not set
+    (APP, "(null)", "allow-origin-placeholder"),
     (APP, "<origin>", "allow-origin-placeholder"),
     (APP, "[object", "allow-origin-placeholder"),
     (APP, "undefined", "allow-origin-placeholder"),
@@ -104,6 +113,8 @@ ORIGINS = [
     (APP, "https://a.test, https://a.test", "allow-origin-twice"),
     (APP, "*, *", "allow-origin-twice"),
     (APP, "*,*", "allow-origin-twice"),
+    (APP, "a.test, www.a.test", "allow-origin-list"),
+    (APP, "not allowed", "allow-origin-multiple"),
     (APP, "https://a.test,", "allow-origin-multiple"),
     (APP, ", https://a.test", "allow-origin-multiple"),
 ]

@@ -22,6 +22,7 @@ from builders import (
     exchange,
     ids,
     judged,
+    preflight,
 )
 from corscope import diagnosis
 from corscope.diagnosis import Diagnosis
@@ -32,6 +33,8 @@ from corscope.report import as_json, comment, headline
 from corscope.session import Session
 from test_catalogue import CASES, parse, run
 
+EXPOSE_HEADERS = "Access-Control-Expose-Headers"
+PAGE_OF_THE_WEB = "https://app.example.com"
 ACTIVE = {STORAGE_ACCESS: "active"}
 LOGIN = "sid=SECRET; Path=/; Secure; HttpOnly"
 VARIES = {"Vary": "Origin"}
@@ -74,6 +77,22 @@ def test_to_be_judged_twice_tells_the_same(path: Path) -> None:
 
 def said(verdict: Verdict) -> tuple[str, list[str], str]:
     return verdict.outcome, ids(verdict), comment(verdict)
+
+
+@pytest.mark.parametrize("allowed", ["*", "https://other.test"])
+def test_what_is_blocked_is_told_of_its_literal_stars_too(allowed: str) -> None:
+    """All faults at once: the one in Expose-Headers would be met next."""
+    response = {ALLOW_ORIGIN: allowed, EXPOSE_HEADERS: "*", "X-Total": "3"}
+    found = ids(judged(exchange("GET https://b.test/x", headers=ACTIVE, response=response)))
+    assert found[-1] == "expose-headers-wildcard-with-credentials"
+
+
+@pytest.mark.parametrize(
+    ("age", "told"), [("1d", ["max-age-unparsable"]), ("604800", ["max-age-above-cap"]), ("600", [])]
+)
+def test_a_preflight_that_fails_is_told_of_its_age_too(age: str, told: list[str]) -> None:
+    verdict = judged(preflight("https://b.test/x", status=404, response={**GOOD, MAX_AGE: age}))
+    assert [one for one in ids(verdict) if one.startswith("max-age")] == told
 
 
 # ---------------------------------------------------------------------- clients
@@ -292,6 +311,23 @@ def test_servers_of_a_private_network(url: str, origin: str, told: bool, everybo
         assert (id_ in ids(talk[flow])) is told
 
 
+@pytest.mark.parametrize(("first", "told"), [("bar.co.uk", True), ("www.bar.co.uk", True), ("www.foo.co.uk", False)])
+def test_what_a_registry_parts_is_unrelated(first: str, told: bool) -> None:
+    talk = Talk(Session(is_public_suffix=is_public_suffix, is_platform=is_platform))
+    for origin in (f"https://{first}", "https://shop.foo.co.uk"):
+        flow = talk.say("GET https://b.test/x", origin=origin, headers=ACTIVE, response=let_in(origin))
+    assert ("origin-reflected-with-credentials" in ids(talk[flow])) is told
+
+
+@pytest.mark.parametrize("response", [{ALLOW_ORIGIN: PAGE_OF_THE_WEB}, {ALLOW_ORIGIN: "https://other.example.com"}, {}])
+def test_local_network_access_is_told_whatever_the_answer_allows(response: dict[str, str]) -> None:
+    verdict = judged(exchange("GET http://127.0.0.1:8080/x", origin=PAGE_OF_THE_WEB, response=response))
+    assert "local-network-access" in ids(verdict)
+    assert "private-network-exposed" not in ids(verdict)
+    near = judged(exchange("GET http://127.0.0.1:8080/x", origin="http://localhost:3000", response=response))
+    assert "local-network-access" not in ids(near)
+
+
 # ---------------------------------------------------------------------- errors, and whose they are
 
 
@@ -305,6 +341,10 @@ def test_servers_of_a_private_network(url: str, origin: str, told: bool, everybo
         (400, {"Server": "awselb/2.0"}, "AWS load balancer, by its server header"),
         (403, {"x-amzn-ErrorType": "ForbiddenException"}, "AWS API Gateway, by its x-amzn-errortype header"),
         (404, {"Server": "AmazonS3"}, "Amazon S3, by its server header"),
+        (503, {"Server": "istio-envoy"}, "Envoy, by its server header"),
+        (404, {"Server": "kong/3.4.0", "Content-Type": "application/json"}, "Kong, by its server header"),
+        (502, {"Server": "Microsoft-Azure-Application-Gateway/v2"}, "Azure Application Gateway, by its server header"),
+        (503, {"Server": "Heroku", "Content-Type": "text/html"}, "Heroku's router, by its server header"),
         (504, {"Server": "openresty"}, "a gateway, by its status 504 and Server: openresty"),
         # What the application says passes through those layers, too.
         (404, {"CF-RAY": "1-FRA", "Server": "cloudflare"}, ""),
@@ -618,6 +658,13 @@ def test_a_refused_cookie_is_remembered_where_its_login_may_have_been_without_cr
     assert talk[flow].credentials == "unknown"
     assert "cookie-samesite-lax" in ids(talk[flow])
     assert "SECRET" not in comment(talk[flow])
+
+
+@pytest.mark.parametrize(("status", "told"), [(401, True), (403, True), (404, False), (200, False)])
+def test_a_sanitized_capture_does_not_tell_why_nobody_is_logged_in(status: int, told: bool) -> None:
+    unknown: dict[str, Any] = {"browser": "safari", "sanitized": True, "connection": None, "status": status}
+    verdict = judged(exchange("GET https://b.test/x", response=GOOD, **unknown))
+    assert ("capture-sanitized" in ids(verdict)) is told
 
 
 def test_a_capture_that_holds_a_cookie_is_not_sanitized() -> None:

@@ -232,6 +232,13 @@ def test_a_configuration_lets_in_no_value_that_is_no_origin(value: str) -> None:
     assert found.policy.origins == ("https://a.test",)
 
 
+@pytest.mark.parametrize("value", ["http://a.test", "http://a.test:8080"])
+def test_a_configuration_does_not_let_in_the_page_without_tls(value: str) -> None:
+    """That origin was a slip; listed beside the right one it would let in whoever is on the way."""
+    found = fix(judged(exchange("GET https://b.test/x", response={ALLOW_ORIGIN: value})))
+    assert found.policy.origins == ("https://a.test",)
+
+
 def test_firefox_asks_the_own_origin_for_no_allow_origin() -> None:
     one = preflight("https://b.test/x", "PUT", origin="https://b.test", browser="firefox", site="cross-site")
     assert headers(fix(judged(one)).preflight) == {ALLOW_METHODS: "PUT"}

@@ -33,7 +33,11 @@ def cause_of(fault: Fault, answer: Answer) -> Cause:
 
 
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[^\]]*\]|[^:/?#]*)(?::(\d*))?", re.IGNORECASE)
-_PLACEHOLDER = re.compile(r"[${}<>%]|\[object|^(?:undefined|none|nil|false|true|self|all|any|origin)$", re.IGNORECASE)
+_PLACEHOLDER = re.compile(
+    r"[${}<>%]|\[object|^(?:undefined|none|nil|false|true|self|all|any|origin|\(null\))$", re.IGNORECASE
+)
+_PATTERN = re.compile(r"[*\\^]|\?://|\(.*[|?].*\)|^/.+/[a-z]*$")
+"""What regular expressions and wildcards have, and neither origins nor variables."""
 _HOST = re.compile(r"[a-z0-9._-]+(?::\d+)?", re.IGNORECASE)
 
 
@@ -90,7 +94,7 @@ def _invalid(fault: Fault, _: Answer) -> Cause:
         found = "allow-origin-empty"
     elif value[0] in "\"'" or value[-1] in "\"'":
         found = "allow-origin-quoted"
-    elif "*" in value or "\\" in value or value[0] == "^" or value[0] == value[-1] == "/":
+    elif _PATTERN.search(value):
         found = "allow-origin-pattern"
     elif _is_list(value):
         found = "allow-origin-list"
@@ -109,7 +113,17 @@ def _multiple(fault: Fault, answer: Answer) -> Cause:
     members = [member for member in re.split(r"[,\s]+", fault.values["value"]) if member]
     # A proxy that speaks HTTP/2 may have joined the lines, so that equal values tell as much.
     twice = len(get_all(answer.response, b"access-control-allow-origin")) > 1 or len(set(members)) < len(members)
-    return ("allow-origin-twice" if twice else "allow-origin-list" if len(members) > 1 else fault.id), fault.values
+    if twice:
+        return "allow-origin-twice", fault.values
+    # A template's own spaces part no list, nor do those of a sentence.
+    if sum(map(_names_origin, members)) > 1:
+        return "allow-origin-list", fault.values
+    placeholder = _PLACEHOLDER.search(fault.values["value"])
+    return ("allow-origin-placeholder" if placeholder else fault.id), fault.values
+
+
+def _names_origin(member: str) -> bool:
+    return member in ("*", "null") or "://" in member or ("." in member and _HOST.fullmatch(member) is not None)
 
 
 def _credentials(fault: Fault, _: Answer) -> Cause:

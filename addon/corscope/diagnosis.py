@@ -23,7 +23,7 @@ from corscope.headers import Headers, extract_tokens, get, get_all, text
 from corscope.memory import bound, entry
 from corscope.model import NO_HINTS, BrowserFamily, Exchange, Finding, Hints, RequestMode, Severity
 from corscope.modes import Request
-from corscope.origins import OPAQUE, Target, host_of, is_loopback, is_private, site
+from corscope.origins import OPAQUE, Target, host_of, is_loopback, is_private
 from corscope.privacy import shown_url
 from corscope.stories import Record
 
@@ -187,6 +187,8 @@ class Diagnosis:
             always += self._risks(request, record)
         elif allowed == b"*":
             always += _private_network(exchange, origin, "any page, for it sends `*`")
+        else:
+            always += _local_network_access(exchange, origin)
         if exchange.scheme == "http" and origin.startswith(b"https:") and not is_private(exchange.host):
             always += (finding("mixed-content", origin=text(origin)),)
         if record.before is not None:
@@ -203,7 +205,9 @@ class Diagnosis:
             include = behind + include
         unknown: tuple[Finding, ...] = ()
         if exchange.sanitized and not self._records_credentials:
-            unknown = (finding("capture-sanitized"),) if record.if_include and not record.if_omit else ()
+            missed = exchange.status in (401, 403) or login
+            decides = bool(record.if_include) and not record.if_omit
+            unknown = (finding("capture-sanitized"),) if decides or missed else ()
         elif exchange.status in (401, 403) or login:
             # If it was sent with credentials, this is why none of these came; if not, that is why.
             unknown = tuple([one for one in (*include, *omit) if one.id.startswith(_OF_COOKIES)])
@@ -541,13 +545,11 @@ class Diagnosis:
                 del echoes[next(iter(echoes))]
         if len(echoes) < 2:
             return self._vet(key, found)
-        own = site(request.target)
+        own, asking = self._site(request.target), self._site(origin)
         others = [
-            other
-            for other in echoes
-            if site(other) != site(origin) and site(other) != own and not _is_developers(host_of(other))
+            other for other in echoes if self._site(other) not in (asking, own) and not _is_developers(host_of(other))
         ]
-        if others and site(origin) != own and not _is_developers(host_of(origin)):
+        if others and asking != own and not _is_developers(host_of(origin)):
             evidence = f"{text(others[0])} in flow {echoes[others[0]]}, {text(origin)} in this one"
             found += (finding("origin-reflected-with-credentials", severity, evidence=evidence, said=said),)
         suffix = host_of(origin).partition(".")[2]
@@ -558,6 +560,13 @@ class Diagnosis:
                 values = {"suffix": suffix, "evidence": evidence, "said": said}
                 found += (finding("platform-origins-trusted", severity, **values),)
         return self._vet(key, found)
+
+    def _site(self, origin: bytes) -> tuple[bytes, str]:
+        """Return the schemeful site of an origin; of one of a platform's, which is told apart, the platform."""
+        host = host_of(origin)
+        suffix = host.partition(".")[2]
+        whose = suffix if "." in suffix and self._is_platform(suffix) else self.jar.registrable(host)
+        return origin.partition(b":")[0], whose
 
     def _vet(self, key: tuple[bytes, bytes, int | None], found: tuple[Finding, ...]) -> tuple[Finding, ...]:
         """Remember that there is no risk, until another origin is let in."""
@@ -616,22 +625,23 @@ def _answer_hints(
     omit_blocked: bool,
 ) -> Hints:
     """Return what an answer's own headers tell; the same ones come with every response of a server."""
-    if omit_blocked:
-        return NO_HINTS
     listed = [name.lower() for name in extract_tokens(exposed) or ()]
     hidden = [name for name in names if name not in listed]
     include: tuple[Finding, ...] = ()
     omit: tuple[Finding, ...] = ()
-    if b"*" in listed:
-        if hidden:
-            shown = ", ".join(text(name) for name in (*(one for one in listed if one != b"*"), *hidden))
-            include += (finding("expose-headers-wildcard-with-credentials", headers=shown),)
-    elif hidden:
+    if b"*" in listed and hidden:
+        # Said of what is blocked as well: it is what the page would meet next.
+        shown = ", ".join(text(name) for name in (*(one for one in listed if one != b"*"), *hidden))
+        include += (finding("expose-headers-wildcard-with-credentials", headers=shown),)
+    if omit_blocked:
+        return Hints((), include) if include else NO_HINTS
+    if hidden and b"*" not in listed:
         values = {
             "headers": ", ".join(map(text, hidden)),
             "exposed": ", ".join(map(text, dict.fromkeys((*listed, *hidden)))),
         }
-        include += (finding("response-headers-not-exposed", **values),)
+        if not include_blocked:
+            include += (finding("response-headers-not-exposed", **values),)
         omit += (finding("response-headers-not-exposed", **values),)
     if credentials == b"true":
         if allowed == b"*":
@@ -640,7 +650,7 @@ def _answer_hints(
             omit += (finding("allow-credentials-unused", client=client_line(dest, accept)),)
     elif credentials is not None:
         omit += (finding("allow-credentials-meaningless", value=text(credentials)),)
-    return Hints((), () if include_blocked else include, omit)
+    return Hints((), include, omit)
 
 
 def _varies(response: Headers) -> bool:
@@ -728,6 +738,8 @@ _OWN_ANSWERS = (
     (b"server", b"akamai", "Akamai"),
     (b"server", b"varnish", "Varnish"),
     (b"server", b"gws", "Google"),
+    (b"server", b"kong/", "Kong"),
+    (b"server", b"microsoft-azure-application-gateway", "Azure Application Gateway"),
 )
 """Headers that a layer puts on its own answers only: name, how the value begins, and whose it is."""
 
@@ -737,8 +749,10 @@ _LAYERS = (
     (b"x-azure-ref", b"", "Azure Front Door"),
     (b"server", b"cloudflare", "Cloudflare"),
     (b"server", b"envoy", "Envoy"),
+    (b"server", b"istio-envoy", "Envoy"),
     (b"server", b"fastly", "Fastly"),
     (b"server", b"google frontend", "Google load balancer"),
+    (b"server", b"heroku", "Heroku's router"),
     (b"via", b"varnish", "Varnish"),
     (b"via", b"cloudfront", "CloudFront"),
     (b"via", b"google", "Google load balancer"),
@@ -821,14 +835,18 @@ def _answered(exchange: Exchange) -> tuple[Severity, str]:
 
 
 def _private_network(exchange: Exchange, origin: bytes, who: str) -> tuple[Finding, ...]:
-    host = exchange.host
-    if origin == OPAQUE or not is_private(host) or is_private(host_of(origin)):
+    asked = _local_network_access(exchange, origin)
+    if not asked:
         return ()
     severity, said = _answered(exchange)
-    return (
-        finding("private-network-exposed", severity, host=host, who=who, said=said),
-        finding("local-network-access", host=host),
-    )
+    return (finding("private-network-exposed", severity, host=exchange.host, who=who, said=said), *asked)
+
+
+def _local_network_access(exchange: Exchange, origin: bytes) -> tuple[Finding, ...]:
+    """Tell a request from the web to a private network, for which Chromium asks whatever the answer allows."""
+    if origin == OPAQUE or not is_private(exchange.host) or is_private(host_of(origin)):
+        return ()
+    return (finding("local-network-access", host=exchange.host),)
 
 
 _DATA = re.compile(rb"(?:application|text)/(?:[a-z0-9.+-]*\+)?(?:json|xml)|text/html", re.IGNORECASE)

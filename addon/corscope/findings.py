@@ -60,6 +60,12 @@ def preflight_findings(
             # What else the star covers stays allowed.
             listed = ", ".join(map(text, (*allowed, b"authorization")))
             found += (finding("authorization-under-wildcard", headers=listed),)
+    return found + max_age_findings(response, family)
+
+
+def max_age_findings(response: Headers, family: BrowserFamily) -> tuple[Finding, ...]:
+    """Return what is wrong with how long a preflight may be kept, whether it passes or not."""
+    found: tuple[Finding, ...] = ()
     age = response.get(b"access-control-max-age")
     if age:
         digits = age.lstrip(b"+-")

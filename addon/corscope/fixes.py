@@ -305,7 +305,8 @@ def _policy(
         methods += _kept(get(answer, b"access-control-allow-methods"), (), USUAL_METHODS, include=True)
         headers += _kept(get(answer, b"access-control-allow-headers"), (), USUAL_HEADERS, include=True)
     said = [text(get(answer, b"access-control-allow-origin") or b"") for answer in answers]
-    others = [one for one in said if is_listable(one)]
+    # The page's own host without TLS was a slip of the pen: to list it would let in whoever is on the way there.
+    others = [one for one in said if is_listable(one) and not _is_unsafe_twin(one, origin)]
     # The same pages, or others, may send credentials elsewhere: what was allowed to them stays allowed.
     granted = any(
         is_listable(one) and get(answer, b"access-control-allow-credentials") == b"true"
@@ -320,6 +321,12 @@ def _policy(
         request_headers=_texts(*(one for one in map(bytes.lower, (*headers, *names)) if not _is_useless(one))),
         exposed_headers=_texts(*(one for one in _named(exposed) if not _is_useless(one.lower()))),
     )
+
+
+def _is_unsafe_twin(one: str, origin: str) -> bool:
+    """Tell the plain http origin of the host that an https origin names."""
+    same_host = host_of(one.encode("latin-1", "replace")) == host_of(origin.encode("latin-1", "replace"))
+    return same_host and one.startswith("http://") and origin.startswith("https://")
 
 
 def _is_useless(name: bytes) -> bool:

@@ -37,7 +37,7 @@ from corscope.engine import (
     origin_after_redirect,
     requested_names,
 )
-from corscope.findings import conditional_finding, devtools_error, fault_findings, preflight_findings
+from corscope.findings import conditional_finding, devtools_error, fault_findings, max_age_findings, preflight_findings
 from corscope.follow_ups import NO_LINK, UPGRADABLE, FollowUps, Link, Step, Unfollowed, claim
 from corscope.headers import Fields, Headers, pick, text
 from corscope.memory import bound
@@ -495,9 +495,10 @@ class Session:
             record.if_omit = cors_preflight_fetch(
                 origin, method, unsafe, status, response, include=False, family=family, same_origin=own
             )
-            self._learn_from_cache(client, request, record, method, unsafe)
             if record.if_omit:
-                record.hints = NO_HINTS if exchange.edited else Hints(client.diagnosis.refused(record))
+                if not exchange.edited:
+                    record.findings = max_age_findings(response, family)
+                    record.hints = Hints(client.diagnosis.refused(record))
                 return
         record.findings = preflight_findings(unsafe, response, family)
         if not exchange.edited:
@@ -587,23 +588,6 @@ class Session:
                 record.preflight_reason = "answered before, and taken from the browser's preflight cache"
             else:
                 record.preflight_reason = "not in this traffic: answered before, or in the browser's preflight cache"
-
-    def _learn_from_cache(
-        self, client: _Client, request: Request, record: Record, method: bytes, unsafe: tuple[bytes, ...]
-    ) -> None:
-        """Learn from a preflight that a warm cache would have spared an uncredentialed request.
-
-        An entry never serves a request with more credentials than it was asked for with (the `credentials` of a cache
-        entry, https://fetch.spec.whatwg.org/#cache-match), and Firefox keeps the two apart altogether.
-        """
-        if not record.is_open or _bypasses_cache(request):
-            return
-        for entry in client.permissions.get((record.origin, record.url), ()):
-            if entry.expires >= request.exchange.started and entry.covers(method, unsafe, client.browser.family):
-                if entry.story.credentials is Credentials.OMIT:
-                    words = "the preflight cache would have spared it, had it been without credentials"
-                    self._evidences.learn(record.story, Evidence(Credentials.INCLUDE, Strength.STRONG, words))
-                return
 
     def _judge_again(self, client: _Client, request: Request, response: Headers, link: Link, record: Record) -> None:
         """Judge another response to a request of mode "cors"; what the request itself told stays told."""

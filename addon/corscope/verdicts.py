@@ -30,8 +30,8 @@ def verdict_of(record: Record) -> Verdict:
         outcome, fault, found, besides = _trouble(record, faults)
         settled = outcome is not Outcome.CONDITIONAL or bool(omit) or record.stored_unknown
         if record.kind is Kind.PREFLIGHT and outcome is Outcome.BLOCKED:
-            # What is said of a preflight that passes has no place where it does not.
-            findings = hints.always
+            # What else is said of a preflight that passes has no place where it does not.
+            findings = tuple([one for one in record.findings if one.id in _OF_AGE]) + hints.always
         findings = found + findings + besides
     error = devtools_error(fault, preflight=record.kind is Kind.PREFLIGHT) if fault is not None else None
     return Verdict(
@@ -65,6 +65,8 @@ def verdict_of(record: Record) -> Verdict:
         exchange=exchange,
     )
 
+
+_OF_AGE = ("max-age-above-cap", "max-age-unparsable")
 
 type _Trouble = tuple[Outcome, Fault | None, tuple[Finding, ...], tuple[Finding, ...]]
 """The outcome, the fault that blocks, and the findings to put before and behind what else is to be said."""
