@@ -499,7 +499,7 @@ const corscope = {};
       story.rewritten && section("Rewriting", rewriting(story)),
       console.length > 0 &&
         section(
-          "What the browser’s console says",
+          deciding.browser === "chromium" ? "What the browser’s console says" : "What Chromium’s console says",
           console.map((line) => el("p", { class: "console code" }, line)),
         ),
       found.length > 0 && section("What is wrong, and how to fix it", found),
