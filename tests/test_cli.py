@@ -7,7 +7,10 @@ import json
 import lzma
 import os
 import pty
+import re
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -20,11 +23,13 @@ from corscope.assertions import CorsBlocked, assert_no_cors_blocks
 from corscope.cli import main
 from corscope.formats import FORMATS
 from corscope.formats.document import FAIL_ON
+from corscope.proxy import MITMDUMP
 from proxies import (
     ADDON,
     PAGE,
     allowed_flow,
     blocked_flow,
+    confdir,
     cors_flow,
     exempt_flow,
     final,
@@ -330,6 +335,35 @@ def test_who_stops_reading_is_no_fault(folder: Path, tmp_path: Path) -> None:
         assert process.stdout.readline().startswith(b'{"flow_id"')
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such pipes")
+def test_the_example_with_a_pipe_does_what_it_says(folder: Path, tmp_path: Path) -> None:
+    (example,) = re.findall(r"^  (mitmdump .*? \| corscope check -) ", corscope("check", "-h").stdout, re.MULTILINE)
+    program = example.replace("mitmdump", f"{shlex.join(MITMDUMP)} --set confdir={confdir()} -nr {folder}/blocked.mitm")
+    program = program.replace("| corscope", f"| {shlex.join(command())}")
+    done = subprocess.run(program, shell=True, cwd=tmp_path, env=PROCESS, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "standard input: 4 exchanges: 2 blocked" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has other signals")
+def test_what_came_through_a_pipe_is_told_after_ctrl_c(folder: Path) -> None:
+    content = (folder / "blocked.mitm").read_bytes()
+    times = 3_000_000 // len(content)
+    program = command("check", "-")
+    with subprocess.Popen(
+        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=PROCESS
+    ) as process:
+        assert process.stdin is not None
+        # More than a pipe holds: it is being read by then.
+        process.stdin.write(content * times)
+        # As a terminal does, to all that stand in the pipeline; who writes ends then.
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (1, b"")
+    assert f"standard input: {4 * times:,} exchanges".encode() in out
 
 
 # -- what can't be read or makes no sense ------------------------------------------------------------------------------

@@ -6,8 +6,10 @@ import argparse
 import io
 import json
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -165,7 +167,7 @@ def check(arguments: argparse.Namespace) -> int:
         wish = Wish(choice, arguments.stack, max(one.takes for one in formats), arguments.fail_on)
         results: list[Found] = []
         failed, new = False, 0
-        with progress(captures) as advance:
+        with progress(captures) as advance, patience(captures):
             for found, told in checked(captures, wish, stack, arguments.jobs, advance):
                 results.append(found)
                 for kind, entry in told:
@@ -320,6 +322,20 @@ def _umask() -> int:
 
 
 @contextmanager
+def patience(captures: Sequence[str]) -> Iterator[None]:
+    """Leave the first Ctrl-C to whoever writes into our pipe, to whom it goes too: what came is judged and told."""
+    if STDIN not in captures or sys.stdin.isatty() or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, lambda *_: signal.signal(signal.SIGINT, before))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def progress(captures: Sequence[str]) -> Iterator[Callable[[int], None]]:
     """Show how far it is, on standard error where that is a terminal; yields what to tell the bytes to."""
     total = sum(map(_size, captures))
@@ -414,7 +430,7 @@ _EXAMPLES = """examples:
   corscope check ci.har --format github --format sarif --output corscope.sarif
   corscope check ci.har --write-baseline known.json     accept what is there ...
   corscope check ci.har --baseline known.json           ... and fail on what is new
-  mitmdump -q -w - | corscope check -                   judge what comes from a pipe
+  mitmdump -q -w /dev/stdout | corscope check -         judge what comes from a pipe; Ctrl-C ends it, and tells
 
 Exit code: 0 nothing reaches --fail-on, 1 something does, 2 wrong usage or a capture that can't be read.
 """
