@@ -160,6 +160,20 @@ def comment(entries: list[Entry], summary: Summary | None = None) -> str:
     return text
 
 
+# -- text --------------------------------------------------------------------------------------------------------------
+
+
+def test_what_only_the_browsers_record_contradicts_is_told_of_each_place() -> None:
+    record = {"delivered": False, "said": "net::ERR_FAILED", "agrees": False}
+    allows = {"verdict": "allowed", "reason": None, "findings": [], "console": None, "observed": record}
+    entries = [{**one, **allows} for path in ("/one", "/two?a=1", "/two?a=2") for one in blocked(path=path)]
+    text = written("text", entries)
+    for place in ("one", "two?a=1"):
+        assert text.count(f"\nallowed: GET https://api.test/{place} ") == 1
+    assert text.count(": this verdict says otherwise") == 2
+    assert "  1 × allowed: GET https://api.test/two?a=1" in text
+
+
 # -- all findings ------------------------------------------------------------------------------------------------------
 
 
