@@ -388,6 +388,10 @@ def test_a_capture_of_which_nothing_can_be_read_is_an_error_and_the_others_are_t
     [
         (["check", "nowhere.mitm"], "corscope: nowhere.mitm: there is no such file or folder"),
         (["check", "*.har"], "corscope: *.har: no file matches"),
+        (["check", ""], "a capture's name is empty"),
+        (["check", "a.mitm", "--baseline", ""], "--baseline names no file"),
+        (["check", "a.mitm", "--write-baseline", ""], "--write-baseline names no file"),
+        (["check", "a.mitm", "--baseline", "r.json", "-o", "./r.json"], "--output ./r.json is the baseline"),
         (["check", "a.mitm", "--silence", "allow-origin-mising"], "did you mean allow-origin-missing?"),
         (["check", "a.mitm", "--filter", "~q ("], "filter: '~q (' is no flow filter"),
         (["check", "a.mitm", "--origin", "app.example"], "write https://app.example"),
@@ -415,6 +419,17 @@ def test_what_makes_no_sense_is_one_line_and_exit_code_2(
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
     assert (tmp_path / "a.mitm").read_bytes() == content
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has another shell")
+@pytest.mark.parametrize(
+    ("closed", "code"), [("- <&-", 2), ("clean.mitm >&-", 0), ("blocked.mitm >&-", 1), ("clean.mitm 2>&-", 0)]
+)
+def test_what_is_closed_is_neither_read_nor_written(closed: str, code: int, folder: Path) -> None:
+    program = f"{shlex.join(command('check'))} {closed}"
+    done = subprocess.run(program, shell=True, cwd=folder, env=PROCESS, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
 
 
 def test_what_is_no_argument_is_said_with_the_usage() -> None:

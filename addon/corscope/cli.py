@@ -149,9 +149,12 @@ def spooled(work: Future[tuple[Found, str]], found: Found) -> Iterator[Told]:
 
 def check(arguments: argparse.Namespace) -> int:
     """`corscope check`. Raises UsageError, SettingError, NoCapture, UnusableBaseline, OSError."""
+    for option in ("baseline", "write_baseline"):
+        if getattr(arguments, option) == "":
+            raise UsageError(f"--{option.replace('_', '-')} names no file")
     captures = find_captures(arguments.captures)
     outputs = outputs_of(arguments.outputs or [("text", None)])
-    check_targets(captures, outputs, arguments.write_baseline)
+    check_targets(captures, outputs, arguments.write_baseline, arguments.baseline)
     if arguments.stack:
         check_stack("--stack", arguments.stack)
     choice = choose(
@@ -200,8 +203,13 @@ def check(arguments: argparse.Namespace) -> int:
     return FOUND if failed else CLEAN
 
 
-def check_targets(captures: Sequence[str], outputs: Iterable[tuple[str, str | None]], baseline: str | None) -> None:
-    """Raise UsageError where two reports, or a report and the baseline, or one and a capture, are the same file."""
+def check_targets(
+    captures: Sequence[str], outputs: Iterable[tuple[str, str | None]], baseline: str | None, known: str | None
+) -> None:
+    """Raise UsageError where two reports, or a report and a baseline, or one and a capture, are the same file.
+
+    `baseline` is the one to write, `known` the one to read; those two may be the same.
+    """
     targets = [("--output", path) for _, path in outputs if path is not None and path != STDIN]
     if baseline is not None:
         targets.append(("--write-baseline", baseline))
@@ -209,6 +217,8 @@ def check_targets(captures: Sequence[str], outputs: Iterable[tuple[str, str | No
     for option, path in targets:
         if os.path.exists(path) and any(_same(path, one) for one in captures):
             raise UsageError(f"{option} {path} is one of the captures: name another file")
+        if option == "--output" and known is not None and os.path.realpath(path) == os.path.realpath(known):
+            raise UsageError(f"--output {path} is the baseline: name another file")
         if os.path.exists(path) and not os.path.isfile(path):
             continue  # a device takes any number
         real = os.path.realpath(path)
@@ -537,6 +547,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # whoever started us closed it
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - it stays
     for stream in (sys.stdout, sys.stderr):
         _write_as(stream)
     if given[:1] == ["run"]:

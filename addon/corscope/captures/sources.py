@@ -51,6 +51,8 @@ def find_captures(arguments: Iterable[str]) -> list[str]:
     """
     found: dict[str, None] = {}
     for argument in arguments:
+        if not argument:
+            raise NoCapture("a capture's name is empty, as of a variable that is not set")
         path = Path(argument)
         if argument == STDIN or path.is_file():
             found[argument] = None
