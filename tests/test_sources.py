@@ -223,6 +223,9 @@ def test_folders_and_globs_are_searched(recording: bytes, tmp_path: Path) -> Non
     assert find_captures([str(tmp_path / "**" / "*.mitm")]) == [names[1]]
     both = [str(tmp_path / "x.har"), names[1]]
     assert find_captures([both[0], str(tmp_path / "a" / "*.mitm"), both[1], both[0]]) == both
+    # A folder that matches is searched, as where a shell writes out what matches.
+    assert find_captures([str(tmp_path / "*")]) == [*names, both[0]]
+    assert find_captures([str(tmp_path / "[a]")]) == names
     # Playwright calls an archive whatever.zip, which is like any other zip; macOS leaves things beside.
     for name, content in (("y.zip", zipped(recording, "har.har")), ("z.zip", zipped(recording)), ("._x.har", b"")):
         (tmp_path / "a" / "b" / name).write_bytes(content)

@@ -15,6 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
@@ -57,20 +58,32 @@ def find_captures(arguments: Iterable[str]) -> list[str]:
         if argument == STDIN or path.is_file():
             found[argument] = None
         elif path.is_dir():
-            inside = [str(one) for one in sorted(path.rglob("*")) if one.is_file() and _is_a_capture(one)]
+            inside = _inside(path)
             if not inside:
                 looked_for = f"*{', *'.join(SUFFIXES)}, plain or packed, and *.zip with one in it"
                 raise NoCapture(f"{argument}: there is no capture in this folder; looked for {looked_for}")
             found.update(dict.fromkeys(inside))
         elif path.exists():
             found[argument] = None  # a named pipe, or a process substitution
-        elif matches := sorted(one for one in glob.glob(argument, recursive=True) if os.path.isfile(one)):
+        elif matches := _matches(argument):
             found.update(dict.fromkeys(matches))
         elif glob.has_magic(argument):
             raise NoCapture(f"{argument}: no file matches")
         else:
             raise NoCapture(f"{argument}: there is no such file or folder")
     return list(found)
+
+
+def _inside(folder: Path) -> list[str]:
+    """Return the captures in a folder and those below it."""
+    return [str(one) for one in sorted(folder.rglob("*")) if one.is_file() and _is_a_capture(one)]
+
+
+def _matches(pattern: str) -> list[str]:
+    """Return the files that match a glob, and the captures in folders that do, as where a shell writes them out."""
+    matches = sorted(glob.glob(pattern, recursive=True))
+    found = [[one] if os.path.isfile(one) else _inside(Path(one)) for one in matches if os.path.exists(one)]
+    return list(dict.fromkeys(chain.from_iterable(found)))
 
 
 def _is_a_capture(path: Path) -> bool:
