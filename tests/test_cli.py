@@ -7,7 +7,10 @@ import json
 import lzma
 import os
 import pty
+import re
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -20,11 +23,13 @@ from corscope.assertions import CorsBlocked, assert_no_cors_blocks
 from corscope.cli import main
 from corscope.formats import FORMATS
 from corscope.formats.document import FAIL_ON
+from corscope.proxy import MITMDUMP
 from proxies import (
     ADDON,
     PAGE,
     allowed_flow,
     blocked_flow,
+    confdir,
     cors_flow,
     exempt_flow,
     final,
@@ -332,6 +337,35 @@ def test_who_stops_reading_is_no_fault(folder: Path, tmp_path: Path) -> None:
         assert process.stderr.read() == b""
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such pipes")
+def test_the_example_with_a_pipe_does_what_it_says(folder: Path, tmp_path: Path) -> None:
+    (example,) = re.findall(r"^  (mitmdump .*? \| corscope check -) ", corscope("check", "-h").stdout, re.MULTILINE)
+    program = example.replace("mitmdump", f"{shlex.join(MITMDUMP)} --set confdir={confdir()} -nr {folder}/blocked.mitm")
+    program = program.replace("| corscope", f"| {shlex.join(command())}")
+    done = subprocess.run(program, shell=True, cwd=tmp_path, env=PROCESS, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "standard input: 4 exchanges: 2 blocked" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has other signals")
+def test_what_came_through_a_pipe_is_told_after_ctrl_c(folder: Path) -> None:
+    content = (folder / "blocked.mitm").read_bytes()
+    times = 3_000_000 // len(content)
+    program = command("check", "-")
+    with subprocess.Popen(
+        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=PROCESS
+    ) as process:
+        assert process.stdin is not None
+        # More than a pipe holds: it is being read by then.
+        process.stdin.write(content * times)
+        # As a terminal does, to all that stand in the pipeline; who writes ends then.
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (1, b"")
+    assert f"standard input: {4 * times:,} exchanges".encode() in out
+
+
 # -- what can't be read or makes no sense ------------------------------------------------------------------------------
 
 
@@ -354,6 +388,10 @@ def test_a_capture_of_which_nothing_can_be_read_is_an_error_and_the_others_are_t
     [
         (["check", "nowhere.mitm"], "corscope: nowhere.mitm: there is no such file or folder"),
         (["check", "*.har"], "corscope: *.har: no file matches"),
+        (["check", ""], "a capture's name is empty"),
+        (["check", "a.mitm", "--baseline", ""], "--baseline names no file"),
+        (["check", "a.mitm", "--write-baseline", ""], "--write-baseline names no file"),
+        (["check", "a.mitm", "--baseline", "r.json", "-o", "./r.json"], "--output ./r.json is the baseline"),
         (["check", "a.mitm", "--silence", "allow-origin-mising"], "did you mean allow-origin-missing?"),
         (["check", "a.mitm", "--filter", "~q ("], "filter: '~q (' is no flow filter"),
         (["check", "a.mitm", "--origin", "app.example"], "write https://app.example"),
@@ -381,6 +419,17 @@ def test_what_makes_no_sense_is_one_line_and_exit_code_2(
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
     assert (tmp_path / "a.mitm").read_bytes() == content
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has another shell")
+@pytest.mark.parametrize(
+    ("closed", "code"), [("- <&-", 2), ("clean.mitm >&-", 0), ("blocked.mitm >&-", 1), ("clean.mitm 2>&-", 0)]
+)
+def test_what_is_closed_is_neither_read_nor_written(closed: str, code: int, folder: Path) -> None:
+    program = f"{shlex.join(command('check'))} {closed}"
+    done = subprocess.run(program, shell=True, cwd=folder, env=PROCESS, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
 
 
 def test_what_is_no_argument_is_said_with_the_usage() -> None:

@@ -266,6 +266,7 @@ def test_the_version_of_http_is_read_in_all_spellings(said: object, version: int
     [
         ("https://b.test", ("https", "b.test", 443, "/")),
         ("HTTPS://B.Test/A?b=1#c", ("https", "b.test", 443, "/A?b=1")),
+        (" https://b.test/\n", ("https", "b.test", 443, "/")),
         ("http://b.test:8080?b=/c", ("http", "b.test", 8080, "/?b=/c")),
         ("http://[::1]:3000/x", ("http", "::1", 3000, "/x")),
         ("https://user:word@b.test/", ("https", "b.test", 443, "/")),
@@ -285,6 +286,10 @@ def test_urls(url: str, place: tuple[str, str, int, str]) -> None:
 def test_what_never_was_on_a_wire_is_passed_over_in_silence(url: str) -> None:
     found = exchanges(archive(entry(f"GET {url}"), entry("GET https://b.test/")))
     assert [one.id for one in found] == ["1"]
+
+
+def test_a_tunnel_is_no_exchange() -> None:
+    assert exchanges(archive(entry("CONNECT b.test:443"))) == []
 
 
 def test_what_a_service_worker_answered_was_on_no_wire() -> None:
@@ -635,6 +640,11 @@ def changed(path: str, value: object) -> Har:
         (changed("request", [1]), "its request is no object"),
         (changed("request.url", None), "its request has no url"),
         (changed("request.url", 7), "its request has no url"),
+        (changed("request.url", " "), "its request's url has no scheme"),
+        (changed("request.url", "/v1"), "its request's url has no scheme"),
+        (changed("request.url", "//b.test/v1"), "its request's url has no scheme"),
+        (changed("request.url", "b.test/v1?a=b:c"), "its request's url has no scheme"),
+        (changed("request.url", "localhost:3000/v1"), "its request's url has no scheme"),
         (changed("request.url", "https:///x"), "its request's url names no host"),
         (changed("request.url", "https://b.test:http/"), "its request's url names no host"),
         (changed("request.method", {}), "its request has no method"),

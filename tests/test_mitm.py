@@ -187,6 +187,20 @@ def test_a_filter_is_asked_of_whole_flows() -> None:
     assert [entry.exchange for entry in entries] == [entry.exchange for entry in read(content)[0]]
 
 
+@pytest.mark.parametrize(
+    ("expression", "wanted"),
+    [("~b needle", True), ("~u blocked & !(~bs needle | ~u none)", False), ("~bq needle", False), ("~u block", True)],
+)
+def test_a_filter_sees_bodies_of_any_size(expression: str, wanted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mitm, "HELD_WHOLE", 10_000)
+    monkeypatch.setattr(mitm, "_KEPT", 4_000)
+    flow = blocked_flow()
+    assert flow.response is not None
+    flow.response.content = b"needle" + b"x" * 50_000
+    entries, damages = read(written(flow), flowfilter.parse(expression))
+    assert ([entry.wanted for entry in entries], damages) == ([wanted], [])
+
+
 def test_other_flows_are_passed_over() -> None:
     content = written(tflow.ttcpflow(), blocked_flow(), tflow.tdnsflow())  # type: ignore[arg-type]
     entries, damages = read(content)

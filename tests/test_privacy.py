@@ -19,6 +19,7 @@ from corscope.privacy import HIDDEN, shown_url
         "https://b.test/x?zip_code=1&keyword=2&passage=3",
         "/relative?x=1",
         "https://b.test/x?filter=%7B%22page%22%3A2%7D&where=a=1&q=basic",
+        "https://b.test/eyJ/eyJx.js?sort_key=name&apply=1",
         "https://b.test/x?country_code=1&residence=2&presid=3&task=4&desktk5=5",
         "",
     ],
@@ -73,12 +74,26 @@ def test_ordinary_urls_are_shown_as_they_are(url: str) -> None:
         "reset_code",
         "verificationCode",
         "tkn",
+        "app_key",
+        "subscription-key",
+        "consumerKey",
+        "passcode",
+        "oobCode",
+        "code_verifier",
+        "client_assertion",
+        "hmac",
     ],
 )
 @pytest.mark.parametrize("frame", ["?{}", "?a=1&{}", "?{}&b=2", "?a=1;{}", "#{}", "?a#{}", "?next=/cb?{}"])
 def test_values_of_secrets_are_hidden(name: str, frame: str) -> None:
     shown = shown_url("https://b.test/x" + frame.format(f"{name}=SECRET"))
     assert shown == "https://b.test/x" + frame.format(f"{name}={HIDDEN}")
+
+
+@pytest.mark.parametrize("frame", ["/reset/{}", "/reset/{}/x?a=1", "/x?y={}", "/x?y=%22{}%22", "/x#{}"])
+def test_a_json_web_token_is_hidden_wherever_it_stands(frame: str) -> None:
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.x-Zk_9"
+    assert shown_url("https://b.test" + frame.format(token)) == "https://b.test" + frame.format(HIDDEN)
 
 
 def test_path_parameters_count() -> None:

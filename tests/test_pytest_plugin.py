@@ -139,6 +139,23 @@ def test_a_capture_or_a_story_can_be_named_as_any_test(project: pytest.Pytester)
     assert run(project, "recordings").ret == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_a_capture_that_can_be_no_argument_by_its_name_is_a_test_too(
+    workers: tuple[str, ...], project: pytest.Pytester
+) -> None:
+    # So Firefox calls what it saves.
+    (project.path / "recordings" / "bad.mitm").rename(project.path / "recordings" / "b_Archive [26-11-22 10-00-00].har")
+    result = run(project, "-v", *workers, "--cors-capture", "recordings")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*FAILED*Archive [[]26-11-22 10-00-00].har::GET api.example/blocked from *"])
+    result = run(project, "--cors-capture", "recordings", "-k", "good")
+    result.assert_outcomes(passed=1, deselected=2)
+    (project.path / "[x].har").write_text("<html>")
+    result = run(project, "--cors-capture", "[[]x].har")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*[[]x].har: it is no capture: it begins with *"])
+
+
 def test_a_story_is_called_by_what_the_page_asked_for(tmp_path: Path) -> None:
     asks = [("access-control-request-method", "PUT")]
     flows = [
@@ -177,9 +194,21 @@ def test_the_marker_runs_a_test_for_each_story(project: pytest.Pytester) -> None
     result.stdout.fnmatch_lines(["*test_nothing_is_blocked*GET api.example/blocked from https://app.example* FAILED*"])
 
 
+def test_what_a_folder_is_called_is_no_glob(project: pytest.Pytester) -> None:
+    (project.path / "recordings").rename(project.mkdir("[id]") / "recordings")
+    test = '@pytest.mark.cors("{}")\ndef test_{}(): pass\n'
+    tests = [test.format("recordings/*.mitm", "glob"), test.format("recordings", "folder")]
+    (project.path / "[id]" / "test_it.py").write_text("\n".join(["import pytest\n", *tests]))
+    run(project).assert_outcomes(passed=4, failed=2)
+
+
 @pytest.mark.parametrize(
     ("test", "said"),
     [
+        (
+            "import unittest\n@pytest.mark.cors('open.har')\nclass TestX(unittest.TestCase):\n def test_x(self): 0",
+            "*pytest.mark.cors is for functions and plain classes, not for a unittest.TestCase",
+        ),
         ("@pytest.mark.cors()\ndef test_x(): pass", 'name the captures: @pytest.mark.cors("recordings/[*].har")'),
         ("@pytest.mark.cors('*.none')\ndef test_x(): pass", "pytest.mark.cors of test_x: *[*].none: no file matches"),
         (

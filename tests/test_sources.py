@@ -113,6 +113,36 @@ def test_what_is_damaged_in_a_zip_does_not_end_the_others(recording: bytes, tmp_
     ]
 
 
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        (b"PK\x01\x02", {42: b"\xff\xff\xff\x7f"}),  # where it begins, before the file by the sum
+        (b"PK\x01\x02", {8: b"\1"}),  # a password
+        (b"PK\x01\x02", {10: b"\x63"}),  # another compression
+        (b"PK\x03\x04", {30: b"x"}),  # another name
+        (b"PK\x03\x04", {35: b"\xff\xff\xff"}),  # the beginning of what is packed
+    ],
+)
+@pytest.mark.parametrize("first", ["a.har", "b.har"])
+def test_what_can_not_be_unpacked_of_a_zip_does_not_end_the_others(
+    part: bytes, changes: dict[int, bytes], first: str, recording: bytes, tmp_path: Path
+) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as several:
+        for name in ("a.har", "b.har"):
+            several.writestr(name, recording)
+    content = packed.getvalue()
+    at = content.index(part) if first == "a.har" else content.rindex(part)
+    for place, value in changes.items():
+        content = content[: at + place] + value + content[at + place + len(value) :]
+    path = tmp_path / "several.zip"
+    path.write_bytes(content)
+    damages: list[Damage] = []
+    paths = [entry.exchange.path for entry in read_capture(path, damaged=damages.append)]
+    assert paths == ["/blocked", "/allowed"]
+    assert [(damage.where, damage.skipped) for damage in damages] == [(first, "all of it")]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
 def test_an_archive_is_read_whatever_its_encoding(encoding: str, tmp_path: Path) -> None:
     path = tmp_path / "one.har"
@@ -193,6 +223,9 @@ def test_folders_and_globs_are_searched(recording: bytes, tmp_path: Path) -> Non
     assert find_captures([str(tmp_path / "**" / "*.mitm")]) == [names[1]]
     both = [str(tmp_path / "x.har"), names[1]]
     assert find_captures([both[0], str(tmp_path / "a" / "*.mitm"), both[1], both[0]]) == both
+    # A folder that matches is searched, as where a shell writes out what matches.
+    assert find_captures([str(tmp_path / "*")]) == [*names, both[0]]
+    assert find_captures([str(tmp_path / "[a]")]) == names
     # Playwright calls an archive whatever.zip, which is like any other zip; macOS leaves things beside.
     for name, content in (("y.zip", zipped(recording, "har.har")), ("z.zip", zipped(recording)), ("._x.har", b"")):
         (tmp_path / "a" / "b" / name).write_bytes(content)

@@ -6,8 +6,10 @@ import argparse
 import io
 import json
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -147,9 +149,12 @@ def spooled(work: Future[tuple[Found, str]], found: Found) -> Iterator[Told]:
 
 def check(arguments: argparse.Namespace) -> int:
     """`corscope check`. Raises UsageError, SettingError, NoCapture, UnusableBaseline, OSError."""
+    for option in ("baseline", "write_baseline"):
+        if getattr(arguments, option) == "":
+            raise UsageError(f"--{option.replace('_', '-')} names no file")
     captures = find_captures(arguments.captures)
     outputs = outputs_of(arguments.outputs or [("text", None)])
-    check_targets(captures, outputs, arguments.write_baseline)
+    check_targets(captures, outputs, arguments.write_baseline, arguments.baseline)
     if arguments.stack:
         check_stack("--stack", arguments.stack)
     choice = choose(
@@ -165,7 +170,7 @@ def check(arguments: argparse.Namespace) -> int:
         wish = Wish(choice, arguments.stack, max(one.takes for one in formats), arguments.fail_on)
         results: list[Found] = []
         failed, new = False, 0
-        with progress(captures) as advance:
+        with progress(captures) as advance, patience(captures):
             for found, told in checked(captures, wish, stack, arguments.jobs, advance):
                 results.append(found)
                 for kind, entry in told:
@@ -198,8 +203,13 @@ def check(arguments: argparse.Namespace) -> int:
     return FOUND if failed else CLEAN
 
 
-def check_targets(captures: Sequence[str], outputs: Iterable[tuple[str, str | None]], baseline: str | None) -> None:
-    """Raise UsageError where two reports, or a report and the baseline, or one and a capture, are the same file."""
+def check_targets(
+    captures: Sequence[str], outputs: Iterable[tuple[str, str | None]], baseline: str | None, known: str | None
+) -> None:
+    """Raise UsageError where two reports, or a report and a baseline, or one and a capture, are the same file.
+
+    `baseline` is the one to write, `known` the one to read; those two may be the same.
+    """
     targets = [("--output", path) for _, path in outputs if path is not None and path != STDIN]
     if baseline is not None:
         targets.append(("--write-baseline", baseline))
@@ -207,6 +217,8 @@ def check_targets(captures: Sequence[str], outputs: Iterable[tuple[str, str | No
     for option, path in targets:
         if os.path.exists(path) and any(_same(path, one) for one in captures):
             raise UsageError(f"{option} {path} is one of the captures: name another file")
+        if option == "--output" and known is not None and os.path.realpath(path) == os.path.realpath(known):
+            raise UsageError(f"--output {path} is the baseline: name another file")
         if os.path.exists(path) and not os.path.isfile(path):
             continue  # a device takes any number
         real = os.path.realpath(path)
@@ -320,6 +332,20 @@ def _umask() -> int:
 
 
 @contextmanager
+def patience(captures: Sequence[str]) -> Iterator[None]:
+    """Leave the first Ctrl-C to whoever writes into our pipe, to whom it goes too: what came is judged and told."""
+    if STDIN not in captures or sys.stdin.isatty() or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, lambda *_: signal.signal(signal.SIGINT, before))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def progress(captures: Sequence[str]) -> Iterator[Callable[[int], None]]:
     """Show how far it is, on standard error where that is a terminal; yields what to tell the bytes to."""
     total = sum(map(_size, captures))
@@ -414,7 +440,7 @@ _EXAMPLES = """examples:
   corscope check ci.har --format github --format sarif --output corscope.sarif
   corscope check ci.har --write-baseline known.json     accept what is there ...
   corscope check ci.har --baseline known.json           ... and fail on what is new
-  mitmdump -q -w - | corscope check -                   judge what comes from a pipe
+  mitmdump -q -w /dev/stdout | corscope check -         judge what comes from a pipe; Ctrl-C ends it, and tells
 
 Exit code: 0 nothing reaches --fail-on, 1 something does, 2 wrong usage or a capture that can't be read.
 """
@@ -521,6 +547,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # whoever started us closed it
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - it stays
     for stream in (sys.stdout, sys.stderr):
         _write_as(stream)
     if given[:1] == ["run"]:

@@ -4,10 +4,13 @@ import re
 from urllib.parse import unquote
 
 _SECRET = re.compile(
-    r".*(?:token|bearer|refresh|ticket|secret|passw(?:or)?d|passphrase|(?:api|access|private)[_-]?key|auth|jwt|session|"
-    r"sessid|signature|credential|cookie|saml|[cx]srf|"
-    r"(?:reset|verif[a-z]*|invit[a-z]*|confirm[a-z]*|activation|login|sms|device|one[_-]?time)[_-]?code).*|"
-    r"(?:.*\[)?(?:key|sig|(?:.*[._-])?sid|code|pwd|pw|pass|pin|t?otp|mfa|hash|assertion|nonce|(?:.*[_-])?(?:tok|tkn|tk))"
+    r".*(?:token|bearer|refresh|ticket|secret|passw(?:or)?d|passphrase|passcode|auth|jwt|session|"
+    r"sessid|signature|credential|cookie|saml|[cx]srf|code[_-]?verifier|client[_-]?assertion|"
+    r"(?:api|access|private|app|application|account|client|consumer|license|master|shared|subscription|user|write)"
+    r"[_-]?key|"
+    r"(?:reset|verif[a-z]*|invit[a-z]*|confirm[a-z]*|activation|access|login|oob|sms|device|one[_-]?time)[_-]?code).*|"
+    r"(?:.*\[)?(?:key|sig|(?:.*[._-])?sid|code|pwd|pw|pass|pin|t?otp|mfa|hash|hmac|sas|assertion|nonce|"
+    r"(?:.*[_-])?(?:tok|tkn|tk))"
     r"\]?|x-amz-[a-z-]+",
     re.IGNORECASE | re.DOTALL,
 )
@@ -24,6 +27,8 @@ def shown_url(url: str) -> str:
     """Return a URL fit to be shown: secrets' values replaced by `…`, user name and password removed."""
     if "@" in url:
         url = _USER_INFO.sub(lambda found: f"{found[1] or ''}{HIDDEN}@", url)
+    if "eyJ" in url:
+        url = _JSON_WEB_TOKEN.sub(HIDDEN, url)
     if "=" not in url:
         return url
     shown = ""
@@ -57,5 +62,7 @@ def _encodes_a_secret(value: str) -> bool:
     return False
 
 
+_JSON_WEB_TOKEN = re.compile(r"eyJ[\w-]+(?:\.[\w-]*){2,4}", re.ASCII)
+"""Wherever it stands: it begins with `{"` in base64. RFC 7519"""
 _AUTHORIZATION = re.compile(r"(?:bearer|basic)(?:\s|\+|%20)+[^\s+%]", re.IGNORECASE)
 _INNER_NAME = re.compile(r"""(?:\A|(?<=["']))([^"'=&%:]{1,60})(?:=|["']\s*:)""")

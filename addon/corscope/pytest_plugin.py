@@ -5,6 +5,7 @@ Loading it costs nothing: what it needs is imported where it is used.
 
 from __future__ import annotations
 
+import glob
 import os
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -83,6 +84,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 _CAPTURES = pytest.StashKey[frozenset[Path]]()
+_APART = pytest.StashKey[tuple[Path, ...]]()
+"""Captures whose names pytest takes for something else, such as Firefox's `b.test_Archive [26-11-22 10-00-00].har`."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -105,9 +108,11 @@ def pytest_configure(config: pytest.Config) -> None:
         found = find_captures(named)
     except NoCapture as error:
         raise pytest.UsageError(f"--cors-capture {error}") from error
-    config.stash[_CAPTURES] = frozenset(Path(one).resolve() for one in found)
+    arguments = [one for one in found if "[" not in one and "::" not in one]
+    config.stash[_CAPTURES] = frozenset(Path(one).resolve() for one in arguments)
+    config.stash[_APART] = tuple(Path(one).absolute() for one in found if one not in arguments)
     known = {Path(one).resolve() for one in config.args}
-    config.args += [one for one in found if Path(one).resolve() not in known]
+    config.args += [one for one in arguments if Path(one).resolve() not in known]
 
 
 def _choice(
@@ -206,6 +211,13 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return None
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Collect the captures that could be no argument, before anything is chosen or left out."""
+    for path in config.stash.get(_APART, ()):
+        items += session.genitems(CaptureFile.from_parent(session, path=path))
+
+
 _SUFFIXES = (".mitm", ".har")
 """How files end that are captures without --cors-capture; with it, whatever they are called."""
 
@@ -262,13 +274,29 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             if not mark.args:
                 raise pytest.Collector.CollectError('name the captures: @pytest.mark.cors("recordings/*.har")')
             choice = _choice(metafunc.config, **mark.kwargs)
-            for path in map(Path, find_captures(str(folder / capture) for capture in mark.args)):
+            for path in map(Path, find_captures(_beside(folder, capture) for capture in mark.args)):
                 told = stories(path, choice)
                 named += [f"{path.name}: {story.name}" for story in told]
                 found += told
     if _STORY not in metafunc.fixturenames:
         metafunc.fixturenames.append(_STORY)
     metafunc.parametrize(_STORY, found, ids=_told_apart(named))
+
+
+def _beside(folder: Path, capture: str | os.PathLike[str]) -> str:
+    """Return where a capture, or a glob, beside a test's file is; what the folder is called is no glob."""
+    path = folder / capture
+    return str(path) if path.exists() else str(Path(glob.escape(str(folder))) / capture)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail a test whose marker `cors` pytest can't follow: of a unittest.TestCase it makes no test for each story."""
+    if not isinstance(item, pytest.Function) or item.get_closest_marker("cors") is None:
+        return
+    callspec = getattr(item, "callspec", None)
+    if callspec is None or _STORY not in callspec.params:
+        pytest.fail("pytest.mark.cors is for functions and plain classes, not for a unittest.TestCase", pytrace=False)
 
 
 @pytest.fixture

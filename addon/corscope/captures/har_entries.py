@@ -99,8 +99,11 @@ class EntryReader:
         request = _part(entry, "request")
         response = _part(entry, "response") if entry.get("response") is not None else {}
         timings = _part(entry, "timings") if entry.get("timings") is not None else {}
-        url, method = _text(request, "url"), _text(request, "method")
+        url, method = _text(request, "url").strip(), _text(request, "method")
         scheme = _SCHEMES.get(url.partition(":")[0].lower())
+        if scheme is None and method != "CONNECT" and not _WITH_SCHEME.match(url):
+            # Whoever typed `api.test:3000/v1` meant a server.
+            raise OddEntry("its request's url has no scheme")
         if scheme is None or method == "CONNECT" or response.get("_fetchedViaServiceWorker") is True:
             # data:, blob:, an extension's own; a tunnel; what a service worker answered: its own requests are listed.
             return None
@@ -209,6 +212,8 @@ def _writer_of(entry: dict[str, Any], response: dict[str, Any]) -> Writer:
 
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 """Schemes of exchanges that were on a wire, with those that an exchange has: a WebSocket begins with HTTP."""
+
+_WITH_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?![0-9]{1,5}(?:[/?#]|\Z))", re.IGNORECASE)
 
 _BEHIND_HOST = re.compile(r"[/?\\]")
 

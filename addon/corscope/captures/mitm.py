@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 HELD_WHOLE = 8_000_000
 """Bytes of a flow that are held in memory; of a bigger one the bodies are passed over as they are read."""
 
+HELD_FOR_FILTER = 1 << 29
+"""The same where a filter looks at bodies; what is longer has a damaged length more likely than such a body."""
+
 _KEPT = 1_000_000
 """Bytes of a value that are kept of such a flow."""
 
@@ -45,7 +48,7 @@ type Data = bytes | memoryview
 def read_mitm(file: BinaryIO, *, wanted: flowfilter.TFilter | None, damaged: OnDamage) -> Iterator[Entry]:
     """Read mitmproxy's format. `captures.capture.Reader`."""
     reading = _Reading(file)
-    read = 0
+    read, held_whole = 0, HELD_WHOLE if wanted is None or not _asks_for_bodies(wanted) else HELD_FOR_FILTER
     while True:
         begins = reading.position
         length = reading.length()
@@ -57,7 +60,7 @@ def read_mitm(file: BinaryIO, *, wanted: flowfilter.TFilter | None, damaged: OnD
                 raise UnreadableCapture(f"it does not begin with a flow, and there is none in it; {_EXPECTED}")
             damaged(Damage(f"byte {begins}", "this is no flow", f"{skipped:,} bytes"))
             continue
-        data = reading.take(length) if length < HELD_WHOLE else reading.take_without_bodies(length)
+        data = reading.take(length) if length < held_whole else reading.take_without_bodies(length)
         if data is None:
             there = reading.find_flow(begins)
             if reading.is_at_flow:
@@ -75,6 +78,15 @@ def read_mitm(file: BinaryIO, *, wanted: flowfilter.TFilter | None, damaged: OnD
             continue
         if entry is not None:
             yield entry
+
+
+def _asks_for_bodies(wanted: object) -> bool:
+    """Tell whether a flow filter looks at bodies, which then are not passed over."""
+    if isinstance(wanted, flowfilter.FAnd | flowfilter.FOr):
+        return any(map(_asks_for_bodies, wanted.lst))
+    if isinstance(wanted, flowfilter.FNot):
+        return _asks_for_bodies(wanted.itm)
+    return isinstance(wanted, flowfilter.FBod | flowfilter.FBodRequest | flowfilter.FBodResponse)
 
 
 def _entry(data: Data, wanted: flowfilter.TFilter | None) -> Entry | None:

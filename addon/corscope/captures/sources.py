@@ -2,6 +2,7 @@
 
 import bz2
 import codecs
+import errno
 import glob
 import gzip
 import io
@@ -14,6 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
@@ -50,24 +52,38 @@ def find_captures(arguments: Iterable[str]) -> list[str]:
     """
     found: dict[str, None] = {}
     for argument in arguments:
+        if not argument:
+            raise NoCapture("a capture's name is empty, as of a variable that is not set")
         path = Path(argument)
         if argument == STDIN or path.is_file():
             found[argument] = None
         elif path.is_dir():
-            inside = [str(one) for one in sorted(path.rglob("*")) if one.is_file() and _is_a_capture(one)]
+            inside = _inside(path)
             if not inside:
                 looked_for = f"*{', *'.join(SUFFIXES)}, plain or packed, and *.zip with one in it"
                 raise NoCapture(f"{argument}: there is no capture in this folder; looked for {looked_for}")
             found.update(dict.fromkeys(inside))
         elif path.exists():
             found[argument] = None  # a named pipe, or a process substitution
-        elif matches := sorted(one for one in glob.glob(argument, recursive=True) if os.path.isfile(one)):
+        elif matches := _matches(argument):
             found.update(dict.fromkeys(matches))
         elif glob.has_magic(argument):
             raise NoCapture(f"{argument}: no file matches")
         else:
             raise NoCapture(f"{argument}: there is no such file or folder")
     return list(found)
+
+
+def _inside(folder: Path) -> list[str]:
+    """Return the captures in a folder and those below it."""
+    return [str(one) for one in sorted(folder.rglob("*")) if one.is_file() and _is_a_capture(one)]
+
+
+def _matches(pattern: str) -> list[str]:
+    """Return the files that match a glob, and the captures in folders that do, as where a shell writes them out."""
+    matches = sorted(glob.glob(pattern, recursive=True))
+    found = [[one] if os.path.isfile(one) else _inside(Path(one)) for one in matches if os.path.exists(one)]
+    return list(dict.fromkeys(chain.from_iterable(found)))
 
 
 def _is_a_capture(path: Path) -> bool:
@@ -145,7 +161,7 @@ def _why_unreadable(error: Exception) -> str:
 
 
 def _all(
-    captures: Iterable[tuple[str, BinaryIO]], wanted: flowfilter.TFilter | None, damaged: OnDamage
+    captures: Iterable[tuple[str, BinaryIO | Exception]], wanted: flowfilter.TFilter | None, damaged: OnDamage
 ) -> Iterator[Entry]:
     """Read the captures of one file, one after the other; one of a zip that can't be read does not end the others.
 
@@ -154,10 +170,14 @@ def _all(
     before = 0
     for member, file in captures:
         if not member:
+            if isinstance(file, Exception):
+                raise file
             yield from _read(file, wanted, damaged)
             continue
         count = 0
         try:
+            if isinstance(file, Exception):
+                raise file
             for index, entry in enumerate(_read(file, wanted, _of_member(member, damaged))):
                 number = index if entry.number is None else entry.number
                 count = max(count, number + 1)
@@ -178,8 +198,8 @@ def _of_member(member: str, damaged: OnDamage) -> OnDamage:
     return lambda damage: damaged(damage._replace(where=f"{member}, {damage.where}"))
 
 
-def _unpacked(file: BinaryIO, stack: ExitStack, depth: int = 0) -> Iterator[tuple[str, BinaryIO]]:
-    """Yield the captures in a file, unpacked, with the name that each has in an archive."""
+def _unpacked(file: BinaryIO, stack: ExitStack, depth: int = 0) -> Iterator[tuple[str, BinaryIO | Exception]]:
+    """Yield the captures in a file, unpacked, with the name that each has in an archive; or why one can't be."""
     peekable = _peekable(file)
     head = peekable.peek(8)[:8]
     if depth > 3:
@@ -220,7 +240,7 @@ class _OneRead(io.RawIOBase):
         return len(data)
 
 
-def _members(file: io.BufferedReader, stack: ExitStack, depth: int) -> Iterator[tuple[str, BinaryIO]]:
+def _members(file: io.BufferedReader, stack: ExitStack, depth: int) -> Iterator[tuple[str, BinaryIO | Exception]]:
     """Yield the captures in a zip; Playwright puts bodies beside the HAR, which are left alone."""
     whole: IO[bytes] = file
     if not file.seekable():
@@ -234,15 +254,19 @@ def _members(file: io.BufferedReader, stack: ExitStack, depth: int) -> Iterator[
     if not names:
         raise UnreadableCapture("there is no capture in this zip; expected a .har or .mitm in it")
     for name in names:
+        # The only one needs no name.
+        shown = name if len(names) > 1 else ""
         try:
-            opened = archive.open(name)
+            with archive.open(name) as member:
+                for inner, unpacked in _unpacked(cast("BinaryIO", member), stack, depth + 1):
+                    yield f"{shown}/{inner}".strip("/"), unpacked
         except RuntimeError as error:  # a password, or a compression that Python does not know
-            raise UnreadableCapture(f"it can't be unpacked: {error}") from error
-        with opened as member:
-            for inner, unpacked in _unpacked(cast("BinaryIO", member), stack, depth + 1):
-                # The only one needs no name.
-                shown = name if len(names) > 1 else ""
-                yield f"{shown}/{inner}".strip("/"), unpacked
+            yield shown, UnreadableCapture(f"it can't be unpacked: {error}")
+        except OSError as error:
+            # Where the table of contents is damaged, a member may seem to begin before the file.
+            yield shown, zipfile.BadZipFile(error.strerror) if error.errno == errno.EINVAL else error
+        except _UNREADABLE as error:
+            yield shown, error
 
 
 def _captures_in(archive: zipfile.ZipFile) -> list[str]:

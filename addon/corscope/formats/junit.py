@@ -111,7 +111,7 @@ class JUnit:
             for story in self._stories.values():
                 self._write_case(story)
             counts = " ".join(f'{name}="{count}"' for name, count in self._counts.items())
-            self._file.write(f"<testsuite name={quoteattr(plain(self._capture))} {counts}>\n")
+            self._file.write(f'<testsuite name={quoteattr(plain(self._capture))} {counts} time="0">\n')
             self._cases.seek(0)
             for line in self._cases:
                 self._file.write(line)
@@ -190,5 +190,6 @@ def _tell(story: _Story, entry: Entry) -> None:
 
 
 def _case(class_name: str, name: str, content: str) -> str:
-    head = f"<testcase classname={quoteattr(class_name)} name={quoteattr(name)}"
+    # A time is wanted: without one some show “NaN”.
+    head = f'<testcase classname={quoteattr(class_name)} name={quoteattr(name)} time="0"'
     return f"{head}>{content}</testcase>\n" if content else f"{head}/>\n"
