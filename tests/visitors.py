@@ -11,10 +11,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from mitmproxy.certs import CertStore
+
 from corscope.browsers import Kind, Marionette, find_browsers, launch
-from corscope.proxy import Mitmdump
 from corscope.recorder.cdp import Debugger, Tab, hang_up
 from corscope.recorder.record import PREFERENCES
+from proxies import Mitmdump, confdir
 from test_html_live import LOOK, Overheard, connect
 
 THIRD_PARTY_COOKIES: Mapping[str, object] = MappingProxyType({"profile.cookie_controls_mode": 0})
@@ -107,16 +109,15 @@ class Firefox:
 
 
 @contextlib.contextmanager
-def visitor(
-    kind: Kind, proxy: Mitmdump, ca_file: Path, preferences: Mapping[str, object] = MappingProxyType({})
-) -> Iterator[Visitor]:
+def visitor(kind: Kind, proxy: Mitmdump, preferences: Mapping[str, object] = MappingProxyType({})) -> Iterator[Visitor]:
     """A browser on a throw-away profile that uses the proxy; the http web stays http there."""
+    CertStore.from_store(confdir(), "mitmproxy", 2048)
     with launch(
         kind,
         find_browsers()[kind],
         "about:blank",
         proxy_port=proxy.port,
-        ca_file=ca_file,
+        ca_file=confdir() / "mitmproxy-ca-cert.pem",
         headless=True,
         remote_debugging=True,
         preferences={**PREFERENCES[kind], **preferences},
