@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
-from mitmproxy.certs import CertStore
-from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from builders import ALLOW_CREDENTIALS, ALLOW_ORIGIN, ANY, GOOD, PAGE, Talk
-from corscope.browsers import Kind, Marionette, find_browsers, launch
+from corscope.browsers import Kind
 from corscope.formats.document import CaptureSummary, Summary
 from corscope.formats.html import Html
-from corscope.recorder.cdp import hang_up
-from corscope.recorder.picture import Debugger, Tab
 from corscope.report import as_json, wire_json
 from proxies import eventually
+from visitors import Visitor, visitor
 
 ROUNDS = 1000
 """Each makes five exchanges, of three stories and what is not subject to CORS."""
@@ -61,153 +55,6 @@ def converse(rounds: int) -> Talk:
     return talk
 
 
-# -- browsers ----------------------------------------------------------------------------------------------------------
-
-KEYS = {"ArrowDown": (40, "\ue015"), "ArrowUp": (38, "\ue013"), "Enter": (13, "\ue007"), "Escape": (27, "\ue00c")}
-"""Of each key the code that Chromium's debugger wants, and WebDriver's character."""
-
-
-class Reader(Protocol):
-    """A browser that has a page open."""
-
-    def run(self, expression: str) -> Any:  # noqa: ANN401 - whatever JSON it is
-        """Returns the value of JavaScript in the page, awaited where it is a promise."""
-
-    def press(self, key: str) -> None:
-        """Presses a key and lets it go."""
-
-    def complaints(self) -> list[str]:
-        """Returns what the browser said of errors and of violations of the page's policy, and what it loaded."""
-
-
-class Overheard:
-    """A debugger's connection that keeps what is told unasked."""
-
-    def __init__(self, connection: WebSocketClientConnection) -> None:
-        self._connection = connection
-        self.told: list[dict[str, Any]] = []
-
-    async def write_message(self, message: str) -> None:
-        await self._connection.write_message(message)
-
-    async def read_message(self) -> str | bytes | None:
-        message = await self._connection.read_message()
-        if message is not None and "method" in (told := json.loads(message)):
-            self.told.append(told)
-        return message
-
-
-class Chromium:
-    """Chromium, by its debugger."""
-
-    def __init__(self, runner: asyncio.Runner, overheard: Overheard, tab: Tab, url: str) -> None:
-        self._runner = runner
-        self._overheard = overheard
-        self._tab = tab
-        self._url = url
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self._call(f"{domain}.enable")
-        self._call("Page.navigate", url=url)
-
-    def _call(self, method: str, **parameters: object) -> dict[str, Any]:
-        return self._runner.run(self._tab.call(method, **parameters))
-
-    def run(self, expression: str) -> Any:  # noqa: ANN401
-        return self._runner.run(self._tab.evaluate(expression))
-
-    def press(self, key: str) -> None:
-        code, _ = KEYS[key]
-        # Without a text, Enter activates nothing.
-        text = {"text": "\r"} if key == "Enter" else {}
-        self._call("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, windowsVirtualKeyCode=code, **text)
-        self._call("Input.dispatchKeyEvent", type="keyUp", key=key, code=key, windowsVirtualKeyCode=code)
-
-    def complaints(self) -> list[str]:
-        bad = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
-        said = [json.dumps(one) for one in self._overheard.told if one["method"] in bad]
-        sent = [one["params"]["request"]["url"] for one in self._overheard.told if one["method"].endswith("WillBeSent")]
-        return said + [url for url in sent if url.partition("#")[0] != self._url and not url.startswith("data:")]
-
-
-LOOK = """
-return Services.console.getMessageArray().filter((one) => one instanceof Ci.nsIScriptError)
-    .filter((one) => one.sourceName.startsWith(arguments[0]) || one.category.includes("CSP"))
-    .map((one) => one.errorMessage);
-"""
-
-
-class Firefox:
-    """Firefox, by its own automation."""
-
-    def __init__(self, marionette: Marionette, url: str) -> None:
-        self._marionette = marionette
-        self._url = url
-        marionette.call("WebDriver:NewSession", {})
-        marionette.call("WebDriver:Navigate", {"url": url})
-
-    def run(self, expression: str) -> Any:  # noqa: ANN401
-        script = f"return ({expression});"
-        answer: Any = self._marionette.call("WebDriver:ExecuteScript", {"script": script, "args": []})
-        return answer["value"]
-
-    def press(self, key: str) -> None:
-        _, value = KEYS[key]
-        actions = [{"type": "keyDown", "value": value}, {"type": "keyUp", "value": value}]
-        self._marionette.call(
-            "WebDriver:PerformActions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]}
-        )
-
-    def complaints(self) -> list[str]:
-        self._marionette.call("Marionette:SetContext", {"value": "chrome"})
-        answer: Any = self._marionette.call("WebDriver:ExecuteScript", {"script": LOOK, "args": [self._url]})
-        lines: list[str] = answer["value"]
-        return lines
-
-
-@contextlib.contextmanager
-def opened(kind: Kind, url: str, folder: Path) -> Iterator[Reader]:
-    """A browser with a page open."""
-    CertStore.from_store(folder, "mitmproxy", 2048)
-    with launch(
-        kind,
-        find_browsers()[kind],
-        "about:blank",
-        # Nothing is listening there: what the page would load would fail, and be told.
-        proxy_port=9,
-        ca_file=folder / "mitmproxy-ca-cert.pem",
-        headless=True,
-        remote_debugging=kind == "chromium",
-        preferences={"marionette.port": 0, "remote.prefs.recommended": False} if kind == "firefox" else {},
-    ) as browser:
-        if browser.debugger_url is None:
-            with Marionette(port_of(browser.profile)) as marionette:
-                yield Firefox(marionette, url)
-            return
-        with asyncio.Runner() as runner:
-            connection = runner.run(connect(browser.debugger_url))
-            try:
-                overheard = Overheard(connection)
-                tab = runner.run(tab_without_proxy(Debugger(overheard)))  # type: ignore[arg-type]
-                yield Chromium(runner, overheard, tab, url)
-            finally:
-                runner.run(hang_up(connection))
-
-
-async def tab_without_proxy(debugger: Debugger) -> Tab:
-    context = await debugger.call("Target.createBrowserContext", proxyServer="direct://")
-    target = await debugger.call("Target.createTarget", url="about:blank", browserContextId=context["browserContextId"])
-    return await debugger.attach(target["targetId"])
-
-
-async def connect(url: str) -> WebSocketClientConnection:
-    return await websocket_connect(url, max_message_size=1 << 28)
-
-
-def port_of(profile: Path) -> int:
-    file = profile / "MarionetteActivePort"
-    return int(eventually(lambda: file.exists() and file.read_text()))
-
-
 # -- a reading ---------------------------------------------------------------------------------------------------------
 
 SHOWN = "document.querySelector('.count')?.textContent"
@@ -225,13 +72,14 @@ class Seen:
     complaints: list[str] = field(default_factory=list)
 
 
-def read(reader: Reader) -> Seen:
+def read(reader: Visitor, report: str) -> Seen:
     """Reads the report as its reader does."""
     seen = Seen()
 
     def note(name: str, expression: str) -> None:
         seen.states[name] = reader.run(expression)
 
+    reader.open(report)
     eventually(lambda: reader.run(f"{ROWS} > 0"))
     note("headline", "document.querySelector('.headline').textContent")
     note("tiles", "[...document.querySelectorAll('.tile')].map((one) => one.textContent)")
@@ -277,7 +125,7 @@ def read(reader: Reader) -> Seen:
     reader.run(f"location.hash = {json.dumps('#story=first.mitm%3A4')}")
     eventually(lambda: reader.run(f"{STORY} === 'GET https://third.test/0'"))
     note("hostile", "[document.querySelector('.header.wrong').textContent, document.images.length]")
-    seen.complaints = reader.complaints()
+    seen.complaints = reader.complaints(report)
     return seen
 
 
@@ -301,18 +149,14 @@ def seen(
     readings: dict[str, Seen],
     one_browser: None,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Seen:
     """What each browser showed, as far as it is installed."""
     kind: Kind = request.param
     request.getfixturevalue(kind)
     if kind not in readings:
-        # What `--marionette --remote-allow-system-access` are on the command line.
-        monkeypatch.setenv("MOZ_MARIONETTE", "1")
-        monkeypatch.setenv("MOZ_REMOTE_ALLOW_SYSTEM_ACCESS", "1")
         write_report(tmp_path / "report.html")
-        with opened(kind, (tmp_path / "report.html").as_uri(), tmp_path / "ca") as reader:
-            readings[kind] = read(reader)
+        with visitor(kind, None) as reader:
+            readings[kind] = read(reader, (tmp_path / "report.html").as_uri())
     return readings[kind]
 
 

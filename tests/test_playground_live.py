@@ -2,97 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
 import corscope
-from corscope.browsers import Kind, Marionette, find_browsers, launch
+from corscope.browsers import Kind
 from corscope.lab.playground import RULES
 from corscope.lab.presets import PRESETS, Preset, by_id
 from corscope.lab.scenarios import BODIES, HTTP, HTTPS, Web
-from corscope.recorder.cdp import Tab, connected
-from proxies import Mitmdump, confdir, eventually
+from proxies import Mitmdump, eventually
+from visitors import Visitor, visitor
 
 pytestmark = pytest.mark.timeout(600)
-
-# -- browsers ----------------------------------------------------------------------------------------------------------
-
-
-class Visitor(Protocol):
-    """A browser with one page."""
-
-    def run(self, expression: str) -> Any:  # noqa: ANN401 - whatever JSON it is
-        """Returns the value of JavaScript in the page, awaited where it is a promise."""
-
-    def visit(self, url: str) -> None:
-        """Opens an address in the same tab."""
-
-
-class Chromium:
-    """Chromium, by its debugger."""
-
-    def __init__(self, runner: asyncio.Runner, tab: Tab) -> None:
-        self._runner = runner
-        self._tab = tab
-
-    def run(self, expression: str) -> Any:  # noqa: ANN401
-        return self._runner.run(self._tab.evaluate(expression))
-
-    def visit(self, url: str) -> None:
-        self._runner.run(self._tab.call("Page.navigate", url="about:blank"))
-        self._runner.run(self._tab.call("Page.navigate", url=url))
-
-
-class Firefox:
-    """Firefox, by its own automation."""
-
-    def __init__(self, marionette: Marionette) -> None:
-        self._marionette = marionette
-        marionette.call("WebDriver:NewSession", {})
-
-    def run(self, expression: str) -> Any:  # noqa: ANN401
-        script = f"const done = arguments[0]; (async () => ({expression}))().then(done, () => done(null));"
-        answer: Any = self._marionette.call("WebDriver:ExecuteAsyncScript", {"script": script, "args": []})
-        return answer["value"]
-
-    def visit(self, url: str) -> None:
-        self._marionette.call("WebDriver:Navigate", {"url": "about:blank"})
-        self._marionette.call("WebDriver:Navigate", {"url": url})
-
-
-@contextlib.contextmanager
-def opened(kind: Kind, port: int) -> Iterator[Visitor]:
-    """A browser behind the proxy."""
-    with launch(
-        kind,
-        find_browsers()[kind],
-        "about:blank",
-        proxy_port=port,
-        ca_file=confdir() / "mitmproxy-ca-cert.pem",
-        headless=True,
-        remote_debugging=True,
-    ) as browser:
-        if browser.debugger_url is None:
-            with browser.marionette() as marionette:
-                yield Firefox(marionette)
-            return
-        with asyncio.Runner() as runner:
-            connection = connected(browser.debugger_url)
-            debugger = runner.run(connection.__aenter__())
-            try:
-                target = runner.run(debugger.call("Target.createTarget", url="about:blank"))
-                yield Chromium(runner, runner.run(debugger.attach(target["targetId"])))
-            finally:
-                runner.run(connection.__aexit__(None, None, None))
-
 
 # -- a walk ------------------------------------------------------------------------------------------------------------
 
@@ -131,7 +58,9 @@ class Walk:
 
 
 def open_page(visitor: Visitor, web: Web, fragment: str = "") -> None:
-    visitor.visit(f"{web.page}/playground{fragment}")
+    # Another fragment alone would load nothing anew.
+    visitor.open("about:blank")
+    visitor.open(f"{web.page}/playground{fragment}")
     eventually(lambda: visitor.run(READY))
 
 
@@ -245,10 +174,10 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 def walked(kind: Kind, one_browser: None, walks: dict[tuple[str, str], Walk]) -> dict[str, Walk]:
     """What each browser saw, by web."""
     if (kind, "https") not in walks:
-        with Mitmdump() as mitmdump, opened(kind, mitmdump.port) as visitor:
+        with Mitmdump() as mitmdump, visitor(kind, mitmdump) as browser:
             for web in (HTTPS, HTTP):
-                walks[kind, web.name] = walk(visitor, web)
-            walks[kind, "https"].states |= follow_links(visitor) | {"round": go_round(visitor)}
+                walks[kind, web.name] = walk(browser, web)
+            walks[kind, "https"].states |= follow_links(browser) | {"round": go_round(browser)}
     return {web.name: walks[kind, web.name] for web in (HTTPS, HTTP)}
 
 

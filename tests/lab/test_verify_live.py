@@ -14,7 +14,7 @@ import pytest
 from corscope.browsers import Kind
 from corscope.lab.answers import AGREEMENT_PATH, web_of_page
 from corscope.lab.scenarios import scenarios
-from proxies import Mitmdump, confdir, eventually, read_recording
+from proxies import Mitmdump, eventually, read_recording
 from visitors import THIRD_PARTY_COOKIES, Visitor, click, visitor
 
 PART = (
@@ -49,10 +49,9 @@ def opened(
     """A browser behind a mitmdump with the addon, which writes its flows to a file."""
     flows = folder / "flows.mitm"
     preferences = THIRD_PARTY_COOKIES if third_party and kind == "chromium" else {}
-    ca_file = confdir() / "mitmproxy-ca-cert.pem"
     with (
         Mitmdump("-w", str(flows), flow_detail=0, **options) as proxy,
-        visitor(kind, proxy, ca_file, preferences) as browser,
+        visitor(kind, proxy, preferences) as browser,
     ):
         yield browser, proxy, flows
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from corscope.browsers import Kind
-from proxies import Mitmdump, confdir, eventually, final, read_report
+from proxies import Mitmdump, eventually, final, read_report
 from traffic import ALLOWS, ANSWERING, API, COOKIE, WILDCARD, Client, converse
 from visitors import Visitor, visitor
 
@@ -68,7 +68,7 @@ class Page:
 
 @contextlib.contextmanager
 def opened(kind: Kind, proxy: Mitmdump) -> Iterator[Page]:
-    with visitor(kind, proxy, Path(confdir(), "mitmproxy-ca-cert.pem")) as browser:
+    with visitor(kind, proxy) as browser:
         yield Page(browser)
 
 
