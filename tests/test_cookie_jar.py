@@ -490,6 +490,7 @@ def test_what_settles_or_removes_an_open_cookie_is_a_change() -> None:
         lambda: jar.travelled(["a"], NEAR, "sent"),
         lambda: jar.set_cookie([b"a=1"], replace(either, certain=True), "again"),
         lambda: jar.set_cookie([b"a=; Max-Age=0"], either, "logout"),
+        lambda: jar.set_cookie([b"a=; Path=/x; Max-Age=0"], either, "logout, perhaps"),
         lambda: jar.set_cookie([b"a=1"], replace(either, offered=False), "elsewhere"),
     ):
         jar.set_cookie([b"a=1"], either, "login")
