@@ -460,6 +460,59 @@ def test_a_removal_that_is_not_sure_leaves_doubt() -> None:
     assert fate(jar, far).travels is None
 
 
+@pytest.mark.parametrize(
+    ("line", "setter", "asked", "travels", "mode_open"),
+    [
+        pytest.param(b"a=1", {}, {}, None, True, id="nothing else is in doubt"),
+        pytest.param(b"a=1", {"certain": True}, {}, True, False, id="nothing is"),
+        pytest.param(b"a=1", {"offered": False}, {}, None, False, id="nobody meant it to be taken"),
+        pytest.param(b"a=1", {"site": b"", "origin": b""}, {}, None, False, id="the setter's site is"),
+        pytest.param(b"a=1", {}, {"site": b"", "origin": b""}, None, False, id="the asking site is"),
+        pytest.param(b"a=1; Path=/x", {}, {}, False, False, id="it does not match"),
+        pytest.param(b"a=1; Max-Age=5", {}, {"now": NOW + 4}, None, False, id="its end is"),
+        pytest.param(b"a=1; SameSite=None", {}, {}, False, False, id="it is refused in any case"),
+    ],
+)
+def test_that_only_the_setters_mode_is_in_doubt_is_told(
+    line: bytes, setter: dict[str, Any], asked: dict[str, Any], travels: bool | None, mode_open: bool
+) -> None:
+    jar = CookieJar()
+    path = {"path": "/"}
+    jar.set_cookie([line], replace(NEAR, **{"certain": False, "offered": True, **path, **setter}), "login")
+    told = fate(jar, replace(NEAR, **path, **asked))
+    assert (told.travels, told.mode_open) == (travels, mode_open)
+
+
+def test_what_settles_or_removes_an_open_cookie_is_a_change() -> None:
+    jar = CookieJar()
+    either = replace(NEAR, path="/", certain=False, offered=True)
+    for settle in (
+        lambda: jar.travelled(["a"], NEAR, "sent"),
+        lambda: jar.set_cookie([b"a=1"], replace(either, certain=True), "again"),
+        lambda: jar.set_cookie([b"a=; Max-Age=0"], either, "logout"),
+        lambda: jar.set_cookie([b"a=; Path=/x; Max-Age=0"], either, "logout, perhaps"),
+        lambda: jar.set_cookie([b"a=1"], replace(either, offered=False), "elsewhere"),
+    ):
+        jar.set_cookie([b"a=1"], either, "login")
+        before = jar.changes
+        assert fate(jar, NEAR).mode_open
+        jar.set_cookie([b"a=1"], either, "login")
+        assert jar.changes == before, "set again"
+        settle()
+        assert not fate(jar, NEAR).mode_open
+        assert jar.changes > before
+
+
+def test_since_when_there_is_a_cookie() -> None:
+    jar = CookieJar()
+    later = replace(VISIT, now=NOW + 60)
+    jar.set_cookie([b"a=1; Path=/; Max-Age=90"], VISIT, "login")
+    jar.set_cookie([b"a=1; Path=/; Max-Age=90"], later, "renewed")
+    assert fate(jar, replace(NEAR, now=NOW + 70)).since == NOW
+    jar.set_cookie([b"a=1; Path=/"], replace(later, now=NOW + 600), "after it had expired")
+    assert fate(jar, replace(NEAR, now=NOW + 700)).since == NOW + 600
+
+
 def test_a_refused_cookie_leaves_the_stored_one_alone() -> None:
     jar = CookieJar()
     jar.set_cookie([b"a=1; Path=/"], VISIT, "stored")

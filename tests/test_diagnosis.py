@@ -693,6 +693,216 @@ def test_secrets_in_an_allow_origin_are_no_evidence() -> None:
     assert "SECRET" not in comment(talk[flow]) + str(as_json(talk[flow]))
 
 
+# ---------------------------------------------------------------------- which of two requests did not opt in
+
+
+ONCE = "client-did-not-always-opt-in"
+LOCAL, SERVER = "http://localhost:5173", "http://localhost:8000"
+SESSION = "sessionid=SECRET; Path=/; HttpOnly; SameSite=Lax"
+HEADERS = "Access-Control-Allow-Headers"
+
+
+def local(**more: Any) -> Talk:  # noqa: ANN401
+    """Returns a talk of a page with a development server beside it: nothing but a cookie tells a credentials mode."""
+    return Talk(defaults={"origin": LOCAL, "site": "same-site", "connection": "api", **more})
+
+
+def log_in(talk: Talk, line: str = SESSION, url: str = f"{SERVER}/login", **given: Any) -> str:  # noqa: ANN401
+    """Lets a script log in, and returns the flow."""
+    response = {**let_in(given.get("origin", LOCAL)), "Set-Cookie": line}
+    return talk.say(f"POST {url}", **{"response": response, **given})
+
+
+@pytest.mark.parametrize("browser", ["chromium", "firefox", "safari"])
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_cookie_that_came_and_went_nowhere_tells_of_a_missing_opt_in(browser: str, status: int) -> None:
+    talk = local(browser=browser)
+    login = log_in(talk)
+    flow = talk.say(f"GET {SERVER}/me", status=status, response=let_in(LOCAL))
+    assert [talk[one].credentials for one in (login, flow)] == ["unknown", "unknown"]
+    assert ids(talk[login]) == []
+    assert ids(talk[flow]) == [ONCE]
+    (found,) = talk[flow].findings
+    assert found.severity is Severity.WARNING
+    assert found.values["cookies"] == f"sessionid, set in flow {login}"
+    assert 'fetch(url, { credentials: "include" })' in comment(talk[flow])
+    assert "SECRET" not in comment(talk[flow]) + str(as_json(talk[flow]))
+
+
+@pytest.mark.parametrize(
+    ("page", "login", "line"),
+    [
+        (PAGE, "https://api.a.test/login", "sid=SECRET; Path=/; Secure; HttpOnly; SameSite=Lax"),
+        (PAGE, "https://api.a.test/login", "sid=SECRET; Path=/; Secure; HttpOnly; SameSite=Strict"),
+        (PAGE, "https://sso.a.test/login", "sid=SECRET; Path=/; Secure; Domain=a.test"),
+        ("http://a.test", "http://api.a.test/login", "sid=SECRET; Path=/"),
+    ],
+)
+def test_the_same_is_told_of_other_layouts(page: str, login: str, line: str) -> None:
+    talk = Talk(defaults={"origin": page, "site": "same-site"})
+    log_in(talk, line, login, origin=page, headers={"X-Requested-With": "XMLHttpRequest"})
+    url = f"{page.replace('://', '://api.')}/me"
+    flow = talk.say(f"GET {url}", status=401, response=let_in(page))
+    assert ids(talk[flow]) == [ONCE]
+
+
+def test_a_redirect_to_a_login_is_told_of_it_once() -> None:
+    talk = local()
+    log_in(talk)
+    away = talk.say(f"GET {SERVER}/me", status=302, response={**let_in(LOCAL), "Location": "/login"})
+    there = talk.say(f"GET {SERVER}/login", response=let_in(LOCAL))
+    assert ids(talk[away]) == ["login-redirect", ONCE]
+    assert ONCE not in ids(talk[there])
+
+
+@pytest.mark.parametrize(
+    ("kind", "credentials", "told"),
+    [
+        # A preflight's connection is one for requests without credentials, a navigation's one for those with.
+        ("preflight", "omit", [ONCE]),
+        ("navigation", "include", [ONCE]),
+    ],
+)
+def test_what_is_known_of_the_second_request_leaves_the_first_open(
+    kind: str, credentials: str, told: list[str]
+) -> None:
+    talk = local()
+    log_in(talk)
+    if kind == "preflight":
+        talk.ask(f"{SERVER}/items", connection="other", response={**let_in(LOCAL), ALLOW_METHODS: "PUT"})
+    else:
+        navigate(talk, f"{SERVER}/docs", connection="other")
+    flow = talk.say(f"GET {SERVER}/me", status=401, connection="other", response=let_in(LOCAL))
+    assert talk[flow].credentials == credentials
+    assert ids(talk[flow]) == told
+    fine = talk.say(f"GET {SERVER}/news", connection="other", response=let_in(LOCAL))
+    assert ONCE not in ids(talk[fine])
+
+
+def test_a_login_that_is_known_to_have_been_without_credentials_set_nothing() -> None:
+    """Its own finding says so; nothing is open."""
+    talk = local()
+    talk.ask(f"{SERVER}/login", "POST", "content-type", response={**let_in(LOCAL), HEADERS: "content-type"})
+    login = log_in(talk, headers={"Content-Type": "application/json"})
+    flow = talk.say(f"GET {SERVER}/me", status=401, response=let_in(LOCAL))
+    assert talk[login].credentials == talk[flow].credentials == "omit"
+    assert ids(talk[login]) == ["set-cookie-ignored"]
+    assert ids(talk[flow]) == ["allow-credentials-unused"]
+
+
+@pytest.mark.parametrize("by", ["a navigation", "a request with cookies", "a later request with it"])
+def test_a_cookie_that_is_known_to_be_held_is_told_as_such(by: str) -> None:
+    talk = local(connection=None)
+    if by == "a navigation":
+        navigate(talk, f"{SERVER}/login", response={"Set-Cookie": SESSION})
+    else:
+        log_in(talk, headers={"Cookie": "theme=SECRET"} if by == "a request with cookies" else {})
+    if by == "a later request with it":
+        talk.say(f"GET {SERVER}/q", headers={"Cookie": "sessionid=SECRET"}, response=let_in(LOCAL))
+    flow = talk.say(f"GET {SERVER}/me", status=401, response=let_in(LOCAL))
+    assert ids(talk[flow]) == ["client-did-not-opt-in"]
+
+
+@pytest.mark.parametrize(
+    ("line", "given"),
+    [
+        pytest.param(f"{SESSION}; Domain=example.com", {}, id="another domain"),
+        pytest.param(SESSION.replace("Path=/", "Path=/admin"), {}, id="another path"),
+        pytest.param(f"{SESSION}; Max-Age=1", {"at": 1600.0}, id="expired"),
+        pytest.param(f"{SESSION}; Max-Age=60", {"at": 1060.5}, id="about to expire"),
+        pytest.param(SESSION, {"line": "GET http://127.0.0.1:8000/me", "site": "cross-site"}, id="another host"),
+        pytest.param(SESSION, {"origin": "http://app.test", "site": "cross-site"}, id="another site's page"),
+        pytest.param(SESSION, {"status": 200}, id="nothing is missed"),
+        pytest.param(SESSION, {"status": 404}, id="nothing is there"),
+        pytest.param(SESSION, {"headers": {"Cookie": "sessionid=SECRET"}}, id="it came"),
+        pytest.param(SESSION, {"headers": {"Cookie": "theme=1"}}, id="another one came"),
+        pytest.param(SESSION, {"headers": {"Authorization": "Bearer SECRET"}}, id="a token was sent"),
+        pytest.param(SESSION, {"response": {ALLOW_ORIGIN: LOCAL}}, id="credentials are not allowed"),
+        pytest.param(SESSION, {"response": {**ANY, ALLOW_CREDENTIALS: "true"}}, id="nor with a star"),
+        pytest.param(SESSION, {"response": let_in("https://other.test")}, id="nor to this page"),
+        pytest.param(SESSION, {"response": {}}, id="no CORS"),
+        pytest.param(SESSION, {"client": "other"}, id="another client"),
+        pytest.param("AWSALB=SECRET; Path=/", {}, id="a load balancer's cookie"),
+    ],
+)
+def test_a_cookie_that_need_not_have_come_tells_of_no_opt_in(line: str, given: dict[str, Any]) -> None:
+    talk = local(connection=None)
+    log_in(talk, line)
+    origin = given.get("origin", LOCAL)
+    known = {"line": f"GET {SERVER}/me", "status": 401, "response": let_in(origin), **given}
+    assert ONCE not in ids(talk[talk.say(**known)])
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        pytest.param({"response": {ALLOW_ORIGIN: LOCAL, "Set-Cookie": SESSION}}, id="allows no credentials"),
+        pytest.param({"response": {**let_in(LOCAL), "Set-Cookie": "sessionid=; Max-Age=0; Path=/"}}, id="a logout"),
+        pytest.param({"origin": "http://app.test", "site": "cross-site"}, id="of another site, so refused"),
+        pytest.param({"origin": "null"}, id="of a page that is not known"),
+        pytest.param({"took": 5.0}, id="not answered yet"),
+    ],
+)
+def test_an_answer_whose_cookies_may_not_have_been_meant_tells_of_no_opt_in(login: dict[str, Any]) -> None:
+    talk = local(connection=None)
+    log_in(talk, **login)
+    flow = talk.say(f"GET {SERVER}/me", at=1001.0, status=401, response=let_in(LOCAL))
+    assert ONCE not in ids(talk[flow])
+    assert "client-did-not-opt-in" not in ids(talk[flow])
+
+
+def test_after_a_logout_nothing_is_missed() -> None:
+    talk = local()
+    log_in(talk)
+    log_in(talk, "sessionid=; Max-Age=0; Path=/", f"{SERVER}/logout")
+    assert ONCE not in ids(talk[talk.say(f"GET {SERVER}/me", status=401, response=let_in(LOCAL))])
+
+
+@pytest.mark.parametrize("opted_in", [True, False])
+def test_requests_that_overlap_miss_nothing_of_each_other(opted_in: bool) -> None:
+    """A first visit: several requests leave before any answer has set the session's cookie."""
+    talk = local(connection=None)
+    if opted_in:
+        # What is known of its connection is known of the answer's cookie.
+        navigate(talk, f"{SERVER}/docs", connection="1")
+    first = {"at": 1010.0, "took": 0.2, "connection": "1"}
+    response = {**let_in(LOCAL), "Set-Cookie": SESSION}
+    talk.say(f"GET {SERVER}/me", status=401, response=response, **first)
+    for number in range(3):
+        flow = talk.say(f"GET {SERVER}/me", at=1010.01, took=0.3 + number, status=401, response=let_in(LOCAL))
+        assert ids(talk[flow]) == []
+    later = talk.say(f"GET {SERVER}/me", at=1014.0, status=401, response=let_in(LOCAL))
+    assert ids(talk[later]) == ["client-did-not-opt-in" if opted_in else ONCE]
+    # What is known of the later one says nothing of those that were on their way.
+    late = talk.say(f"GET {SERVER}/me", at=1010.02, took=5.0, status=401, response=let_in(LOCAL))
+    assert ids(talk[late]) == []
+
+
+def test_a_session_that_is_renewed_all_the_time_is_missed_by_what_overlaps() -> None:
+    talk = local(connection=None)
+    navigate(talk, f"{SERVER}/login", response={"Set-Cookie": SESSION})
+    renewing = {"headers": {"Cookie": "sessionid=SECRET"}, "response": {**let_in(LOCAL), "Set-Cookie": SESSION}}
+    talk.say(f"GET {SERVER}/a", at=1010.0, took=0.2, **renewing)
+    flow = talk.say(f"GET {SERVER}/b", at=1010.01, took=0.3, status=401, response=let_in(LOCAL))
+    assert ids(talk[flow]) == ["client-did-not-opt-in"]
+
+
+@pytest.mark.parametrize(
+    ("dest", "accept", "line"),
+    [
+        ("empty", "text/event-stream", "new EventSource(url, { withCredentials: true })"),
+        ("image", "*/*", 'crossorigin="use-credentials"'),
+        ("font", "*/*", None),
+    ],
+)
+def test_the_line_to_write_is_that_of_the_client(dest: str, accept: str, line: str | None) -> None:
+    talk = local()
+    log_in(talk)
+    flow = talk.say(f"GET {SERVER}/x", dest=dest, headers={"Accept": accept}, status=401, response=let_in(LOCAL))
+    assert (ONCE in ids(talk[flow])) is (line is not None)
+    assert (line or "") in comment(talk[flow])
+
+
 # ---------------------------------------------------------------------- what is not to be said
 
 

@@ -309,9 +309,11 @@ class Context:
     top_level_site: str | None = None
     """The schemeful site of the page in the tab, if known, such as `https://a.test`."""
     storage_access: bytes = b""
+    """Sec-Fetch-Storage-Access, empty where there is none."""
     certain: bool = True
     """Whether the request is known to be credentialed: without, a browser neither takes cookies nor sends any."""
-    """Sec-Fetch-Storage-Access, empty where there is none."""
+    offered: bool = False
+    """Where that is not known: whether the response allows credentials, so that its cookies are meant to be taken."""
 
     @property
     def trustworthy(self) -> bool:
@@ -361,6 +363,10 @@ class Fate:
     """Its attributes; None where it was only seen to travel."""
     flow_id: str = ""
     """The flow that set it, or in which it was seen to travel last."""
+    mode_open: bool = False
+    """Whether it is not known to travel only because the credentials mode of the request that set it is not known."""
+    since: float = 0.0
+    """Since when there has been such a cookie, seconds since the epoch; 0 where that is not known."""
 
 
 @dataclass(slots=True)
@@ -380,6 +386,10 @@ class _Known:
     refused: tuple[Reason, ...] = ()
     certain: bool = True
     """Whether it is known to have been stored."""
+    mode_open: bool = False
+    """Whether it is not, only because the credentials mode of the request that set it is not known."""
+    since: float = 0.0
+    """Since when there has been such a cookie, seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -501,13 +511,15 @@ class CookieJar:
                     flow_id=known.flow_id,
                 )
             else:
-                travels, reasons = self._withheld(known, context, around)
+                travels, reasons, mode_open = self._withheld(known, context, around)
                 fate = Fate(
                     name=known.cookie.name,
                     travels=travels,
                     reasons=reasons,
                     cookie=known.cookie,
                     flow_id=known.flow_id,
+                    mode_open=mode_open,
+                    since=known.since,
                 )
             before = fates.get(fate.name)
             # The latest says most of a name, but for one that travels.
@@ -540,7 +552,8 @@ class CookieJar:
         """Store a cookie, section 5.7; return why not."""
         rules, host = _RULES[context.family], context.host
         reasons = set[Reason]()
-        certain = context.certain
+        # Whether nothing but the credentials mode is in doubt.
+        sure = True
         # 8. and 9. The domain; a public suffix may only be the host's own, and then makes it host-only.
         domain, host_only = host, True
         if cookie.domain is not None and not (cookie.domain == host and self._is_suffix(host)):
@@ -561,7 +574,7 @@ class CookieJar:
             if around.same_site is False:
                 reasons.add(_OF_SAME_SITE[cookie.same_site])
             elif around.same_site is None:
-                certain = False
+                sure = False
         # 19. None wants Secure.
         if cookie.same_site is SameSite.NONE and not cookie.secure and rules.none_requires_secure:
             reasons.add(Reason.SAMESITE_NONE_WITHOUT_SECURE)
@@ -581,18 +594,23 @@ class CookieJar:
                 if around.unpartitioned is False:
                     partition = around.partition
                 else:
-                    partition, certain = None, False
+                    partition, sure = None, False
             elif around.third_party and around.unpartitioned is False:
                 reasons.add(Reason.THIRD_PARTY_BLOCKED)
             else:
-                certain = False
+                sure = False
         # 14. Plain http leaves secure cookies alone.
         if not cookie.secure and not context.trustworthy and self._has_secure(cookie.name, domain, path, partition):
             reasons.add(Reason.OVERWRITES_SECURE)
         area = self.registrable(host)
         cookies = self._areas.get(area, _EMPTY)
-        known = _Known(cookie, domain, host_only, path, partition, area, flow_id, certain=certain)
         key: _Key = (cookie.name, domain, host_only, path, partition)
+        known = _Known(cookie, domain, host_only, path, partition, area, flow_id, since=context.now)
+        known.certain = sure and context.certain
+        known.mode_open = sure and not context.certain and context.offered
+        old = cookies.get(key)
+        if known.certain and isinstance(old, _Known) and old.certain and not _has_expired(old.cookie, context.now):
+            known.since = old.since
         keys = (key, (cookie.name, host), (cookie.name, host, SEEN))
         before = [_signature(cookies.get(one), context.now) for one in keys]
         refused = self._put(cookies, key, known, reasons, context)
@@ -605,7 +623,7 @@ class CookieJar:
     ) -> tuple[Reason, ...]:
         """Put a cookie where it belongs among those of its domain; return why it is refused."""
         cookie, host, certain, partition = known.cookie, context.host, known.certain, known.partition
-        if not reasons and cookie.expires is not None and cookie.expires <= context.now:
+        if not reasons and _has_expired(cookie, context.now):
             # 24. It removes an equal one. That is no refusal, but explains why it travels no more.
             if certain:
                 cookies.pop(key, None)
@@ -617,8 +635,8 @@ class CookieJar:
             if not certain or partition is None:
                 for old in cookies.values():
                     if isinstance(old, _Known) and old.cookie.name == cookie.name and old.domain == known.domain:
-                        self.changes += old.certain
-                        old.certain = False
+                        self.changes += old.certain or old.mode_open
+                        old.certain = old.mode_open = False
             return ()
         if reasons:
             known.refused, known.domain = _in_order(reasons), host
@@ -634,11 +652,11 @@ class CookieJar:
 
     def _withheld(
         self, known: _Known, context: Context, around: _Surroundings
-    ) -> tuple[bool | None, tuple[Reason, ...]]:
-        """Tell whether a cookie that is stored travels, section 5.8.3, and why it does not."""
+    ) -> tuple[bool | None, tuple[Reason, ...], bool]:
+        """Tell whether a stored cookie travels, section 5.8.3, why it does not, and whether only its mode is open."""
         cookie, rules = known.cookie, _RULES[context.family]
         reasons = set[Reason]()
-        certain = known.certain
+        certain = True
         if context.host != known.domain if known.host_only else not domain_matches(context.host, known.domain):
             reasons.add(Reason.DOMAIN_MISMATCH)
         if not path_matches(context.path.partition("?")[0], known.path):
@@ -669,8 +687,10 @@ class CookieJar:
         elif known.partition != around.partition:
             reasons.add(Reason.PARTITIONED_ELSEWHERE)
         if reasons:
-            return False, _in_order(reasons)
-        return (True if certain else None), ()
+            return False, _in_order(reasons), False
+        if certain and known.certain:
+            return True, (), False
+        return None, (), certain and known.mode_open
 
     def _surroundings(self, context: Context) -> _Surroundings:
         rules, area = _RULES[context.family], self.registrable(context.host)
@@ -795,7 +815,12 @@ def _signature(entry: _Known | _Seen | None, now: float) -> tuple[object, ...] |
         return None if entry is None else ()
     expires = entry.cookie.expires
     near = expires if expires is not None and expires < now + 60 else None
-    return replace(entry.cookie, expires=near), entry.path, entry.partition, entry.refused, entry.certain
+    kept = entry.certain, entry.mode_open
+    return replace(entry.cookie, expires=near), entry.path, entry.partition, entry.refused, kept
+
+
+def _has_expired(cookie: SetCookie, now: float) -> bool:
+    return cookie.expires is not None and cookie.expires <= now
 
 
 _WEIGHT = {True: 2, None: 1, False: 0}

@@ -85,6 +85,10 @@ class _Outlook(NamedTuple):
     """Cookies that would have travelled with credentials, and did not."""
     unsure: str
     """Cookies that would have travelled unless third-party ones are blocked here, which is not known."""
+    mode_open: str
+    """Cookies that would have travelled with credentials, if they were set with credentials, which is not known."""
+    since: float
+    """When the latest of these cookies was set, seconds since the epoch: it holds for no earlier request."""
 
 
 class Diagnosis:
@@ -210,7 +214,8 @@ class Diagnosis:
             unknown = (finding("capture-sanitized"),) if decides or missed else ()
         elif exchange.status in (401, 403) or login:
             # If it was sent with credentials, this is why none of these came; if not, that is why.
-            unknown = tuple([one for one in (*include, *omit) if one.id.startswith(_OF_COOKIES)])
+            either = (*include, *[one for one in omit if one not in include])
+            unknown = tuple([one for one in either if one.id.startswith(_OF_COOKIES)])
             unknown = self._unsure(request, record, unknown)
         if not (always or withheld or unknown) and include is hints.include and omit is hints.omit:
             return hints
@@ -312,7 +317,8 @@ class Diagnosis:
         lines = get_all(exchange.response_headers, b"set-cookie")
         context = self._context(request, family, navigation=navigation, top_level_site=top_level_site)
         # Browsers count Max-Age from when the answer is there.
-        context = replace(context, now=exchange.answered, certain=certain)
+        offered = not certain and get(exchange.response_headers, b"access-control-allow-credentials") == b"true"
+        context = replace(context, now=exchange.answered, certain=certain, offered=offered)
         refused: dict[Reason, list[str]] = {}
         for refusal in self.jar.set_cookie(lines, context, exchange.id):
             for reason in refusal.reasons if not _is_of_a_layer(refusal.cookie.name) else ():
@@ -386,6 +392,12 @@ class Diagnosis:
             client = client_line(record.dest, record.accept)
             opt_in = finding("client-did-not-opt-in", severity, cookies=shown, client=client)
             omit = (*(one for one in omit if one.id != "allow-credentials-unused"), opt_in)
+        elif outlook.mode_open and _misses_credentials(request, record, response, login=login):
+            values = {"cookies": outlook.mode_open, "client": client_line(record.dest, record.accept)}
+            once = finding("client-did-not-always-opt-in", **values)
+            # If it was sent with credentials, that which set the cookies was not.
+            include = (*include, once)
+            omit = (*(one for one in omit if one.id != "allow-credentials-unused"), once)
         if not outlook.withheld:
             return include, omit, ()
         refused = exchange.status in (401, 403) or login
@@ -425,7 +437,12 @@ class Diagnosis:
         now, key = request.exchange.started, self._key(request)
         sent = key[-1]
         known = self._outlooks.get(key)
-        if known is not None and known.changes == self._changes + self.jar.changes and known.until > now:
+        if (
+            known is not None
+            and known.changes == self._changes + self.jar.changes
+            and known.since <= now
+            and known.until > now
+        ):
             return known
         told = [
             fate
@@ -434,6 +451,7 @@ class Diagnosis:
         ]
         # What this very answer set is known when it is judged once more, and had no part in its request.
         fates = [fate for fate in told if fate.flow_id != request.exchange.id]
+        mode_open: list[str] = []
         withheld: dict[Reason, list[str]] = {}
         never: list[str] = []
         for fate in fates:
@@ -441,14 +459,26 @@ class Diagnosis:
                 for reason in fate.reasons:
                     how = "refused" if fate.refused else "set"
                     withheld.setdefault(reason, []).append(f"{fate.name} ({how} in flow {fate.flow_id})")
+            elif fate.mode_open:
+                if fate.since <= now:
+                    mode_open.append(f"{fate.name}, set in flow {fate.flow_id}")
             elif fate.travels is None and _meant_for_third_parties(fate, request):
                 never.append(f"{fate.name} (set in flow {fate.flow_id}, and never came back)")
                 withheld.setdefault(Reason.THIRD_PARTY_BLOCKED, []).append(never[-1])
         found = tuple([finding(str(reason), cookies=", ".join(names[:4])) for reason, names in withheld.items()])
-        held = tuple([fate for fate in fates if fate.travels])
-        unsure = ", ".join(never[:4])
-        outlook = _Outlook(self._changes + self.jar.changes, now + OUTLOOK_SECONDS, found, held, unsure)
-        if len(fates) == len(told):
+        # One that another answer set after this request was on its way could not come along.
+        held = tuple([fate for fate in fates if fate.travels and fate.since <= now])
+        since = max([fate.since for fate in told if fate.travels or fate.mode_open], default=0.0)
+        outlook = _Outlook(
+            self._changes + self.jar.changes,
+            now + OUTLOOK_SECONDS,
+            found,
+            held,
+            ", ".join(never[:4]),
+            ", ".join(mode_open[:4]),
+            since,
+        )
+        if len(fates) == len(told) and since <= now:
             self._outlooks[key] = outlook
             bound(self._outlooks, OUTLOOKS)
         return outlook
@@ -589,6 +619,20 @@ def _meant_for_third_parties(fate: Fate, request: Request) -> bool:
         and cookie.expires is None
         and headers.get(b"sec-fetch-site") == b"cross-site"
         and b"sec-fetch-storage-access" not in headers
+    )
+
+
+def _misses_credentials(request: Request, record: Record, response: Headers, *, login: bool) -> bool:
+    """Tell a request that was refused for want of credentials, by a server that would have taken a page's."""
+    status, headers = record.exchange.status, request.headers
+    return (
+        # What follows a redirect to a login has nothing to miss.
+        (status in (401, 403) or (login and status in REDIRECT_STATUS))
+        and b"cookie" not in headers
+        and b"authorization" not in headers
+        and response.get(b"access-control-allow-credentials") == b"true"
+        and response.get(b"access-control-allow-origin") == record.origin
+        and record.dest != b"font"
     )
 
 

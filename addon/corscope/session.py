@@ -459,10 +459,10 @@ class Session:
             self._evidences.learn(story, Evidence(Credentials.OMIT, Strength.CERTAIN, words))
         self._learn_from_request(client, request, record, step)
         self._await_credentials(record)
-        if b"set-cookie" in response and not request.is_preflight:
-            self._take_cookies(client, request, record)
         if exchange.connection is not None:
             self._learn_from_connection(client, request, story, client.connection(exchange.connection))
+        if b"set-cookie" in response and not request.is_preflight:
+            self._take_cookies(client, request, record)
         return record
 
     def _learn_from_connection(self, client: _Client, request: Request, story: Story, connection: Connection) -> None:

@@ -216,6 +216,17 @@ HINTS = (
         see=SEE_COOKIES,
     ),
     Entry(
+        id="client-did-not-always-opt-in",
+        severity="warning",
+        title="client did not always opt in",
+        why="The server allows credentials, and refuses this request, which has none. Cookies that it set never came "
+        "back ({cookies}): either the client did not opt in where they were set, and the browser ignored them, or it "
+        "did not opt in here, and the browser sent none; perhaps neither.",
+        fix="Opt in with both requests, that whose answer sets the cookies and this one. {client}",
+        section=FETCH + "concept-request-credentials-mode",
+        see=SEE_COOKIES,
+    ),
+    Entry(
         id="client-or-third-party",
         severity="warning",
         title="cookies did not come",
