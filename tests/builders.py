@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from corscope.model import Exchange, Outcome, Verdict
-from corscope.modes import read_head
+from corscope.modes import read_head, url_of
 from corscope.session import Session
 
 CHROMIUM = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
@@ -170,9 +170,10 @@ def pass_by(session: Session, one: Exchange) -> bool:
     return session.pass_by(
         one.client,
         one.connection,
-        one.host,
         one.started,
         read_head(one.request_headers),
         one.response_headers,
         one.status or 0,
+        one,
+        lambda one, _: url_of(one),
     )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from corscope import adapter
+from corscope.modes import url_of
 from corscope.privacy import shown_url
 from proxies import API, CHROME, PAGE, cors_flow, final, read_report, replay
 
@@ -83,6 +84,28 @@ def test_an_authority_is_read_as_browsers_write_it(
     authority: bytes, scheme: str, expected: tuple[str, int] | None
 ) -> None:
     assert adapter.parse_authority(authority, scheme) == expected
+
+
+@pytest.mark.parametrize(
+    ("http_version", "authority", "host"),
+    [
+        (b"HTTP/2.0", b"API.test:8443", None),
+        (b"HTTP/2.0", b"", None),
+        (b"HTTP/1.1", b"", b"api.test"),
+        (b"HTTP/1.1", b"proxied.test", b"api.test:8443"),
+        (b"HTTP/1.1", b"proxied.test", None),
+    ],
+)
+@pytest.mark.parametrize("scheme", [b"https", b"http", b"HTTPS"])
+def test_a_flows_url_is_its_exchanges(scheme: bytes, http_version: bytes, authority: bytes, host: bytes | None) -> None:
+    flow = cors_flow()
+    data = flow.request.data
+    data.scheme, data.http_version, data.authority, data.path = scheme, http_version, authority, b"/\xc3\xa4?q=\xff"
+    flow.request.headers.pop("host", None)
+    if host is not None:
+        flow.request.headers["host"] = host.decode()
+    head = adapter.head(flow)
+    assert adapter.url_of(flow, head) == url_of(adapter.exchange(flow, "", head))
 
 
 def test_a_request_that_mitmproxy_sends_again_tells_nothing_of_a_connection() -> None:

@@ -309,7 +309,7 @@ def advice(text: str) -> Advice:
         # Where a header may be left out instead, the other way is followed.
         frozenset(name.lower().encode() for name in LEFT_OUT.findall(text)) if not headers else frozenset(),
         int(status[1]) if status else None,
-        everywhere="to both" in text,
+        everywhere="to both" in text or "every answer" in text,
     )
 
 

@@ -22,6 +22,7 @@ from builders import (
     exchange,
     ids,
     judged,
+    pass_by,
     preflight,
 )
 from corscope import diagnosis
@@ -179,6 +180,112 @@ def test_queries_are_one_endpoint() -> None:
     talk.say("GET https://b.test/x?page=1", origin="https://x.example", response={ALLOW_ORIGIN: "https://x.example"})
     flow = talk.say("GET https://b.test/x?page=2", origin="https://y.example", status=200)
     assert "vary-origin-missing" in ids(talk[flow])
+
+
+IMAGE = "GET https://b.test/i.png"
+KEPT = {"Cache-Control": "max-age=600"}
+NAMED = {ALLOW_ORIGIN: PAGE}
+
+
+def show(talk: Talk, line: str = IMAGE, *, passes: bool | None = None, **more: Any) -> str:  # noqa: ANN401
+    """Lets a page show an image without CORS; where `passes` is given, by the way of ordinary traffic if it may."""
+    given = {"origin": None, "mode": "no-cors", "dest": "image", "response": KEPT, "at": talk.now, **more}
+    if passes is None:
+        return talk.say(line, **given)
+    one = exchange(line, flow=f"passed at {talk.now}", **given)
+    assert pass_by(talk.session, one) is passes
+    if not passes:
+        talk.take(talk.session.judge(one))
+    talk.wait(0.1)
+    return one.id
+
+
+@pytest.mark.parametrize("way", ["judged", "passed by"])
+@pytest.mark.parametrize(
+    ("seen", "allowed", "told"),
+    [
+        pytest.param({}, NAMED, True, id="as it should not be"),
+        pytest.param({}, {**NAMED, **VARIES}, True, id="only CORS requests are told of it"),
+        pytest.param({}, ANY, True, id="a wildcard for CORS requests only"),
+        pytest.param({"dest": "video", "status": 206}, NAMED, True, id="a part of a film"),
+        pytest.param({"response": {"LAST-MODIFIED": "Wed, 18 Nov 2026 10:12:26 GMT"}}, NAMED, True, id="heuristics"),
+        pytest.param({"response": {**KEPT, "Vary": "Accept-Encoding, Accept"}}, NAMED, True, id="the same Accept"),
+        pytest.param({"response": {**KEPT, "vary": "accept-encoding, origin"}}, NAMED, False, id="it varies"),
+        pytest.param({"response": {**KEPT, "Vary": "*"}}, NAMED, False, id="it varies with everything"),
+        pytest.param({"response": {**KEPT, "Vary": "Sec-Fetch-Mode"}}, NAMED, False, id="it varies with the mode"),
+        pytest.param({"response": {**KEPT, "Vary": "Cookie"}}, NAMED, False, id="it varies with who is logged in"),
+        pytest.param({"response": {**KEPT, **ANY}}, ANY, False, id="a wildcard for everybody"),
+        pytest.param({"response": {**KEPT, **NAMED}}, NAMED, False, id="one name for everybody"),
+        pytest.param({}, {}, False, id="nobody is let in"),
+        pytest.param({}, {ALLOW_ORIGIN: "https://x.test"}, False, id="another page is let in"),
+        pytest.param({"response": {}}, NAMED, False, id="no age, no date"),
+        pytest.param({"response": {"Cache-Control": "no-store, max-age=600"}}, NAMED, False, id="not stored"),
+        pytest.param({"response": {"Cache-Control": "No-Cache"}}, NAMED, False, id="never without asking"),
+        pytest.param({"response": {"Cache-Control": "public,max-age=0"}}, NAMED, False, id="stale at once"),
+        pytest.param({"response": {"Cache-Control": "max-age=0, s-maxage=60"}}, NAMED, True, id="stale at home only"),
+        pytest.param({"status": 404}, NAMED, False, id="an error page"),
+        pytest.param({"site": "same-origin"}, NAMED, False, id="the page's own"),
+        pytest.param({"line": "GET https://b.test/i.png?v=2"}, NAMED, False, id="another query"),
+        pytest.param({"line": "GET https://b.test:8443/i.png"}, NAMED, False, id="another port"),
+    ],
+)
+def test_what_an_image_got_without_origin(seen: dict[str, Any], allowed: dict[str, str], told: bool, way: str) -> None:
+    passes = None if way == "judged" else True
+    first, second = Talk(), Talk()
+    for talk in (first, second):
+        navigate(talk, f"{PAGE}/")
+    # The image is asked for first: the page's request tells.
+    show(first, passes=passes, **seen)
+    assert ("vary-origin-missing" in ids(first[first.say(IMAGE, response=allowed)])) is told
+    # The image is asked for later: it takes the other's place in a cache, and tells. It is looked at wherever the page
+    # was let in at the same URL.
+    assert "vary-origin-missing" not in ids(second[second.say(IMAGE, response=allowed)])
+    looked_at = told or (
+        seen.keys() <= {"response"} and ALLOW_ORIGIN in allowed and allowed[ALLOW_ORIGIN] != "https://x.test"
+    )
+    image = show(second, passes=None if passes is None else not looked_at, **seen)
+    assert (image in second.verdicts and "vary-origin-missing" in ids(second[image])) is told
+
+
+def test_what_an_image_got_is_told_once_for_each_request_of_the_page() -> None:
+    talk = Talk()
+    for _ in range(3):
+        assert ids(talk[show(talk)]) == []
+        assert ids(talk[talk.say(IMAGE, response=NAMED)]) == ["vary-origin-missing"]
+
+
+def test_a_server_that_is_mended_for_images_is_not_accused() -> None:
+    for mended in (
+        {"response": {**KEPT, **VARIES}},
+        {"response": {**KEPT, **ANY}},
+        {"status": 304, "response": VARIES},
+    ):
+        talk = Talk()
+        show(talk)
+        show(talk, **mended)
+        assert ids(talk[talk.say(IMAGE, response=NAMED)]) == []
+    # Who was not let in before, and is now, met a server that was changed.
+    talk = Talk()
+    show(talk)
+    talk.say(IMAGE, status=403)
+    assert ids(talk[talk.say(IMAGE, response=ANY)]) == []
+    # So may anybody, after a while.
+    talk = Talk()
+    show(talk)
+    talk.wait(2 * diagnosis.RECENT)
+    assert ids(talk[talk.say(IMAGE, response=ANY)]) == []
+    talk.wait(2 * diagnosis.RECENT)
+    assert ids(talk[show(talk)]) == []
+
+
+@pytest.mark.parametrize("line", ["HEAD https://b.test/i.png", "POST https://b.test/i.png"])
+def test_only_what_is_got_takes_an_images_place(line: str) -> None:
+    talk = Talk()
+    show(talk)
+    assert ids(talk[talk.say(line, response=NAMED)]) == []
+    talk = Talk()
+    talk.say(IMAGE, response=NAMED)
+    assert ids(talk[show(talk, line, dest="empty")]) == []
 
 
 @pytest.mark.parametrize(
@@ -498,6 +605,16 @@ def test_memory_is_bounded() -> None:
     assert len(kept._preflights) == diagnosis.PREFLIGHTS
     assert len(kept._policies) == diagnosis.PAGES
     assert len(kept._tabs) == diagnosis.TABS
+
+
+def test_answers_by_url_are_bounded() -> None:
+    talk = Talk()
+    for number in range(diagnosis.ANSWERS + 40):
+        show(talk, f"GET https://b.test/{number}.png", passes=True if number else None)
+        talk.say(f"GET https://b.test/{number}.jpg", response=NAMED)
+    kept = state(talk)
+    assert len(kept._opaque) == len(kept._passed) == diagnosis.ANSWERS
+    assert "https://b.test/0.png" not in kept._opaque
 
 
 def test_origins_and_repetitions_are_bounded() -> None:

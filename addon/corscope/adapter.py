@@ -7,10 +7,10 @@ from typing import Any
 from mitmproxy import http
 from mitmproxy.flow import Error
 
-from corscope.headers import Fields
+from corscope.headers import Fields, Headers
 from corscope.model import Exchange
 from corscope.modes import Head, read_head
-from corscope.origins import DEFAULT_PORTS, ascii_host
+from corscope.origins import DEFAULT_PORTS, ascii_host, serialize_origin
 
 
 def path_of(flow: http.HTTPFlow) -> str:
@@ -76,10 +76,31 @@ def authority(flow: http.HTTPFlow, scheme: str, headers: Head) -> tuple[str, int
     return target(data.authority, data.http_version, headers, scheme, data.host, data.port)
 
 
-def target(authority: bytes, http_version: bytes, headers: Head, scheme: str, host: str, port: int) -> tuple[str, int]:
+def target(
+    authority: bytes, http_version: bytes, headers: Headers, scheme: str, host: str, port: int
+) -> tuple[str, int]:
     """Return the same by the parts of a request; `host` and `port` are those that mitmproxy connected to."""
     named = authority if not http_version.startswith(b"HTTP/1") else b""
     return parse_authority(named or headers.get(b"host", b""), scheme) or (ascii_host(host), port)
+
+
+def url_of(flow: http.HTTPFlow, headers: Headers) -> str:
+    """Return the URL of a flow, whose `head` `headers` are, as `modes.url_of` does that of its exchange."""
+    data = flow.request.data
+    origin = _origin_of(data.scheme, data.authority, data.http_version, headers.get(b"host", b""), data.host, data.port)
+    return origin + path_of(flow)
+
+
+@lru_cache(maxsize=1024)
+def _origin_of(scheme: bytes, authority: bytes, http_version: bytes, named: bytes, host: str, port: int) -> str:
+    written = scheme_of(scheme)
+    where = target(authority, http_version, {b"host": named}, written, host, port)
+    return serialize_origin(written, *where).decode("utf-8", "replace")
+
+
+def scheme_of(scheme: bytes) -> str:
+    """Return the scheme of a URL as it is compared."""
+    return "https" if scheme == b"https" else scheme.decode("latin-1").lower()
 
 
 def major_version(http_version: bytes) -> int:
@@ -144,7 +165,7 @@ def exchange(flow: http.HTTPFlow, client: str, headers: Head, *, answered: bool 
         # A browser's HAR has entries for requests that got no response.
         response = None
     from_har = not flow.live and connection.peername == HAR_PEER
-    scheme = "https" if data.scheme == b"https" else data.scheme.decode("latin-1").lower()
+    scheme = scheme_of(data.scheme)
     host, port = authority(flow, scheme, headers)
     started = ended = data.timestamp_start
     if response is not None:

@@ -341,11 +341,12 @@ class CorsAddon:
             and self.session.pass_by(
                 client,
                 flow.client_conn.id,
-                flow.request.data.host,
                 flow.request.data.timestamp_start,
                 headers,
                 response.data.headers.fields,
                 response.data.status_code,
+                flow,
+                adapter.url_of,
             )
         ):
             self.pages.history.passed_by += 1

@@ -59,11 +59,12 @@ def check_entries(
             and pass_by(
                 exchange.client,
                 exchange.connection,
-                exchange.host,
                 exchange.started,
                 exchange.request_picked or _head(exchange),
                 exchange.response_headers,
                 status,
+                exchange,
+                _url_of,
             )
         ):
             passed(entry)
@@ -93,6 +94,10 @@ def check_entries(
             held[verdict.flow_id] = before._replace(verdict=verdict)
     for _, flow_id in sorted(waiting):
         yield held[flow_id]
+
+
+def _url_of(exchange: Exchange, _headers: Headers) -> str:
+    return url_of(exchange)
 
 
 def _head(exchange: Exchange) -> Headers:

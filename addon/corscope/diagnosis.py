@@ -19,7 +19,7 @@ from corscope.credentials import BROWSER_SCHEMES, authentication_scheme, cookie_
 from corscope.engine import DEFAULT_MAX_AGE, OK_STATUS, REDIRECT_STATUS, RESPONSE_HEADERS, Fault, varies_with_origin
 from corscope.findings import finding
 from corscope.follow_ups import Step
-from corscope.headers import Headers, extract_tokens, get, get_all, text
+from corscope.headers import Fields, Headers, extract_tokens, get, get_all, text
 from corscope.memory import bound, entry
 from corscope.model import NO_HINTS, BrowserFamily, Exchange, Finding, Hints, RequestMode, Severity
 from corscope.modes import Request
@@ -27,9 +27,9 @@ from corscope.origins import OPAQUE, Target, host_of, is_loopback, is_private
 from corscope.privacy import shown_url
 from corscope.stories import Record
 
-ENDPOINTS, ORIGINS, PREFLIGHTS, PAGES, TABS = 1024, 8, 1024, 128, 512
-"""How much is remembered of a client: endpoints, of each the origins that asked, preflights, pages with a policy, and
-origins of pages."""
+ENDPOINTS, ORIGINS, PREFLIGHTS, PAGES, TABS, ANSWERS = 1024, 8, 1024, 128, 512, 512
+"""How much is remembered of a client: endpoints, of each the origins that asked, preflights, pages with a policy,
+origins of pages, and URLs with an answer to an element's request, or to a CORS request that passed."""
 
 OUTLOOKS, OUTLOOK_SECONDS = 512, 30.0
 """How many answers of the cookie jar are kept, and for how long: cookies expire."""
@@ -44,6 +44,10 @@ have covered."""
 STALE = 3600.0
 """Seconds after which another origin's answer proves nothing any more of how a server answers now."""
 
+RECENT = 600.0
+"""The same for what was answered to a request without Origin, between which and a CORS request of the same URL a server
+may have been changed for everybody."""
+
 
 @dataclass(slots=True)
 class _Endpoint:
@@ -55,6 +59,23 @@ class _Endpoint:
     """The flow in which a method of an origin was answered `*` although, or because, no cookie came."""
     named: dict[tuple[bytes, bytes], str] = field(default_factory=dict)
     """The flow in which it was answered its origin, with cookies."""
+
+
+type _Opaque = tuple[str, float, Headers, Fields]
+"""What an element of another origin's page got, asking without Origin: flow, when, the request's and the response's
+headers. A plain tuple, for it is made on the path of ordinary traffic."""
+
+
+class _Passed(NamedTuple):
+    """What a CORS request got that passed."""
+
+    flow_id: str
+    at: float
+    """Seconds since the epoch."""
+    headers: Headers
+    """Of the request."""
+    origin: bytes
+    allowed: bytes
 
 
 @dataclass(slots=True)
@@ -101,7 +122,9 @@ class Diagnosis:
         "_is_platform",
         "_keyed",
         "_noted",
+        "_opaque",
         "_outlooks",
+        "_passed",
         "_policies",
         "_preflights",
         "_records_credentials",
@@ -128,6 +151,10 @@ class Diagnosis:
         self._noted: OrderedDict[_Key, int] = OrderedDict()
         """Which cookies went with which requests, with the jar's changes by then: it learns nothing new before more."""
         self._endpoints: OrderedDict[tuple[bytes, str], _Endpoint] = OrderedDict()
+        self._opaque: OrderedDict[str, _Opaque] = OrderedDict()
+        """By URL, query included: only answers to the same one take each other's place in a cache."""
+        self._passed: OrderedDict[str, _Passed] = OrderedDict()
+        """Likewise; those that have been compared with an opaque answer are left out."""
         self._echoes: OrderedDict[bytes, dict[bytes, str]] = OrderedDict()
         """By target: origins that were let in by name and with credentials, with the flow."""
         self._vetted: OrderedDict[tuple[bytes, bytes, int | None], int] = OrderedDict()
@@ -265,18 +292,60 @@ class Diagnosis:
             return ()
         if mode is not RequestMode.NO_CORS:
             return ()
-        where = headers.get(b"sec-fetch-site")
+        where, found = headers.get(b"sec-fetch-site"), self._element(request)
         policy = get(fields, b"cross-origin-resource-policy")
         if (policy == b"same-origin" and where in (b"cross-site", b"same-site")) or (
             policy == b"same-site" and where == b"cross-site"
         ):
             said = "origin" if policy == b"same-origin" else "site"
-            return (finding("cross-origin-resource-policy", value=text(policy), said=said),)
+            return (finding("cross-origin-resource-policy", value=text(policy), said=said), *found)
         dest, kind = headers.get(b"sec-fetch-dest", b""), get(fields, b"content-type")
         answered = exchange.status in OK_STATUS and exchange.status != 204
         if answered and where in CROSS_ORIGIN and dest in ELEMENTS and kind is not None and is_data(kind):
-            return (finding("opaque-response-blocking", dest=text(dest), value=text(kind)),)
-        return ()
+            return (finding("opaque-response-blocking", dest=text(dest), value=text(kind)), *found)
+        return found
+
+    def opaque(self, url: str, flow_id: str, at: float, headers: Headers, fields: Fields) -> bool:
+        """Note what an element of another origin's page got, asking without Origin; the latest answer counts.
+
+        Returns False where `exempt` has to compare it with what a CORS request got.
+        """
+        known = self._opaque
+        known[url] = flow_id, at, headers, fields
+        known.move_to_end(url)
+        if len(known) > ANSWERS:
+            known.popitem(last=False)
+        return url not in self._passed
+
+    def _element(self, request: Request) -> tuple[Finding, ...]:
+        """Note what an element's request without Origin got, and compare it with the answer to an earlier CORS request.
+
+        It takes that one's place in a cache; when a page then is blocked, nothing is on the wire.
+        """
+        exchange, headers, url = request.exchange, request.headers, request.url
+        if (
+            exchange.method != b"GET"
+            or b"origin" in headers
+            or headers.get(b"sec-fetch-site") not in CROSS_ORIGIN
+            or headers.get(b"sec-fetch-dest") not in ELEMENTS
+        ):
+            return ()
+        fields = exchange.response_headers
+        if exchange.status not in OK_STATUS:
+            if exchange.status == 304 and varies_with_origin(get_all(fields, b"vary")):
+                # That is part of the stored answer now.
+                self._opaque.pop(url, None)
+            return ()
+        answer = exchange.id, exchange.started, headers, fields
+        self.opaque(url, *answer)
+        passed = self._passed.get(url)
+        if passed is None or exchange.started - passed.at > RECENT or not _stands_in(answer, passed.headers):
+            return ()
+        evidence = (
+            f"{text(passed.origin)} got {_quoted(passed.allowed)} (flow {passed.flow_id}), this request, without "
+            "Origin, got neither Allow-Origin nor Vary: Origin: where a cache keeps this answer, that page is blocked"
+        )
+        return (finding("vary-origin-missing", evidence=evidence),)
 
     def top_level_site(self, origin: bytes) -> str | None:
         """Return the schemeful site of the page in whose tab an origin's requests are made, None where that is open.
@@ -539,6 +608,8 @@ class Diagnosis:
                 del answers[next(iter(answers))]
             if len(answers) > 1 and _is_cacheable(exchange):
                 found += _vary_origin_missing(answers, origin, allowed, exchange.started)
+        if exchange.method == b"GET":
+            found = self._beside_opaque(request, record, allowed) or found
         # The latest answer counts: a server may have been mended.
         asked, with_cookies = (origin, exchange.method), b"cookie" in request.headers
         seen, sought = (endpoint.named, origin) if with_cookies else (endpoint.wildcard, b"*")
@@ -553,6 +624,30 @@ class Diagnosis:
             evidence = f"flow {wildcard} without and flow {named} with cookies"
             found += (finding("wildcard-until-login", evidence=evidence, origin=text(origin)),)
         return found
+
+    def _beside_opaque(self, request: Request, record: Record, allowed: bytes | None) -> tuple[Finding, ...]:
+        """Compare an answer with what an element got at the same URL, asking without Origin."""
+        exchange, url = record.exchange, record.url
+        if allowed is None:
+            # Where another one passes later, the server has been changed meanwhile, perhaps for everybody.
+            self._opaque.pop(url, None)
+            self._passed.pop(url, None)
+            return ()
+        if record.if_omit or exchange.status not in OK_STATUS:
+            return ()
+        answer = self._opaque.get(url)
+        if answer is None or exchange.started - answer[1] > RECENT or not _stands_in(answer, request.headers):
+            self._passed[url] = _Passed(exchange.id, exchange.started, request.headers, record.origin, allowed)
+            self._passed.move_to_end(url)
+            bound(self._passed, ANSWERS)
+            return ()
+        # Told here, and not of the element's next answer once more.
+        self._passed.pop(url, None)
+        evidence = (
+            f"A request without Origin got neither Allow-Origin nor Vary: Origin (flow {answer[0]}), "
+            f"{text(record.origin)} got {_quoted(allowed)} (this flow), and is blocked where a cache keeps the former"
+        )
+        return (finding("vary-origin-missing", evidence=evidence),)
 
     def _risks(self, request: Request, record: Record) -> tuple[Finding, ...]:
         """Tell who is let in with credentials that perhaps should not be."""
@@ -706,6 +801,40 @@ def _is_cacheable(exchange: Exchange) -> bool:
     if exchange.method not in (b"GET", b"HEAD"):
         return False
     return b"no-store" not in (get(exchange.response_headers, b"cache-control") or b"").lower()
+
+
+_CREDENTIALS = frozenset((b"cookie", b"authorization"))
+
+_POSITIVE_AGE = re.compile(rb"(?:^|[\s,])(?:s-maxage|max-age)\s*=\s*\"?0*[1-9]")
+
+
+def _is_reused(fields: Fields) -> bool:
+    """Tell whether caches use an answer again without asking the server: https://www.rfc-editor.org/rfc/rfc9111#section-4.2
+
+    Without an expiration time they do so with what has a Last-Modified (section 4.2.2).
+    """
+    control = (get(fields, b"cache-control") or b"").lower()
+    if b"no-store" in control or b"no-cache" in control:
+        return False
+    if b"max-age" in control or b"s-maxage" in control:
+        return _POSITIVE_AGE.search(control) is not None
+    return get(fields, b"expires") is None and get(fields, b"last-modified") is not None
+
+
+def _stands_in(answer: _Opaque, asked: Headers) -> bool:
+    """Tell whether a cache may give an opaque answer to a CORS request, which it fails then.
+
+    https://www.rfc-editor.org/rfc/rfc9111#section-4.1: the request headers that Vary names are the same. Those that
+    are not read come the same with every request of a browser; credentials may be out of sight.
+    """
+    _, _, headers, fields = answer
+    if get(fields, b"access-control-allow-origin") is not None or not _is_reused(fields):
+        return False
+    vary = get_all(fields, b"vary")
+    if varies_with_origin(vary):
+        return False
+    members = {member.strip().lower() for line in vary for member in line.split(b",")}
+    return members.isdisjoint(_CREDENTIALS) and all(headers.get(name) == asked.get(name) for name in members)
 
 
 _OF_LAYERS = (
@@ -896,6 +1025,7 @@ def _local_network_access(exchange: Exchange, origin: bytes) -> tuple[Finding, .
 _DATA = re.compile(rb"(?:application|text)/(?:[a-z0-9.+-]*\+)?(?:json|xml)|text/html", re.IGNORECASE)
 
 
+@lru_cache(maxsize=256)
 def is_data(content_type: bytes) -> bool:
     """Tell a type that opaque response blocking never lets an element have: JSON, XML (but SVG) and HTML."""
     essence = content_type.partition(b";")[0].strip().lower()

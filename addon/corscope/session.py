@@ -8,6 +8,7 @@ alike. State is kept per client and bounded everywhere; nothing here knows mitmp
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from corscope.causes import Answer
 from corscope.cookies import Route, TravelLog
@@ -24,6 +25,7 @@ from corscope.credentials import (
 from corscope.diagnosis import CROSS_ORIGIN, ELEMENTS, Diagnosis, is_data
 from corscope.engine import (
     CORS_SAFELISTED_METHODS,
+    OK_STATUS,
     REDIRECT_STATUS,
     RESPONSE_HEADERS,
     Fault,
@@ -177,6 +179,12 @@ _DECIDE = frozenset(("mode-unknown", "cross-origin-resource-policy"))
 """What decides of an exchange that is none of CORS's business."""
 
 
+class _Flow(Protocol):
+    """What an exchange is to those who have it: an `Exchange`, or something of theirs with the same id."""
+
+    id: str
+
+
 class Session:
     """Judges the exchanges of a proxy's life, or of a capture, in the order in which their responses came."""
 
@@ -207,39 +215,45 @@ class Session:
 
     # ------------------------------------------------------------------ what comes in
 
-    def pass_by(
+    def pass_by[F: _Flow](
         self,
         client: str,
         connection: str | None,
-        host: str,
         started: float,
         headers: Headers,
         response: Fields,
         status: int,
+        flow: F,
+        url_of: Callable[[F, Headers], str],
     ) -> bool:
         """Take note of an ordinary exchange; False when it needs `judge`.
 
-        That is when it has an Origin, is a navigation or a redirect, sets a cookie, has a policy of its own, or is data
-        that an element of another site's page asked for.
+        That is when it has an Origin, is a navigation or a redirect, sets a cookie, has a policy of its own, or is
+        what an element of another origin's page asked for, and data or to be compared with what a CORS request got.
 
-        `headers` are what `modes.read_head` reads of the request. This is the path of most traffic: it builds
-        nothing.
+        `headers` are what `modes.read_head` reads of the request. This is the path of most traffic: it builds nothing,
+        and asks for the URL (`url_of` a flow and its headers) only where that may matter.
         """
         if b"origin" in headers or 300 <= status < 400:
             return False
         known = self._clients.get(client)
         get = headers.get
-        if known is None or get(b"sec-fetch-mode") == b"navigate":
+        mode = get(b"sec-fetch-mode")
+        if known is None or mode == b"navigate":
             return False
         told = dict(response)
         if not _TELLING.isdisjoint(told):
             return False
-        if (
-            get(b"sec-fetch-site") in CROSS_ORIGIN
-            and get(b"sec-fetch-dest") in ELEMENTS
-            and is_data(told.get(b"content-type") or told.get(b"Content-Type") or b"")
-        ):
-            return False
+        if get(b"sec-fetch-site") in CROSS_ORIGIN and get(b"sec-fetch-dest") in ELEMENTS:
+            if is_data(told.get(b"content-type") or told.get(b"Content-Type") or b""):
+                return False
+            # Elements only ever GET.
+            if (
+                mode == b"no-cors"
+                and status in OK_STATUS
+                and not known.diagnosis.opaque(url_of(flow, headers), flow.id, started, headers, response)
+            ):
+                return False
         if started > known.last_started:
             known.last_started = started
         if connection is not None and (b"cookie" in headers or b"sec-fetch-storage-access" in headers):

@@ -395,7 +395,7 @@ HINTS = (
         severity="warning",
         title="no Vary: Origin",
         why="Access-Control-Allow-Origin changes with the request's origin here, and no Vary: Origin says so: a cache "
-        "may give one page's answer to another. {evidence}.",
+        "may give one request's answer to another. {evidence}.",
         fix="Send with every answer of this URL, those without CORS headers too: Vary: Origin",
         section=FETCH + "cors-protocol-and-http-caches",
         see=SEE_STORY,
