@@ -218,7 +218,7 @@ class Diagnosis:
             always += self._risks(request, record)
         elif allowed == b"*":
             always += _private_network(exchange, origin, "any page, for it sends `*`")
-        else:
+        elif not exchange.proxy_made:
             always += _local_network_access(exchange, origin)
         if exchange.scheme == "http" and origin.startswith(b"https:") and not is_private(exchange.host):
             always += (finding("mixed-content", origin=text(origin)),)
