@@ -37,7 +37,14 @@ from corscope.engine import (
     origin_after_redirect,
     requested_names,
 )
-from corscope.findings import conditional_finding, devtools_error, fault_findings, max_age_findings, preflight_findings
+from corscope.findings import (
+    conditional_finding,
+    devtools_error,
+    fault_findings,
+    max_age_findings,
+    preflight_findings,
+    record_findings,
+)
 from corscope.follow_ups import NO_LINK, UPGRADABLE, FollowUps, Link, Step, Unfollowed, claim
 from corscope.headers import Fields, Headers, pick, text
 from corscope.memory import bound
@@ -395,6 +402,8 @@ class Session:
         findings += client.diagnosis.exempt(request, mode)
         if b"set-cookie" in response:
             findings += self._set_cookies(client, request, navigation=mode is RequestMode.NAVIGATE)
+        outcome = Outcome.BLOCKED if fault else Outcome.EXEMPT
+        findings += record_findings(exchange, outcome)
         return Verdict(
             flow_id=exchange.id,
             timestamp=exchange.started,
@@ -406,7 +415,7 @@ class Session:
             origin=text(origin) if origin is not None else None,
             credentials=Credentials.UNKNOWN,
             credentials_evidence=(),
-            outcome=Outcome.BLOCKED if fault else Outcome.EXEMPT,
+            outcome=outcome,
             devtools_error=devtools_error(fault, preflight=False) if fault else None,
             failed_parameter=fault.parameter if fault else None,
             findings=findings,

@@ -20,8 +20,8 @@ class Takes(IntEnum):
     """Which exchanges a format shows; each includes those before it."""
 
     TROUBLE = 0
-    """What is blocked or conditional, of what something was found, and where a browser's record says otherwise; not
-    what is blocked for a reason that is silenced."""
+    """What is blocked or conditional, and of what something was found; not what is blocked for a reason that is
+    silenced."""
     CORS = 1
     """What is subject to CORS."""
     EVERYTHING = 2
@@ -35,8 +35,7 @@ def kind_of(verdict: Verdict) -> Takes:
         return Takes.TROUBLE
     if verdict.outcome is Outcome.EXEMPT:
         return Takes.CORS if verdict.findings else Takes.EVERYTHING
-    observed = verdict.exchange.observed if verdict.exchange is not None else None
-    return Takes.TROUBLE if observed is not None and observed.delivered is False else Takes.CORS
+    return Takes.CORS
 
 
 FAIL_ON = ("blocked", "conditional", "warning", "never")

@@ -40,9 +40,7 @@ class PlainText:
         if entry["known"]:
             self._known += 1
             return
-        # Where nothing is wrong, and only the browser's record says otherwise, what was asked for tells them apart.
-        place = (entry["method"], entry["url"].partition("?")[0])
-        key: tuple[object, ...] = (entry["capture"], entry["verdict"], *(wrong(entry) or place))
+        key: tuple[object, ...] = (entry["capture"], entry["verdict"], *wrong(entry))
         self._told[key] += 1
         if self._told[key] > 1:
             return
