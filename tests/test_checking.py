@@ -124,6 +124,7 @@ def test_a_browsers_own_record_decides_what_the_wire_leaves_open(
     assert as_json(verdict)["observed"] == {
         "delivered": observed.delivered,
         "said": observed.said,
+        "not_cors": None,
         "agrees": agrees,
     }
 
@@ -135,6 +136,10 @@ def test_a_browsers_own_record_decides_what_the_wire_leaves_open(
         (
             Observed(False, "net::ERR_FAILED"),
             "warning: By its own record the browser kept this answer from the page (net::ERR_FAILED)",
+        ),
+        (
+            Observed(None, "net::ERR_BLOCKED_BY_CLIENT", "an extension"),
+            "by its own record the browser stopped it, and not by CORS: an extension (net::ERR_BLOCKED_BY_CLIENT)",
         ),
         (Observed(None, "net::ERR_ABORTED"), None),
         (None, None),
@@ -157,6 +162,14 @@ def test_a_browsers_own_record_never_changes_what_the_wire_decides() -> None:
     assert (verdict.outcome, as_json(verdict)["observed"]["agrees"]) == (Outcome.BLOCKED, False)
     assert verdict.findings[-1].id == "browser-disagrees"
     assert verdict.reason == verdict.findings[0]
+
+
+def test_what_the_browser_stopped_for_another_reason_is_not_called_cors_alone() -> None:
+    told = exchange("GET https://b.test/x", headers=COOKIE, response=ANY)
+    told.observed = Observed(None, "net::ERR_BLOCKED_BY_CLIENT", "an extension")
+    verdict = corscope.judge(told)
+    assert (verdict.outcome, as_json(verdict)["observed"]["agrees"]) == (Outcome.BLOCKED, False)
+    assert verdict.findings[-1].values["did"] == "stopped this for a reason that is not CORS, an extension"
 
 
 def test_a_contradiction_that_is_silenced_is_not_told() -> None:

@@ -51,6 +51,8 @@ def conditional_finding(id_: str, fault: Fault | None, origin: str, answer: Answ
 
 def agrees(outcome: Outcome, observed: Observed) -> bool | None:
     """Tell whether a browser's own record says what a verdict says; None where either leaves it open."""
+    if observed.not_cors and outcome is Outcome.BLOCKED:
+        return False
     if observed.delivered is None or outcome not in (Outcome.ALLOWED, Outcome.BLOCKED):
         return None
     return (outcome is Outcome.ALLOWED) == observed.delivered
@@ -61,7 +63,12 @@ def record_findings(exchange: Exchange, outcome: Outcome) -> tuple[Finding, ...]
     observed = exchange.observed
     if observed is None or agrees(outcome, observed) is not False:
         return ()
-    did = "let the page have this answer" if observed.delivered else "kept this answer from the page"
+    if observed.delivered:
+        did = "let the page have this answer"
+    elif observed.not_cors:
+        did = f"stopped this for a reason that is not CORS, {observed.not_cors}"
+    else:
+        did = "kept this answer from the page"
     said = f" ({observed.said})" if observed.said else ""
     return (finding("browser-disagrees", did=did, record=said, verdict=str(outcome)),)
 

@@ -432,6 +432,7 @@ def _observed_json(verdict: Verdict, observed: Observed) -> dict[str, Any]:
     return {
         "delivered": observed.delivered,
         "said": observed.said,
+        "not_cors": observed.not_cors or None,
         "agrees": agrees(verdict.outcome, observed),
     }
 
@@ -441,9 +442,13 @@ def _observed_lines(observed: dict[str, Any]) -> list[str]:
 
     What contradicts the verdict is a finding.
     """
-    if observed["delivered"] is None or observed["agrees"] is False:
+    if observed["agrees"] is False:
         return []
     said = f" ({observed['said']})" if observed["said"] else ""
+    if observed["not_cors"]:
+        return [f"by its own record the browser stopped it, and not by CORS: {observed['not_cors']}{said}"]
+    if observed["delivered"] is None:
+        return []
     became = "let the page have it" if observed["delivered"] else "kept it from the page"
     held = ", as this verdict says" if observed["agrees"] else ""
     return [f"by its own record the browser {became}{said}{held}"]

@@ -63,7 +63,17 @@ from corscope.model import (
     Severity,
     Verdict,
 )
-from corscope.modes import BEACON, UNDECIDED, Request, Subject, may_be_cors, post_mode, request_mode, url_of
+from corscope.modes import (
+    BEACON,
+    UNDECIDED,
+    Request,
+    Subject,
+    is_unseen,
+    may_be_cors,
+    post_mode,
+    request_mode,
+    url_of,
+)
 from corscope.origins import Target, host_of, is_potentially_trustworthy, parse_location, site
 from corscope.preflights import Permission, permission
 from corscope.stories import Connection, Evidences, Record, Story
@@ -375,7 +385,7 @@ class Session:
         if exchange.status in REDIRECT_STATUS and b"location" in response:
             kind = Kind.REDIRECT
             to = parse_location(request.url, text(response[b"location"]))
-            if to is not None and mode in (RequestMode.CORS, RequestMode.UNKNOWN):
+            if to is not None and mode in (RequestMode.CORS, RequestMode.UNKNOWN) and not is_unseen(subject):
                 first_url, redirects = request.url, 0
                 # Only hops on the page's own origin lead to another one there that is exempt.
                 before = [
@@ -403,6 +413,10 @@ class Session:
         if b"set-cookie" in response:
             findings += self._set_cookies(client, request, navigation=mode is RequestMode.NAVIGATE)
         outcome = Outcome.BLOCKED if fault else Outcome.EXEMPT
+        note, page = subject.exempt or "", text(origin if origin is not None else request.target)
+        if origin is None and exchange.asker is not None and exchange.asker.page not in ("", page):
+            page = exchange.asker.page
+            note += f" (asked by {page}, as {exchange.asker.evidence} tells)"
         findings += record_findings(exchange, outcome)
         return Verdict(
             flow_id=exchange.id,
@@ -419,8 +433,8 @@ class Session:
             devtools_error=devtools_error(fault, preflight=False) if fault else None,
             failed_parameter=fault.parameter if fault else None,
             findings=findings,
-            note=subject.exempt or "",
-            page=text(origin if origin is not None else request.target),
+            note=note,
+            page=page,
             browser=str(client.browser.family),
             reason=next((one for one in findings if one.severity is Severity.ERROR or one.id in _DECIDE), None),
             story_id=exchange.id,

@@ -90,6 +90,8 @@ class CaptureSummary(NamedTuple):
     """What could not be read, a line each."""
     failed_unanswered: int = 0
     """Requests that failed in the browser, by its own record, without an answer on record: nothing tells why."""
+    stopped: dict[str, int] = {}  # noqa: RUF012 - never changed
+    """How many requests without an answer the browser stopped, by its own record, for what that is not CORS."""
 
     @property
     def unreadable(self) -> bool:
@@ -99,8 +101,13 @@ class CaptureSummary(NamedTuple):
     @property
     def notes(self) -> tuple[str, ...]:
         """What is to be known of the reading, a line each."""
+        return (*self.warnings, *self.gaps)
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """Of what there is no answer, and so no verdict, a line each."""
         failed = (unanswered(self.failed_unanswered),) if self.failed_unanswered else ()
-        return (*self.warnings, *failed)
+        return (*failed, stopped(self.stopped)) if self.stopped else failed
 
 
 class Summary(NamedTuple):
@@ -128,6 +135,14 @@ def unanswered(count: int) -> str:
         f"{count:,} {what} failed in the browser, and the capture has no answer to them: nothing tells why. "
         "A recording made with mitmproxy has every answer that came."
     )
+
+
+def stopped(reasons: dict[str, int]) -> str:
+    """Return what is to be said of requests that the browser stopped for reasons that are not CORS."""
+    count = sum(reasons.values())
+    what = "request was" if count == 1 else "requests were"
+    said = "; ".join(f"{reason} ({times:,})" for reason, times in sorted(reasons.items()))
+    return f"{count:,} {what} stopped by the browser, by its own record, and not by CORS: {said}."
 
 
 class Format(Protocol):
