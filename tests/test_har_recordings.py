@@ -242,6 +242,13 @@ def test_a_referer_has_the_origin_that_asks_and_the_tabs_page_need_not(name: str
             frames += 1
     assert compared > 390
     assert frames > 0
+    # What has no origin of its own sends none.
+    assert not any(has(entry, "request", "referer") for entry, truth in entries_with_truth(name) if in_sandbox(truth))
+
+
+def in_sandbox(truth: Mapping[str, Any]) -> bool:
+    """Tells whether a sandboxed frame asked."""
+    return bool(truth["context"] == "sandbox")
 
 
 @pytest.mark.parametrize("name", CHROMIUM)

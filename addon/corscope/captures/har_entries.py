@@ -499,9 +499,9 @@ def _without_origin(exchange: Exchange, entry: dict[str, Any], head: Head) -> No
 
     Of what was never sent, or came from a cache, the record has the headers that the page gave, and Referer. Where a
     script asked, that is the URL of its document or worker, with whose origin the request goes: scripts can't set
-    another site's, and what has no origin of its own sends none (https://w3c.github.io/webappsec-referrer-policy/#
-    determine-requests-referrer). In the recordings the two are the same wherever both are there and the Origin is not
-    `null`. An element's Referer may be a style sheet's URL.
+    another site's, and what has no origin of its own sends none. In the recordings the two are the same wherever both
+    are there and the Origin is not `null`, as it may be behind redirects. An element's Referer may be a style sheet's.
+    https://w3c.github.io/webappsec-referrer-policy/#determine-requests-referrer
 
     The other fields tell no origin. `pageref` is the tab's page, also for what its frames ask, and missing for some of
     it (Firefox writes the latest page that was opened before). `_initiator` of type `script` names scripts, and a
