@@ -8,6 +8,7 @@ what is not in it:
 - `@ after SECONDS`: how long after the exchange before it begins; `@ took SECONDS`: how long its answer takes
 - `@ browser NAME`, `@ connection NAME`, `@ http VERSION`: who asks, and on what
 - `@ proxy-made`, `@ sanitized`: the answer is the proxy's own; the capture's writer left cookies out
+- `@ delivered`, `@ kept WORDS`: by the browser's own record the page got the answer, or did not; and the record's words
 - `@ silence ID`: the user does not want to hear of a finding
 - `@ times COUNT`: the exchange comes so often, `#` standing for how many came before it, `##` for one more
 """
@@ -26,7 +27,7 @@ import pytest
 from builders import AGENTS, exchange, ids, judged
 from corscope.catalogue import CATALOGUE, FIREFOX_REASONS, Entry, fill
 from corscope.cookie_jar import Reason
-from corscope.model import Exchange, Finding, Severity, Verdict
+from corscope.model import Exchange, Finding, Observed, Severity, Verdict
 from corscope.public_suffixes import is_platform, is_public_suffix
 from corscope.report import ROOTS, as_json, comment, explanation, firefox_reason, headline, log_line, texts
 from corscope.session import Session
@@ -134,6 +135,13 @@ def header(line: str) -> tuple[str, str]:
     return name, value.strip()
 
 
+def observed(about: dict[str, str]) -> Observed | None:
+    """Returns what a case says of the browser's own record."""
+    if "kept" in about:
+        return Observed(False, about["kept"])
+    return Observed(True, "") if "delivered" in about else None
+
+
 def parse(text: str) -> list[Step]:
     """Parses a case's text."""
     steps: list[Step] = []
@@ -164,6 +172,7 @@ def parse(text: str) -> list[Step]:
                 took=float(about.get("took", 0.01)),
                 proxy_made="proxy-made" in about,
                 sanitized="sanitized" in about,
+                observed=observed(about),
                 http=int(about.get("http", 1)),
                 connection=about.get("connection"),
                 at=at,
@@ -415,11 +424,14 @@ def test_a_template_names_only_what_its_rule_gives() -> None:
         "client",
         "cookies",
         "dest",
+        "did",
         "evidence",
         "exposed",
         "host",
+        "record",
         "spent",
         "suffix",
+        "verdict",
         "who",
     }
     for entry in CATALOGUE.values():

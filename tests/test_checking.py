@@ -14,6 +14,7 @@ from builders import ANY, GOOD, exchange, preflight
 from corscope import checking
 from corscope.captures.capture import Damage, Entry, UnreadableCapture
 from corscope.checking import check_entries
+from corscope.formats.document import Takes, entry_of, kind_of
 from corscope.model import Credentials, Exchange, Observed, Outcome
 from corscope.report import as_json, explanation
 from corscope.session import Session
@@ -123,6 +124,7 @@ def test_a_browsers_own_record_decides_what_the_wire_leaves_open(
     assert as_json(verdict)["observed"] == {
         "delivered": observed.delivered,
         "said": observed.said,
+        "not_cors": None,
         "agrees": agrees,
     }
 
@@ -133,7 +135,11 @@ def test_a_browsers_own_record_decides_what_the_wire_leaves_open(
         (Observed(True, ""), "by its own record the browser let the page have it, as this verdict says"),
         (
             Observed(False, "net::ERR_FAILED"),
-            "by its own record the browser kept it from the page (net::ERR_FAILED): this verdict says otherwise",
+            "warning: By its own record the browser kept this answer from the page (net::ERR_FAILED)",
+        ),
+        (
+            Observed(None, "net::ERR_BLOCKED_BY_CLIENT", "an extension"),
+            "by its own record the browser stopped it, and not by CORS: an extension (net::ERR_BLOCKED_BY_CLIENT)",
         ),
         (Observed(None, "net::ERR_ABORTED"), None),
         (None, None),
@@ -142,7 +148,8 @@ def test_a_browsers_own_record_decides_what_the_wire_leaves_open(
 def test_an_explanation_says_whether_the_browsers_record_agrees(observed: Observed | None, line: str | None) -> None:
     one = exchange("GET https://b.test/x", response=GOOD)
     one.observed = observed
-    said = [told for told in explanation(as_json(corscope.judge(one))) if "record" in told]
+    said = [told for told in explanation(as_json(corscope.judge(one))) if "own record" in told]
+    said = [told.partition(", and by what was on the wire it is allowed.")[0] for told in said]
     assert said == ([line] if line is not None else [])
 
 
@@ -153,6 +160,35 @@ def test_a_browsers_own_record_never_changes_what_the_wire_decides() -> None:
     told.observed = Observed(True, "")
     verdict = corscope.judge(told)
     assert (verdict.outcome, as_json(verdict)["observed"]["agrees"]) == (Outcome.BLOCKED, False)
+    assert verdict.findings[-1].id == "browser-disagrees"
+    assert verdict.reason == verdict.findings[0]
+
+
+def test_what_the_browser_stopped_for_another_reason_is_not_called_cors_alone() -> None:
+    told = exchange("GET https://b.test/x", headers=COOKIE, response=ANY)
+    told.observed = Observed(None, "net::ERR_BLOCKED_BY_CLIENT", "an extension")
+    verdict = corscope.judge(told)
+    assert (verdict.outcome, as_json(verdict)["observed"]["agrees"]) == (Outcome.BLOCKED, False)
+    assert verdict.findings[-1].values["did"] == "stopped this for a reason that is not CORS, an extension"
+
+
+def test_a_contradiction_that_is_silenced_is_not_told() -> None:
+    one = exchange("GET https://b.test/x", response=GOOD)
+    one.observed = Observed(False, "net::ERR_FAILED")
+    session = Session()
+    session.silence = frozenset({"browser-disagrees"})
+    (verdict,) = session.judge(one)
+    assert kind_of(verdict) is Takes.CORS
+    assert not any("record" in line for line in explanation(as_json(verdict)))
+
+
+@pytest.mark.parametrize("fail_on", ["blocked", "conditional", "warning"])
+def test_a_contradiction_fails_no_run_but_one_that_fails_on_warnings(fail_on: str) -> None:
+    one = exchange("GET https://b.test/x", response=GOOD)
+    one.observed = Observed(False, "net::ERR_FAILED")
+    verdict = corscope.judge(one)
+    assert kind_of(verdict) is Takes.TROUBLE
+    assert entry_of(verdict, "a.har", 0, fail_on=fail_on)["fails"] is (fail_on == "warning")
 
 
 # -- the API -----------------------------------------------------------------------------------------------------------

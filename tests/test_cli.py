@@ -223,6 +223,41 @@ def test_filter_and_origin_narrow_what_is_told(folder: Path) -> None:
     assert corscope("check", folder / "blocked.mitm", "--origin", PAGE).returncode == 1
 
 
+def failed(url: str, error: str, page: str) -> dict[str, object]:
+    """Chromium's entry of a worker's request to which the archive has no answer."""
+    sent = {"Referer": f"{page}/", "User-Agent": "Mozilla/5.0 Chrome/156.0.0.0"}
+    headers = [{"name": name, "value": value} for name, value in sent.items()]
+    return {
+        "_initiator": {"type": "script"},
+        "_resourceType": "fetch",
+        "request": {"method": "GET", "url": url, "headers": headers},
+        "response": {"status": 0, "headers": [], "_error": error},
+    }
+
+
+def test_what_failed_without_an_answer_is_counted_by_what_its_record_tells(tmp_path: Path) -> None:
+    entries = [
+        failed("https://b.test/1", "net::ERR_FAILED", "https://a.test"),
+        failed("https://b.test/2", "net::ERR_FAILED", "https://other.test"),
+        failed("https://b.test/3", "net::ERR_BLOCKED_BY_CLIENT", "https://a.test"),
+        failed("https://b.test/4", "net::ERR_BLOCKED_BY_CLIENT", "https://a.test"),
+        failed("https://b.test/5", "", "https://a.test"),
+    ]
+    capture = tmp_path / "failed.har"
+    capture.write_text(json.dumps({"log": {"creator": {"name": "WebInspector"}, "entries": entries}}))
+    other = shutil.copy(capture, tmp_path / "other.har")
+    for jobs in ("1", "2"):
+        done = corscope("check", capture, other, "--jobs", jobs)
+        assert done.returncode == 0
+        assert "  2 requests failed in the browser, and the capture has no answer to them" in done.stdout
+        assert "  3 requests were stopped by the browser, by its own record, and not by CORS: a rule" in done.stdout
+        assert "an extension, or the browser's own blocker (2)" in done.stdout
+    asked = corscope("check", capture, "--origin", "https://a.test").stdout
+    assert "  1 request failed in the browser" in asked
+    (summary,) = json.loads(corscope("check", capture, "--format", "json").stdout)["summary"]["captures"]
+    assert (summary["failed_unanswered"], sum(summary["stopped"].values())) == (2, 3)
+
+
 def test_rules_of_a_browser_and_configuration_of_a_stack_can_be_chosen(folder: Path) -> None:
     done = corscope("check", folder / "blocked.mitm", "--stack", "express", "--browser", "firefox", "-f", "jsonl")
     assert {one["browser"] for one in lines(done.stdout)} == {"firefox"}

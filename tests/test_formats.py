@@ -25,6 +25,7 @@ from builders import ALLOW_METHODS, ANY, GOOD, PAGE, Talk
 from corscope.catalogue import CATALOGUE
 from corscope.formats import FORMATS, github, junit, markdown, problems
 from corscope.formats.document import CaptureSummary, Entry, Summary, entry_of
+from corscope.model import Observed
 from test_catalogue import CASES, parse, run
 
 API = "https://api.test"
@@ -164,15 +165,36 @@ def comment(entries: list[Entry], summary: Summary | None = None) -> str:
 # -- text --------------------------------------------------------------------------------------------------------------
 
 
+def contradicted(path: str, said: str = "net::ERR_FAILED") -> list[Entry]:
+    """An exchange that CORS lets through, and that the browser kept from the page by its own record."""
+    talk = Talk()
+    sent = {"Cookie": "sid=1", "Sec-Fetch-Storage-Access": "active"}
+    talk.say(f"GET {API}{path}", headers=sent, response={**GOOD, "Vary": "Origin"}, observed=Observed(False, said))
+    return told(talk, "shop.har")
+
+
 def test_what_only_the_browsers_record_contradicts_is_told_of_each_place() -> None:
-    record = {"delivered": False, "said": "net::ERR_FAILED", "agrees": False}
-    allows = {"verdict": "allowed", "reason": None, "findings": [], "console": None, "observed": record}
-    entries = [{**one, **allows} for path in ("/one", "/two?a=1", "/two?a=2") for one in blocked(path=path)]
-    text = written("text", entries)
+    text = written("text", [one for path in ("/one", "/two?a=1", "/two?a=2") for one in contradicted(path)])
     for place in ("one", "two?a=1"):
         assert text.count(f"\nallowed: GET https://api.test/{place} ") == 1
-    assert text.count(": this verdict says otherwise") == 2
+    assert text.count("own record the browser kept") == 2
     assert "  1 × allowed: GET https://api.test/two?a=1" in text
+
+
+@pytest.mark.parametrize("form", sorted(FORMATS))
+def test_every_format_says_once_that_the_browsers_record_contradicts(form: str) -> None:
+    text = written(form, contradicted("/one"))
+    assert text.count("own record the browser kept") == 1
+
+
+def test_a_contradiction_is_a_warning_everywhere_and_fails_nothing() -> None:
+    entries = contradicted("/one")
+    (result,) = sarif_run(entries)["results"]
+    assert (result["ruleId"], result["level"]) == ("browser-disagrees", "warning")
+    assert [level for level, _, _ in annotations(entries)] == ["warning", "notice"]
+    (suite,) = suites(entries).values()
+    assert (suite.attrib["failures"], suite.attrib["skipped"]) == ("0", "0")
+    assert "| ⚠️ | `the browser did otherwise` `browser-disagrees` |" in comment(entries)
 
 
 # -- all findings ------------------------------------------------------------------------------------------------------

@@ -427,7 +427,13 @@ def test_no_more_is_held_than_the_window(monkeypatch: pytest.MonkeyPatch) -> Non
         ("net::ERR_FAILED", 200, Observed(False, "net::ERR_FAILED")),
         ("net::ERR_ABORTED", 204, Observed(None, "net::ERR_ABORTED")),
         ("net::ERR_CONNECTION_REFUSED", 0, Observed(None, "net::ERR_CONNECTION_REFUSED")),
-        ("net::ERR_BLOCKED_BY_CLIENT", 0, Observed(None, "net::ERR_BLOCKED_BY_CLIENT")),
+        (
+            "net::ERR_BLOCKED_BY_CLIENT",
+            0,
+            Observed(None, "net::ERR_BLOCKED_BY_CLIENT", "an extension, or the browser's own blocker"),
+        ),
+        ("net::ERR_BLOCKED_BY_ORB", 200, Observed(None, "net::ERR_BLOCKED_BY_ORB", "opaque response blocking")),
+        ("mixed-content", 0, Observed(None, "mixed-content", "mixed content")),
         ("net::ERR_FAILED", 0, Observed(None, "net::ERR_FAILED")),
         (None, 302, Observed(None, "")),
         ("net::ERR_FAILED", 302, Observed(False, "net::ERR_FAILED")),
@@ -446,6 +452,116 @@ def test_what_chromium_and_playwright_say_became_of_it(error: str | None, status
 def test_a_preflights_own_entry_says_nothing_of_whether_it_passed() -> None:
     (one,) = exchanges(archive(chromium(asked("https://b.test/x"), "preflight")))
     assert one.observed == Observed(None, "")
+
+
+def test_what_blink_never_sent_has_an_empty_error_in_chromium() -> None:
+    (one,) = exchanges(archive(chromium(entry("GET https://b.test/", status=0), error="")))
+    assert one.observed is not None
+    assert (one.observed.delivered, one.observed.said) == (None, "")
+    assert "Content-Security-Policy" in one.observed.not_cors
+    (answered,) = exchanges(archive(chromium(entry("GET https://b.test/"), error="")))
+    assert answered.observed == Observed(True, "")
+
+
+# -- who asked, where there is no Origin -------------------------------------------------------------------------------
+
+
+def provisional(url: str, kind: str, referer: str = f"{PAGE}/app?a=1", **more: Any) -> Har:  # noqa: ANN401
+    """Returns Chromium's entry with the headers that the page gave, and no more."""
+    one = entry(f"GET {url}", response=ANY, **more)
+    one["request"]["headers"] = headers({"Referer": referer, "User-Agent": CHROMIUM, "sec-ch-ua": '"Chromium"'})
+    return chromium(one, kind)
+
+
+@pytest.mark.parametrize("kind", ["xhr", "fetch", "eventsource"])
+def test_the_page_of_a_scripts_request_without_origin_is_told_by_its_referer(kind: str) -> None:
+    verdict = judged(archive(provisional("https://b.test/x", kind)))["0"]
+    assert (verdict.outcome, verdict.origin, verdict.page) == ("exempt", None, PAGE)
+    assert verdict.note.endswith(f" (asked by {PAGE}, as its Referer tells)")
+
+
+@pytest.mark.parametrize(
+    ("kind", "note"),
+    [
+        ("xhr", "there is no Origin header, as there was on the wire"),
+        ("fetch", "there is no Origin header: not a cross-origin CORS request"),
+    ],
+)
+def test_what_goes_elsewhere_by_its_record_is_not_said_to_stay_at_home(kind: str, note: str) -> None:
+    assert judged(archive(provisional("https://b.test/x", kind)))["0"].note.startswith(note)
+
+
+def test_what_went_over_the_wire_without_origin_stays_at_home_whatever_its_referer() -> None:
+    one = provisional("https://b.test/x", "xhr")
+    one["request"]["headers"] += headers({"Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin"})
+    assert judged(archive(one))["0"].note.startswith("the request goes to the page's own origin")
+
+
+def test_what_came_from_the_cache_is_told_and_not_judged() -> None:
+    found = judged(
+        archive(
+            provisional("https://b.test/1", "xhr", _fromCache="disk"),
+            provisional("https://b.test/2", "font", f"{PAGE}/style.css", _fromCache="memory", at=2.0),
+            chromium(entry("GET https://b.test/3", at=3.0), _fromCache="disk"),
+            provisional(f"{PAGE}/4", "xhr", _fromCache="disk", at=4.0),
+        )
+    )
+    cached = "there is no Origin header: the browser answered from its cache, by its own record, and sent nothing"
+    assert found["0"].note == f"{cached} (asked by {PAGE}, as its Referer tells)"
+    # Of an element the Referer may be a style sheet.
+    assert (found["1"].note, found["1"].page) == (cached, "https://b.test")
+    assert found["2"].outcome == "blocked", "it has an Origin"
+    assert found["3"].note == "the request goes to the page's own origin"
+
+
+def test_a_redirect_from_the_cache_is_not_judged_as_the_pages_own() -> None:
+    redirect = provisional("https://b.test/5", "xhr", _fromCache="disk", status=301)
+    redirect["response"]["headers"] = headers({"Location": "https://user:secret@c.test/"})
+    assert judged(archive(redirect))["0"].outcome == "exempt"
+
+
+@pytest.mark.parametrize(
+    ("referer", "page"),
+    [
+        (f"{PAGE}/x", PAGE),
+        ("about:srcdoc", ""),
+        ("chrome-extension://abc/", ""),
+        ("nonsense", ""),
+        ("https://[", ""),
+        ("", ""),
+    ],
+)
+def test_only_a_referer_with_an_origin_tells_the_page(referer: str, page: str) -> None:
+    (one,) = exchanges(archive(provisional("https://b.test/x", "xhr", referer)))
+    assert (one.asker.page if one.asker is not None else "") == page
+
+
+def test_a_scripts_url_and_the_tabs_page_tell_no_origin() -> None:
+    one = provisional("https://b.test/x", "xhr", "")
+    frames = [{"functionName": "f", "url": "https://cdn.test/lib.js", "lineNumber": 1}]
+    one |= {"_initiator": {"type": "script", "url": "https://cdn.test/lib.js", "stack": {"callFrames": frames}}}
+    log = archive({**one, "pageref": "page_1"})
+    log["log"] = {"pages": [{"id": "page_1", "title": f"{PAGE}/"}], **log["log"]}
+    assert exchanges(log)[0].asker is None
+
+
+def test_a_page_tells_which_of_two_preflights_stopped_what_was_never_sent() -> None:
+    other = asks(at=1.003)
+    other["request"]["headers"] = [
+        {**one, "value": "https://other.b.test"} if one["name"] == "Origin" else one
+        for one in other["request"]["headers"]
+    ]
+    preflights = [chromium(asks(), "preflight"), chromium(other, "preflight", connection="8")]
+    verdicts = judged(archive(refused(), *preflights))
+    assert (verdicts["1"].outcome, verdicts["1"].credentials) == ("blocked", "include")
+    assert (verdicts["2"].outcome, verdicts["2"].credentials) == ("conditional", "unknown")
+
+
+def test_a_preflight_that_failed_on_its_way_is_not_counted_besides_its_request() -> None:
+    one = asked("https://b.test/x", status=0)
+    one["request"]["headers"] = headers({"Referer": f"{PAGE}/", "User-Agent": CHROMIUM})
+    failed = chromium(one, "preflight", "net::ERR_CONNECTION_REFUSED", _initiator={"type": "preflight"})
+    assert exchanges(archive(failed))[0].observed is None
 
 
 def test_a_proxy_observes_nothing() -> None:

@@ -227,6 +227,56 @@ def test_chromium_writes_the_response_that_it_blocked_but_for_workers(name: str)
             assert response["content"]["size"] == 0
 
 
+@pytest.mark.parametrize("name", CHROMIUM + FIREFOX)
+def test_a_referer_has_the_origin_that_asks_and_the_tabs_page_need_not(name: str) -> None:
+    log = json.loads(har(name))["log"]
+    tabs = {page["id"]: page["title"] for page in log["pages"]}
+    compared, frames = 0, 0
+    for entry in log["entries"]:
+        sent = {field["name"].lower(): field["value"] for field in entry["request"]["headers"]}
+        origin, referer = sent.get("origin", "null"), sent.get("referer")
+        if origin != "null" and referer is not None:
+            compared += 1
+            assert referer.startswith(f"{origin}/")
+        if origin != "null" and not tabs.get(entry.get("pageref"), "").startswith(f"{origin}/"):
+            frames += 1
+    assert compared > 390
+    assert frames > 0
+    # What has no origin of its own sends none.
+    assert not any(has(entry, "request", "referer") for entry, truth in entries_with_truth(name) if in_sandbox(truth))
+
+
+def in_sandbox(truth: Mapping[str, Any]) -> bool:
+    """Tells whether a sandboxed frame asked."""
+    return bool(truth["context"] == "sandbox")
+
+
+@pytest.mark.parametrize("name", CHROMIUM)
+def test_chromium_marks_preflights_and_what_came_from_its_cache(name: str) -> None:
+    for entry in json.loads(har(name))["log"]["entries"]:
+        preflight = has(entry, "request", "access-control-request-method")
+        assert (entry["_initiator"]["type"] == "preflight") is (entry["_resourceType"] == "preflight") is preflight
+        if "_fromCache" in entry:
+            assert "_connectionId" not in entry
+            assert not has(entry, "request", "origin")
+
+
+@pytest.mark.parametrize("name", CHROMIUM)
+def test_the_times_that_chromium_was_blocked_do_not_tell_what_was_sent(name: str) -> None:
+    seen = {
+        (entry["response"]["status"] > 0, entry["timings"]["_blocked_queueing"] == -1)
+        for entry in json.loads(har(name))["log"]["entries"]
+    }
+    assert {(True, True), (True, False), (False, True)} <= seen
+    assert all("_blocked_proxy" not in entry["timings"] for entry in json.loads(har(name))["log"]["entries"])
+
+
+@pytest.mark.parametrize("name", FIREFOX)
+def test_firefox_writes_neither_who_asked_nor_why_it_blocked(name: str) -> None:
+    log = json.loads(har(name))["log"]
+    assert not any("_initiator" in entry or "_blockedReason" in entry for entry in log["entries"])
+
+
 @pytest.mark.parametrize("name", CHROMIUM)
 def test_chromium_leaves_credentials_out_unless_asked(name: str) -> None:
     entries = json.loads(har(name))["log"]["entries"]

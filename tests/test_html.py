@@ -152,6 +152,7 @@ def test_the_summary_is_there_for_the_script_and_for_those_without_scripts() -> 
         "verdicts": COUNTS,
         "warnings": [],
         "failed_unanswered": 0,
+        "stopped": {},
     }
     assert summary["captures"][1]["warnings"] == ["entry 3: no URL; 1 entry skipped"]
     assert (summary["verdicts"], summary["failed"], summary["new"]) == (COUNTS, False, 2)

@@ -41,8 +41,8 @@ def check_entries(
     """Judge the exchanges of a capture; each comes out once, with its final verdict, in the capture's order.
 
     An exchange without a response is judged with what follows and has no verdict of its own; it goes to `unanswered`
-    unless a preflight was asked for it, which then shows why. Where `passed` is given, ordinary exchanges, which are
-    exempt and of which nothing is to be said, go there instead, at a tenth of the cost.
+    unless a preflight was asked for it, which then shows why, if nothing but CORS stopped it. Where `passed` is given,
+    ordinary exchanges, which are exempt and of which nothing is to be said, go there instead, at a tenth of the cost.
     """
     held: dict[str, Checked] = {}
     waiting: list[tuple[int, str]] = []
@@ -70,7 +70,8 @@ def check_entries(
             passed(entry)
             continue
         if status is None:
-            if unanswered is not None and (url_of(exchange), exchange.method) not in asked:
+            stopped = exchange.observed is not None and exchange.observed.not_cors
+            if unanswered is not None and (stopped or (url_of(exchange), exchange.method) not in asked):
                 unanswered(entry)
         elif exchange.method == b"OPTIONS" and (method := _head(exchange).get(b"access-control-request-method")):
             asked[url_of(exchange), method] = None

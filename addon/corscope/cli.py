@@ -63,6 +63,7 @@ class Found:
     verdicts: Counter[str] = field(default_factory=Counter)
     findings: Counter[str] = field(default_factory=Counter)
     failed_unanswered: int = 0
+    stopped: Counter[str] = field(default_factory=Counter)
     damages: list[Damage] = field(default_factory=list)
     unreadable: str = ""
     """Why nothing of it could be read; empty where something could."""
@@ -86,7 +87,7 @@ class Found:
     def summary(self) -> CaptureSummary:
         verdicts = {str(outcome): self.verdicts[str(outcome)] for outcome in Outcome}
         name, total = shown_name(self.name), self.verdicts.total()
-        return CaptureSummary(name, total, verdicts, self.warnings, self.failed_unanswered)
+        return CaptureSummary(name, total, verdicts, self.warnings, self.failed_unanswered, dict(self.stopped))
 
 
 type Told = tuple[Takes, Entry]
@@ -105,7 +106,14 @@ def entries(name: str, wish: Wish, found: Found, at: Callable[[int], None] | Non
         found.verdicts[exempt] += entry.wanted
 
     def unanswered(entry: capture.Entry) -> None:
-        found.failed_unanswered += entry.wanted and entry.exchange.observed is not None
+        observed, asker = entry.exchange.observed, entry.exchange.asker
+        page = asker.page if asker is not None else ""
+        if not entry.wanted or observed is None or (page and not wish.choice.has(page)):
+            return
+        if observed.not_cors:
+            found.stopped[observed.not_cors] += 1
+        else:
+            found.failed_unanswered += 1
 
     # Whose page asked for ordinary traffic is not known.
     brief = wish.takes < Takes.EVERYTHING and not wish.choice.origins
@@ -139,7 +147,7 @@ def spooled(work: Future[tuple[Found, str]], found: Found) -> Iterator[Told]:
     other, path = work.result()
     found.verdicts, found.findings = other.verdicts, other.findings
     found.damages, found.unreadable = other.damages, other.unreadable
-    found.failed_unanswered = other.failed_unanswered
+    found.failed_unanswered, found.stopped = other.failed_unanswered, other.stopped
     with open(path, encoding="utf-8") as file:
         for line in file:
             kind, entry = json.loads(line)

@@ -6,7 +6,7 @@ from corscope.catalogue import CATALOGUE
 from corscope.causes import Answer, cause_of
 from corscope.engine import MAX_AGE_CAP, Fault, Faults
 from corscope.headers import Headers, extract_tokens, text
-from corscope.model import BrowserFamily, Finding, Severity
+from corscope.model import BrowserFamily, Exchange, Finding, Observed, Outcome, Severity
 
 SEVERITIES = {entry.id: Severity(entry.severity) for entry in CATALOGUE.values()}
 
@@ -47,6 +47,30 @@ def conditional_finding(id_: str, fault: Fault | None, origin: str, answer: Answ
         return finding(id_, origin=origin)
     cause, values = cause_of(fault, answer)
     return Finding(id_, SEVERITIES[id_], {**_of(fault, cause, values), "fault": cause})
+
+
+def agrees(outcome: Outcome, observed: Observed) -> bool | None:
+    """Tell whether a browser's own record says what a verdict says; None where either leaves it open."""
+    if observed.not_cors and outcome is Outcome.BLOCKED:
+        return False
+    if observed.delivered is None or outcome not in (Outcome.ALLOWED, Outcome.BLOCKED):
+        return None
+    return (outcome is Outcome.ALLOWED) == observed.delivered
+
+
+def record_findings(exchange: Exchange, outcome: Outcome) -> tuple[Finding, ...]:
+    """Return what is to be said where the browser's own record contradicts a verdict."""
+    observed = exchange.observed
+    if observed is None or agrees(outcome, observed) is not False:
+        return ()
+    if observed.delivered:
+        did = "let the page have this answer"
+    elif observed.not_cors:
+        did = f"stopped this for a reason that is not CORS, {observed.not_cors}"
+    else:
+        did = "kept this answer from the page"
+    said = f" ({observed.said})" if observed.said else ""
+    return (finding("browser-disagrees", did=did, record=said, verdict=str(outcome)),)
 
 
 def preflight_findings(

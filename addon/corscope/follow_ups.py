@@ -13,6 +13,7 @@ from typing import NamedTuple
 from corscope.headers import names
 from corscope.model import Credentials
 from corscope.modes import Request
+from corscope.origins import OPAQUE
 from corscope.stories import Record
 
 FOLLOW_UP_SECONDS = 10.0
@@ -220,6 +221,7 @@ class FollowUps:
         preflight.
         """
         exchange, headers = request.exchange, request.headers
+        page = exchange.asker.page.encode() if exchange.asker is not None and exchange.asker.page else None
         steps = [
             step
             for step in self._steps.get(request.url, ())
@@ -228,6 +230,8 @@ class FollowUps:
             and not step.claimed
             and -CLOCK_SECONDS <= step.started - exchange.started <= FOLLOW_UP_SECONDS
             and headers.get(b"origin", step.origins[0]) in step.origins
+            # After redirects a page's preflight may have the origin `null`.
+            and (page is None or page in step.origins or OPAQUE in step.origins)
             and step.asked.issuperset(headers.script_set)
         ]
         return steps[0] if len(steps) == 1 and steps[0].group is None else None

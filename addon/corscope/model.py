@@ -83,6 +83,22 @@ class Observed(NamedTuple):
     said, or it failed for another reason (aborted, no connection, a blocker)."""
     said: str
     """The record's own words, such as `net::ERR_FAILED`; empty where it has none."""
+    not_cors: str = ""
+    """What stopped it, in words, where that is certainly not CORS; empty where the record does not tell."""
+
+
+class Asker(NamedTuple):
+    """What a browser's own record tells of who asked for an exchange that has no Origin header there.
+
+    It never makes a verdict: what was on the wire, if anything was, is not what the record shows.
+    """
+
+    page: str = ""
+    """The serialized origin of the page; empty where nothing tells it for certain."""
+    evidence: str = ""
+    """What tells it."""
+    cached: bool = False
+    """Whether the browser answered from its cache."""
 
 
 # Exchanges and verdicts are values like the rest and never changed, but not frozen: one of each is made for every CORS
@@ -132,6 +148,8 @@ class Exchange:
 
     observed: Observed | None = None
     """What the browser's own record says became of it; None where the capture is no browser's."""
+    asker: Asker | None = None
+    """Who asked, by the browser's own record, where that tells more than the request's headers."""
     edited: bool = False
     """Whether the proxy itself made or changed the response's headers: then they tell nothing of the server."""
 
@@ -159,6 +177,7 @@ class Exchange:
             proxy_made=self.proxy_made,
             proxy_error=self.proxy_error,
             observed=self.observed,
+            asker=self.asker,
             edited=self.edited,
         )
 

@@ -133,6 +133,12 @@ _SAME_ORIGIN = Subject(RequestMode.CORS, "the request goes to the page's own ori
 _TO_ITSELF = Subject(RequestMode.UNKNOWN, "the request goes to the page's own origin")
 _EXTENSION = Subject(RequestMode.UNKNOWN, "an extension asks: its permissions, not the response, decide")
 _WITHOUT_ORIGIN = Subject(RequestMode.UNKNOWN, "there is no Origin header: not a cross-origin CORS request")
+_FROM_CACHE = "there is no Origin header: the browser answered from its cache, by its own record, and sent nothing"
+_CACHED = {mode: Subject(mode, _FROM_CACHE) for mode in (RequestMode.CORS, RequestMode.UNKNOWN)}
+_PROVISIONAL = Subject(
+    RequestMode.CORS, "there is no Origin header, as there was on the wire: the record has other headers than were sent"
+)
+"""By the browser's own record it went to another origin."""
 _PING = Subject(RequestMode.NO_CORS, "it is a hyperlink's ping, whose answer nobody reads")
 _KEEPALIVE = Subject(RequestMode.NO_CORS, "it is a beacon, whose answer nobody reads")
 BEACON = Subject(
@@ -169,6 +175,12 @@ def request_mode(asked: Request, browser: Browser) -> Subject:
     if b"upgrade" in request and request[b"upgrade"].lower() == b"websocket":
         return _EXEMPT[RequestMode.WEBSOCKET]
     if origin is None:
+        asker = asked.exchange.asker
+        if asker is not None and asker.page.encode() != asked.target:
+            if asker.cached:
+                return _CACHED[said or RequestMode.UNKNOWN]
+            if said and asker.page:
+                return _PROVISIONAL
         return _SAME_ORIGIN if said else _WITHOUT_ORIGIN
     if origin.partition(b":")[0] in EXTENSION_SCHEMES:
         return _EXTENSION
@@ -201,6 +213,11 @@ def request_mode(asked: Request, browser: Browser) -> Subject:
 def _looks_like_navigation(request: Headers) -> bool:
     # Only a navigation asks for HTML so; script-made requests that merely look alike are ambiguous, not exempt.
     return b"upgrade-insecure-requests" in request and b"text/html" in request.get(b"accept", b"")
+
+
+def is_unseen(subject: Subject) -> bool:
+    """Tell whether a request may be subject to CORS and its record does not show what was on the wire."""
+    return subject.exempt in (_FROM_CACHE, _PROVISIONAL.exempt)
 
 
 def may_be_cors(subject: Subject, request: Headers) -> bool:

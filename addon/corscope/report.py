@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from corscope.catalogue import CATALOGUE, FIREFOX_REASONS, fill
 from corscope.console import console_message, reason
 from corscope.credentials import authentication_scheme, cookie_names
+from corscope.findings import agrees
 from corscope.fixes import Fix, fix_of
 from corscope.headers import Fields, text
 from corscope.model import Credentials, Edit, Exchange, Finding, Kind, Observed, Operation, Outcome, Rewrite, Verdict
@@ -428,22 +429,29 @@ def as_json(verdict: Verdict, rewrite: Rewrite | None = None, fix: Fix | Ellipsi
 
 def _observed_json(verdict: Verdict, observed: Observed) -> dict[str, Any]:
     """Return what the browser's own record says, and whether it agrees: None where either leaves it open."""
-    definite = verdict.outcome in (Outcome.ALLOWED, Outcome.BLOCKED) and observed.delivered is not None
     return {
         "delivered": observed.delivered,
         "said": observed.said,
-        "agrees": (verdict.outcome is Outcome.ALLOWED) == observed.delivered if definite else None,
+        "not_cors": observed.not_cors or None,
+        "agrees": agrees(verdict.outcome, observed),
     }
 
 
 def _observed_lines(observed: dict[str, Any]) -> list[str]:
-    """Return what the browser's own record says of an exchange, where it says something, from its JSON form."""
-    if observed["delivered"] is None:
+    """Return what the browser's own record says of an exchange, where it says something, from its JSON form.
+
+    What contradicts the verdict is a finding.
+    """
+    if observed["agrees"] is False:
         return []
     said = f" ({observed['said']})" if observed["said"] else ""
+    if observed["not_cors"]:
+        return [f"by its own record the browser stopped it, and not by CORS: {observed['not_cors']}{said}"]
+    if observed["delivered"] is None:
+        return []
     became = "let the page have it" if observed["delivered"] else "kept it from the page"
-    agrees = {True: ", as this verdict says", False: ": this verdict says otherwise", None: ""}[observed["agrees"]]
-    return [f"by its own record the browser {became}{said}{agrees}"]
+    held = ", as this verdict says" if observed["agrees"] else ""
+    return [f"by its own record the browser {became}{said}{held}"]
 
 
 _SHOWN_WHOLE = frozenset(

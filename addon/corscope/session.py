@@ -39,7 +39,14 @@ from corscope.engine import (
     origin_after_redirect,
     requested_names,
 )
-from corscope.findings import conditional_finding, devtools_error, fault_findings, max_age_findings, preflight_findings
+from corscope.findings import (
+    conditional_finding,
+    devtools_error,
+    fault_findings,
+    max_age_findings,
+    preflight_findings,
+    record_findings,
+)
 from corscope.follow_ups import NO_LINK, UPGRADABLE, FollowUps, Link, Step, Unfollowed, claim
 from corscope.headers import Fields, Headers, pick, text
 from corscope.memory import bound
@@ -58,7 +65,17 @@ from corscope.model import (
     Severity,
     Verdict,
 )
-from corscope.modes import BEACON, UNDECIDED, Request, Subject, may_be_cors, post_mode, request_mode, url_of
+from corscope.modes import (
+    BEACON,
+    UNDECIDED,
+    Request,
+    Subject,
+    is_unseen,
+    may_be_cors,
+    post_mode,
+    request_mode,
+    url_of,
+)
 from corscope.origins import Target, host_of, is_potentially_trustworthy, parse_location, site
 from corscope.preflights import Permission, permission
 from corscope.stories import Connection, Evidences, Record, Story
@@ -382,7 +399,7 @@ class Session:
         if exchange.status in REDIRECT_STATUS and b"location" in response:
             kind = Kind.REDIRECT
             to = parse_location(request.url, text(response[b"location"]))
-            if to is not None and mode in (RequestMode.CORS, RequestMode.UNKNOWN):
+            if to is not None and mode in (RequestMode.CORS, RequestMode.UNKNOWN) and not is_unseen(subject):
                 first_url, redirects = request.url, 0
                 # Only hops on the page's own origin lead to another one there that is exempt.
                 before = [
@@ -409,6 +426,12 @@ class Session:
         findings += client.diagnosis.exempt(request, mode)
         if b"set-cookie" in response:
             findings += self._set_cookies(client, request, navigation=mode is RequestMode.NAVIGATE)
+        outcome = Outcome.BLOCKED if fault else Outcome.EXEMPT
+        note, page = subject.exempt or "", text(origin if origin is not None else request.target)
+        if origin is None and exchange.asker is not None and exchange.asker.page not in ("", page):
+            page = exchange.asker.page
+            note += f" (asked by {page}, as {exchange.asker.evidence} tells)"
+        findings += record_findings(exchange, outcome)
         return Verdict(
             flow_id=exchange.id,
             timestamp=exchange.started,
@@ -420,12 +443,12 @@ class Session:
             origin=text(origin) if origin is not None else None,
             credentials=Credentials.UNKNOWN,
             credentials_evidence=(),
-            outcome=Outcome.BLOCKED if fault else Outcome.EXEMPT,
+            outcome=outcome,
             devtools_error=devtools_error(fault, preflight=False) if fault else None,
             failed_parameter=fault.parameter if fault else None,
             findings=findings,
-            note=subject.exempt or "",
-            page=text(origin if origin is not None else request.target),
+            note=note,
+            page=page,
             browser=str(client.browser.family),
             reason=next((one for one in findings if one.severity is Severity.ERROR or one.id in _DECIDE), None),
             story_id=exchange.id,

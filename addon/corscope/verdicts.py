@@ -2,7 +2,7 @@
 
 from corscope.causes import Answer
 from corscope.engine import Fault, Faults
-from corscope.findings import conditional_finding, devtools_error, fault_findings
+from corscope.findings import conditional_finding, devtools_error, fault_findings, record_findings
 from corscope.headers import text
 from corscope.model import NO_HINTS, Credentials, Finding, Kind, Outcome, RequestMode, Verdict
 from corscope.stories import Record
@@ -33,6 +33,8 @@ def verdict_of(record: Record) -> Verdict:
             # What else is said of a preflight that passes has no place where it does not.
             findings = tuple([one for one in record.findings if one.id in _OF_AGE]) + hints.always
         findings = found + findings + besides
+    if exchange.observed is not None:
+        findings += record_findings(exchange, outcome)
     error = devtools_error(fault, preflight=record.kind is Kind.PREFLIGHT) if fault is not None else None
     return Verdict(
         flow_id=exchange.id,

@@ -11,9 +11,10 @@ from functools import lru_cache
 from typing import Any
 
 from corscope import adapter
-from corscope.headers import Fields
-from corscope.model import Exchange, Observed
+from corscope.headers import Fields, text
+from corscope.model import Asker, Exchange, Observed
 from corscope.modes import Head, is_cors_preflight
+from corscope.origins import OPAQUE, parse_location
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +144,8 @@ class EntryReader:
             exchange.observed = _seen_by_firefox(status, timings)
         elif writer is CHROMIUM:
             exchange.observed = _seen_by_chromium(exchange, head, response.get("_error"))
+            if b"origin" not in head and b"sec-fetch-site" not in head:
+                _without_origin(exchange, entry, head)
         elif writer is PLAYWRIGHT:
             exchange.observed = _seen_by_chromium(exchange, head, response.get("_failureText"))
             if status == 200 and not _CONDITIONAL.isdisjoint(head):
@@ -439,6 +442,33 @@ def _seen_by_firefox(status: int | None, timings: dict[str, Any]) -> Observed:
 _CORS_ERRORS = ("net::ERR_FAILED", "net::ERR_INVALID_REDIRECT")
 """What Chromium says of CORS failures, and of little else. `net::ERR_ABORTED` stands even on what the page got."""
 
+_CSP, _CORP = "a Content-Security-Policy", "Cross-Origin-Resource-Policy, or what a page that embeds others requires"
+
+_NOT_CORS = {
+    "net::ERR_BLOCKED_BY_ADMINISTRATOR": "a policy of the browser's administrator",
+    "net::ERR_BLOCKED_BY_CLIENT": "an extension, or the browser's own blocker",
+    "net::ERR_BLOCKED_BY_CSP": _CSP,
+    "net::ERR_BLOCKED_BY_LOCAL_NETWORK_ACCESS_CHECKS": "no permission for local network access",
+    "net::ERR_BLOCKED_BY_ORB": "opaque response blocking",
+    "net::ERR_BLOCKED_BY_RESPONSE": _CORP,
+    "csp": _CSP,
+    "inspector": "a URL that the developer tools block",
+    "mixed-content": "mixed content",
+    "subresource-filter": "the browser's own blocker",
+}
+"""What is certainly not CORS, and what it is. https://source.chromium.org/chromium/chromium/src/+/main:net/base/net_error_list.h
+
+The others are CDP's Network.BlockedReason, which Playwright writes where there is no error (crNetworkManager.ts); of
+those `origin` and `other` may be anything."""
+
+_NEVER_SENT = "a rule of the page or of the browser, such as a Content-Security-Policy, mixed content or a blocker"
+"""Blink stopped it before it was sent: InspectorNetworkAgent::DidBlockRequest tells no error, and the reason that it
+does tell is left out of the archive (developer tools: front_end/models/har/Log.ts).
+
+Of what `timings` tells nothing follows. `_blocked_queueing` is how long a request waited for its start, and -1 where
+that is not known, for what was sent as for what was not; `_blocked_proxy` how long it took to find the proxy. Firefox
+knows why it blocked a request, and does not write it down (har-builder.js)."""
+
 _ERROR_NAME = re.compile(r"(?:net::)?[A-Z]+_[A-Z0-9_]{2,60}")
 
 
@@ -450,11 +480,51 @@ def _seen_by_chromium(exchange: Exchange, head: Head, error: object) -> Observed
         if status is None and not any(name.lower() == b"sec-ch-ua" for name, _ in exchange.request_headers):
             # Of a worker's request nothing is told, so that it may have been sent, and answered.
             stopped = False
+        if error in _NOT_CORS:
+            return Observed(None, error, _NOT_CORS[error])
         name = _ERROR_NAME.match(error)
         return Observed(False if stopped else None, name[0] if name else "an error")
+    if error == "" and status is None:
+        return Observed(None, "", _NEVER_SENT)
     # What is written of a preflight, or of a redirect, does not say whether it passed.
     ended = status is not None and (status == 304 or not 300 <= status < 400)
     return Observed(True if ended and not is_cors_preflight(exchange.method, head) else None, "")
+
+
+_ASKED_BY_SCRIPTS = frozenset(("eventsource", "fetch", "xhr"))
+
+
+def _without_origin(exchange: Exchange, entry: dict[str, Any], head: Head) -> None:
+    """Take over what Chromium's record tells of a request that has none of the headers there that go with sending it.
+
+    Of what was never sent, or came from a cache, the record has the headers that the page gave, and Referer. Where a
+    script asked, that is the URL of its document or worker, with whose origin the request goes: scripts can't set
+    another site's, and what has no origin of its own sends none. In the recordings the two are the same wherever both
+    are there and the Origin is not `null`, as it may be behind redirects. An element's Referer may be a style sheet's.
+    https://w3c.github.io/webappsec-referrer-policy/#determine-requests-referrer
+
+    The other fields tell no origin. `pageref` is the tab's page, also for what its frames ask, and missing for some of
+    it (Firefox writes the latest page that was opened before). `_initiator` of type `script` names scripts, and a
+    script runs in whatever page included it; of type `parser` the document for an element, of which nothing tells
+    whether CORS concerns it, or a style sheet. Of a preflight, type `preflight`, it names a request by an identifier
+    that no entry has.
+    """
+    kind, cached = entry.get("_resourceType"), entry.get("_fromCache")
+    if kind == "preflight":
+        if exchange.status is None:
+            # The request that it was asked for has an entry of its own, and failed with it.
+            exchange.observed = None
+        return
+    page = _origin_of(head.get(b"referer", b"")) if kind in _ASKED_BY_SCRIPTS else ""
+    if page or cached:
+        exchange.asker = Asker(page, "its Referer" if page else "", bool(cached))
+
+
+@lru_cache(maxsize=64)
+def _origin_of(url: bytes) -> str:
+    """Return a URL's serialized origin, empty where it has none."""
+    target = parse_location("", text(url)) if url else None
+    return text(target.origin) if target is not None and target.origin != OPAQUE else ""
 
 
 def _by_corscope(exchange: Exchange, entry: dict[str, Any], response: dict[str, Any]) -> None:

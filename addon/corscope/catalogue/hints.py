@@ -467,6 +467,20 @@ HINTS = (
         fix="Name the pages that may read it, and send no Access-Control-Allow-Origin to any other.",
         section="https://wicg.github.io/local-network-access/#",
     ),
+    # ---- the browser's own record
+    Entry(
+        id="browser-disagrees",
+        severity="warning",
+        title="the browser did otherwise",
+        why="By its own record the browser {did}{record}, and by what was on the wire it is {verdict}. What decided "
+        "does not show in this capture: an extension, a browser started with its checks off, a cache, a failure that "
+        "is not CORS. Or this verdict is wrong.",
+        fix="Do it again in a fresh profile without extensions, and record that; if the two still differ, please "
+        "report it with the capture.",
+        section=FETCH + "concept-cors-check",
+        see="The request in the browser's developer tools, its console, and `_error` (Playwright: `_failureText`) of "
+        "the HAR's entry.",
+    ),
     # ---- not CORS
     Entry(
         id="cross-origin-resource-policy",

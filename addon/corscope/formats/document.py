@@ -20,8 +20,8 @@ class Takes(IntEnum):
     """Which exchanges a format shows; each includes those before it."""
 
     TROUBLE = 0
-    """What is blocked or conditional, of what something was found, and where a browser's record says otherwise; not
-    what is blocked for a reason that is silenced."""
+    """What is blocked or conditional, and of what something was found; not what is blocked for a reason that is
+    silenced."""
     CORS = 1
     """What is subject to CORS."""
     EVERYTHING = 2
@@ -35,8 +35,7 @@ def kind_of(verdict: Verdict) -> Takes:
         return Takes.TROUBLE
     if verdict.outcome is Outcome.EXEMPT:
         return Takes.CORS if verdict.findings else Takes.EVERYTHING
-    observed = verdict.exchange.observed if verdict.exchange is not None else None
-    return Takes.TROUBLE if observed is not None and observed.delivered is False else Takes.CORS
+    return Takes.CORS
 
 
 FAIL_ON = ("blocked", "conditional", "warning", "never")
@@ -91,6 +90,8 @@ class CaptureSummary(NamedTuple):
     """What could not be read, a line each."""
     failed_unanswered: int = 0
     """Requests that failed in the browser, by its own record, without an answer on record: nothing tells why."""
+    stopped: dict[str, int] = {}  # noqa: RUF012 - never changed
+    """How many requests without an answer the browser stopped, by its own record, for what that is not CORS."""
 
     @property
     def unreadable(self) -> bool:
@@ -100,8 +101,13 @@ class CaptureSummary(NamedTuple):
     @property
     def notes(self) -> tuple[str, ...]:
         """What is to be known of the reading, a line each."""
+        return (*self.warnings, *self.gaps)
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """Of what there is no answer, and so no verdict, a line each."""
         failed = (unanswered(self.failed_unanswered),) if self.failed_unanswered else ()
-        return (*self.warnings, *failed)
+        return (*failed, stopped(self.stopped)) if self.stopped else failed
 
 
 class Summary(NamedTuple):
@@ -129,6 +135,14 @@ def unanswered(count: int) -> str:
         f"{count:,} {what} failed in the browser, and the capture has no answer to them: nothing tells why. "
         "A recording made with mitmproxy has every answer that came."
     )
+
+
+def stopped(reasons: dict[str, int]) -> str:
+    """Return what is to be said of requests that the browser stopped for reasons that are not CORS."""
+    count = sum(reasons.values())
+    what = "request was" if count == 1 else "requests were"
+    said = "; ".join(f"{reason} ({times:,})" for reason, times in sorted(reasons.items()))
+    return f"{count:,} {what} stopped by the browser, by its own record, and not by CORS: {said}."
 
 
 class Format(Protocol):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from corscope.baselines import Fingerprint, fingerprint
-from corscope.formats.document import Entry, Summary, unanswered
+from corscope.formats.document import Entry, Summary
 from corscope.formats.plain import plain, plain_entry
 
 SEVERITIES = ("error", "warning", "info")
@@ -113,11 +113,7 @@ def warnings(summary: Summary, *, unreadable: bool | None = None) -> list[str]:
 
 def gaps(summary: Summary) -> list[str]:
     """Return of which captures answers are missing, a plain line each, led by the capture's name."""
-    return [
-        plain(f"{capture.name}: {unanswered(capture.failed_unanswered)}")
-        for capture in summary.captures
-        if capture.failed_unanswered
-    ]
+    return [plain(f"{capture.name}: {line}") for capture in summary.captures for line in capture.gaps]
 
 
 def _named(name: str, line: str) -> str:

@@ -536,7 +536,7 @@
         story.entries.some((entry) => entry.kind === "redirect") && "redirect",
         story.entries.some((entry) => entry.rewrite?.applied) && "rewritten",
         story.known && "in the baseline",
-        story.entries.some((entry) => entry.observed?.agrees === false) && "browser’s record differs",
+        story.findings.has("browser-disagrees") && why.id !== "browser-disagrees" && "browser’s record differs",
       ].filter(Boolean);
       const cell = (column, ...content) => el("td", { role: "cell", class: `col-${column}` }, ...content);
       return el(

@@ -400,9 +400,12 @@ const corscope = {};
     );
   };
 
-  const observedWords = ({ delivered, said, agrees }) => {
-    const became = { true: "the page got the answer", false: "the page did not get the answer" }[delivered];
-    const held = { true: " This agrees with the verdict.", false: " This contradicts the verdict." }[agrees] ?? "";
+  const observedWords = ({ delivered, said, not_cors: notCors, agrees }) => {
+    const became = notCors
+      ? `it was stopped by something that is not CORS: ${notCors}`
+      : { true: "the page got the answer", false: "the page did not get the answer" }[delivered];
+    // Where it contradicts the verdict, that is a finding.
+    const held = agrees ? " This agrees with the verdict." : "";
     return `${became ?? "it does not say whether the page got the answer"}${said ? ` (“${said}”)` : ""}.${held}`;
   };
 

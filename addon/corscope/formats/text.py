@@ -8,7 +8,7 @@ from rich.text import Text
 
 from corscope.advice import configuration_lines
 from corscope.baselines import wrong
-from corscope.formats.document import CaptureSummary, Entry, Summary, Takes, unanswered
+from corscope.formats.document import CaptureSummary, Entry, Summary, Takes
 from corscope.formats.plain import plain, plain_entry
 from corscope.report import explanation
 
@@ -40,9 +40,7 @@ class PlainText:
         if entry["known"]:
             self._known += 1
             return
-        # Where nothing is wrong, and only the browser's record says otherwise, what was asked for tells them apart.
-        place = (entry["method"], entry["url"].partition("?")[0])
-        key: tuple[object, ...] = (entry["capture"], entry["verdict"], *(wrong(entry) or place))
+        key: tuple[object, ...] = (entry["capture"], entry["verdict"], *wrong(entry))
         self._told[key] += 1
         if self._told[key] > 1:
             return
@@ -65,8 +63,8 @@ class PlainText:
             self._print()
         for capture in summary.captures:
             self._print(f"{plain(capture.name)}: {counts(capture)}")
-            if capture.failed_unanswered:
-                self._print(f"  {unanswered(capture.failed_unanswered)}")
+            for line in capture.gaps:
+                self._print(f"  {line}")
         if len(summary.captures) > 1:
             total = CaptureSummary("", sum(one.exchanges for one in summary.captures), summary.verdicts)
             self._print(f"Together, {len(summary.captures)} captures: {counts(total)}", "bold")
