@@ -156,6 +156,9 @@ class CorsAddon:
             if ctx.options.cors_stack:
                 check_stack("cors_stack", ctx.options.cors_stack)
             self.pages.site.live.stack = ctx.options.cors_stack
+        if "mode" in updated and any(mode.startswith("upstream") for mode in ctx.options.mode):
+            # What is streamed to a host of ours would be on its way to the upstream proxy before `request`.
+            self.requestheaders = self.early
         if "cors_pages" in updated:
             self.pages.who = check_who(ctx.options.cors_pages)
         if rewriting.OPTIONS & updated:
@@ -215,9 +218,10 @@ class CorsAddon:
         return None
 
     def early(self, flow: http.HTTPFlow) -> None:
-        """Keep our own pages' traffic from lists and files, and do what the option cors_upstream_origin says before a
-        streamed request's headers leave.
+        """Keep our own pages' traffic from lists and files and from upstream proxies, and do what the option
+        cors_upstream_origin says before a streamed request's headers leave.
         """
+        self.pages.keep_from_upstream(flow)
         self.pass_over(flow)
         if self.rewriting.upstream_origin is not None and not self.pages.is_private(flow):
             self.guard(flow, self.rewriting.send_as_upstream)

@@ -348,6 +348,25 @@ def test_no_upstream_proxy_is_asked_for_a_tunnel_to_a_host_of_ours() -> None:
             proxy.stop()
 
 
+def test_nothing_that_is_streamed_to_a_host_of_ours_reaches_an_upstream_proxy() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        upstream.settimeout(0.5)
+        mode = f"upstream:http://127.0.0.1:{upstream.getsockname()[1]}"
+        with Mitmdump("--mode", mode, stream_large_bodies="1") as proxy:
+            for host in ("corscope.test", "app.corscope.test"):
+                for framing, body in (
+                    ("Content-Length: 5", "hello"),
+                    ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n"),
+                ):
+                    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as client:
+                        head = f"POST http://{host}/playground/scenarios HTTP/1.1\r\nHost: {host}\r\n{framing}\r\n\r\n"
+                        client.sendall((head + body).encode())
+                        assert client.recv(1000).startswith(b"HTTP/1.1 502")
+            with pytest.raises(TimeoutError):
+                upstream.accept()
+            proxy.stop()
+
+
 def test_the_proxy_ends_while_somebody_waits() -> None:
     with Mitmdump("-s", str(ANSWERING)) as proxy, Client(proxy.port) as client:
         latest = re.findall(r"^id: (\S+)$", client.get("/live/events").text, re.MULTILINE)[-1]

@@ -99,6 +99,15 @@ class Pages:
         if (address is not None and place_of_host(address[0]) is not None) or data.client in self._tunnels:
             data.server.error = "corscope's own hosts are not on the network"
 
+    def keep_from_upstream(self, flow: http.HTTPFlow) -> None:
+        """Let what is streamed to a host of ours go to no upstream proxy: mitmproxy connects before it asks `request`.
+
+        The connection is looked for at the host itself, and there it is refused.
+        """
+        if flow.server_conn.via is not None and self.place(flow) is not None:
+            request = flow.request
+            flow.server_conn = connection.Server(address=(request.data.host, request.data.port))
+
     def _refusal(self, flow: http.HTTPFlow) -> Served | None:
         if self.who == "off":
             return plain(403, "corscope's pages are off: cors_pages is `off`.")
