@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from mitmproxy import command, contentviews, ctx, exceptions, flow, hooks, http, tls, types
+from mitmproxy import command, contentviews, ctx, dns, exceptions, flow, hooks, http, tls, types
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import server_hooks
 from mitmproxy.utils import asyncio_utils
@@ -250,6 +250,9 @@ class CorsAddon:
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
         self.pages.keep_off_the_network(data)
+
+    def dns_request(self, flow: dns.DNSFlow) -> None:
+        self.pages.keep_off_dns(flow)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         self.pass_over(flow)

@@ -5,8 +5,9 @@ import weakref
 from collections.abc import Collection
 from typing import Final
 
-from mitmproxy import connection, exceptions, http
+from mitmproxy import connection, dns, exceptions, http
 from mitmproxy.addonmanager import Loader
+from mitmproxy.net.dns import response_codes
 from mitmproxy.proxy import server_hooks
 
 from corscope.lab.answers import AGREEMENT_PATH, Served, answer
@@ -107,6 +108,12 @@ class Pages:
         if flow.server_conn.via is not None and self.place(flow) is not None:
             request = flow.request
             flow.server_conn = connection.Server(address=(request.data.host, request.data.port))
+
+    @staticmethod
+    def keep_off_dns(flow: dns.DNSFlow) -> None:
+        """Answer a query for a reserved host (modes dns and wireguard), which no name server is asked for."""
+        if flow.live and any(place_of_host(question.name) is not None for question in flow.request.questions):
+            flow.response = flow.request.fail(response_codes.NXDOMAIN)
 
     def _refusal(self, flow: http.HTTPFlow) -> Served | None:
         if self.who == "off":
