@@ -252,6 +252,19 @@ def test_a_long_body_is_neither_taken_nor_kept(addon: CorsAddon, ground: Playgro
     assert not ground._runs
 
 
+@pytest.mark.parametrize("part", ["query", "header"])
+def test_a_long_url_or_header_is_neither_taken_nor_kept(addon: CorsAddon, ground: Playground, part: str) -> None:
+    job = taken(ground)
+    long = "x" * REQUEST_BYTES
+    query, lines = (f"?{long}", []) if part == "query" else ("", [("x-long", long)])
+    for path in (path_of(Place(web="https", run="long", scenario=job["id"], hop=0, folder=AD_HOC)), HELLO[0]):
+        flow = cors_flow(API + path + query, origin=HTTPS.page, request=lines, live=True)
+        flow.response = None
+        asyncio.run(addon.request(flow))  # type: ignore[arg-type]
+    assert not ground._runs
+    assert not ground._hellos
+
+
 @pytest.mark.parametrize(("origin", "size"), [("https://evil.example", 0), (HTTPS.page, REQUEST_BYTES + 1)])
 def test_of_what_opened_pages_ask_only_that_is_kept(
     addon: CorsAddon, ground: Playground, origin: str, size: int

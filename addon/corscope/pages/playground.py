@@ -45,8 +45,9 @@ DOCUMENTS, RUNS, FLOWS = 500, 100, 40
 """Documents, runs, and flows of one run that are remembered."""
 RUNS_AT_ONCE = 4
 """Runs that one request of the page may name."""
-REQUEST_BYTES = 16_384
-"""How long the body of a request may be that is remembered; a document's own are shorter."""
+REQUEST_BYTES = 32_768
+"""How long a request may be that is remembered, its URL, headers and body; what a document asks for is half of that at
+most, the rest is for what the browser adds."""
 SETTLING_SECONDS = 8.0
 """How long an answer waits for verdicts that are not settled yet."""
 
@@ -122,7 +123,7 @@ class Playground:
         """Answer a request to what a visitor made, and remember its flow; None where there is no such thing."""
         place = place_of(asked.path)
         if asked.path in HELLO:
-            if asked.header("origin") in _PAGES and len(asked.content) <= REQUEST_BYTES:
+            if asked.header("origin") in _PAGES and _length(asked) <= REQUEST_BYTES:
                 self._hellos.append(flow)
             return _hello(asked)
         if place is None or place.folder != AD_HOC or _RUN.fullmatch(place.run) is None:
@@ -133,7 +134,7 @@ class Playground:
         hop = scenario.hops[place.hop]
         if asked.origin != _web(place.web).origins[hop.role]:
             return None
-        if len(asked.content) > REQUEST_BYTES:
+        if _length(asked) > REQUEST_BYTES:
             return plain(413, "That is more than the playground takes.")
         flows = self._runs.setdefault(place.run, [])
         if len(flows) < FLOWS:
@@ -239,6 +240,11 @@ class Playground:
 def is_of_playground(path: str) -> bool:
     """Tell whether a path, without query, is the page's or belongs to it."""
     return path == "/playground" or path.startswith("/playground/")
+
+
+def _length(asked: Asked) -> int:
+    """Return how long a request is."""
+    return len(asked.path) + sum(len(name) + len(value) for name, value in asked.headers) + len(asked.content)
 
 
 def _client(flow: http.HTTPFlow) -> str:
