@@ -98,6 +98,8 @@ class Playground:
         """By web and id."""
         self._runs: OrderedDict[str, list[http.HTTPFlow]] = OrderedDict()
         self._hellos: deque[http.HTTPFlow] = deque(maxlen=HELLOS)
+        self._around: OrderedDict[str, list[http.HTTPFlow]] = OrderedDict()
+        """By run, what opened pages asked before it and in the time after it."""
 
     # -- requests of a run
 
@@ -125,6 +127,7 @@ class Playground:
         if asked.path in HELLO:
             if asked.header("origin") in _PAGES and _length(asked) <= REQUEST_BYTES:
                 self._hellos.append(flow)
+                self._follow(flow)
             return _hello(asked)
         if place is None or place.folder != AD_HOC or _RUN.fullmatch(place.run) is None:
             return None
@@ -139,8 +142,17 @@ class Playground:
         flows = self._runs.setdefault(place.run, [])
         if len(flows) < FLOWS:
             flows.append(flow)
+        self._around.setdefault(place.run, [one for one in self._hellos if _client(one) == _client(flow)])
         bound(self._runs, RUNS)
+        bound(self._around, RUNS)
         return serve(choose(asked, hop), asked, place, scenario)
+
+    def _follow(self, hello: http.HTTPFlow) -> None:
+        """Remember what an opened page asks with the runs of the same browser that came shortly before it."""
+        client = _client(hello)
+        for run, around in self._around.items():
+            if len(around) < 2 * HELLOS and _client(self._runs[run][0]) == client:
+                around.append(hello)
 
     # -- the page
 
@@ -221,9 +233,8 @@ class Playground:
         if not ran:
             return plain(404, "That run is not remembered any more: run it again.")
         # What the session saw before and after: without it, a file would leave open what was told.
-        clients = {_client(flow) for flow in ran}
-        around = [one for one in self._hellos if one.response is not None and _client(one) in clients]
-        flows = sorted([*around, *ran], key=lambda flow: flow.request.timestamp_start)
+        around = {one.id: one for run in runs for one in self._around.get(run, ()) if one.response is not None}
+        flows = sorted([*around.values(), *ran], key=lambda flow: flow.request.timestamp_start)
         if suffix == "har":
             kind, content = JSON, json.dumps(SaveHar().make_har(flows)).encode()
         else:
