@@ -160,7 +160,7 @@ class CorsAddon:
             # What is streamed to a host of ours would be on its way to the upstream proxy before `request`.
             self.requestheaders = self.early
         if "cors_pages" in updated:
-            self.pages.who = check_who(ctx.options.cors_pages)
+            self.pages.let_in(check_who(ctx.options.cors_pages))
         if rewriting.OPTIONS & updated:
             warned = self.rewriting.on and self.rewriting.settings.allowed.any
             self.rewriting = rewriting.parse(ctx.options)

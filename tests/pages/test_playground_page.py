@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from mitmproxy import ctx
 from mitmproxy.io import FlowReader
 
 from corscope.addon import CorsAddon
@@ -304,6 +305,17 @@ def test_a_run_keeps_what_its_own_browser_asked_around_it(addon: CorsAddon, grou
     for _ in range(3 * HELLOS):
         greet(own)
     assert len(ground._around["a"]) == 2 * HELLOS
+
+
+def test_nothing_is_kept_once_the_pages_are_off(addon: CorsAddon, ground: Playground) -> None:
+    run_through(addon, taken(ground), "a")
+    assert [*addon.pages.history.all()]
+    ctx.options.update(cors_pages="off")
+    assert not [*addon.pages.history.all()]
+    assert not ground._runs
+    assert not ground._scenarios
+    ctx.options.update(cors_pages="local")
+    assert addon.pages.who == "local"
 
 
 def test_a_long_path_is_not_remembered(addon: CorsAddon) -> None:

@@ -39,6 +39,13 @@ class Pages:
         self._tunnels: weakref.WeakSet[connection.Client] = weakref.WeakSet()
         """Client connections that became a tunnel to a host of ours."""
 
+    def let_in(self, who: str) -> None:
+        """Take over who may open the pages; nothing is kept for nobody."""
+        self.who = who
+        if who == "off":
+            self.history.clear()
+            self.playground.clear()
+
     def place(self, flow: http.HTTPFlow) -> Place | None:
         """Tell what a flow's host belongs to; None for all the world's others."""
         return place_of_host(flow.request.data.host)

@@ -101,6 +101,11 @@ class Playground:
         self._around: OrderedDict[str, list[http.HTTPFlow]] = OrderedDict()
         """By run, what opened pages asked before it and in the time after it."""
 
+    def clear(self) -> None:
+        """Forget all."""
+        for kept in (self._scenarios, self._runs, self._hellos, self._around):
+            kept.clear()
+
     # -- requests of a run
 
     def rewriting_of(self, flow: http.HTTPFlow) -> Rewriting | None:
