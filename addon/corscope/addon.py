@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from mitmproxy import command, contentviews, ctx, exceptions, flow, hooks, http, tls, types
+from mitmproxy import command, contentviews, ctx, dns, exceptions, flow, hooks, http, tls, types
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import server_hooks
 from mitmproxy.utils import asyncio_utils
@@ -156,8 +156,11 @@ class CorsAddon:
             if ctx.options.cors_stack:
                 check_stack("cors_stack", ctx.options.cors_stack)
             self.pages.site.live.stack = ctx.options.cors_stack
+        if "mode" in updated and any(mode.startswith("upstream") for mode in ctx.options.mode):
+            # What is streamed to a host of ours would be on its way to the upstream proxy before `request`.
+            self.requestheaders = self.early
         if "cors_pages" in updated:
-            self.pages.who = check_who(ctx.options.cors_pages)
+            self.pages.let_in(check_who(ctx.options.cors_pages))
         if rewriting.OPTIONS & updated:
             warned = self.rewriting.on and self.rewriting.settings.allowed.any
             self.rewriting = rewriting.parse(ctx.options)
@@ -215,9 +218,10 @@ class CorsAddon:
         return None
 
     def early(self, flow: http.HTTPFlow) -> None:
-        """Keep our own pages' traffic from lists and files, and do what the option cors_upstream_origin says before a
-        streamed request's headers leave.
+        """Keep our own pages' traffic from lists and files and from upstream proxies, and do what the option
+        cors_upstream_origin says before a streamed request's headers leave.
         """
+        self.pages.keep_from_upstream(flow)
         self.pass_over(flow)
         if self.rewriting.upstream_origin is not None and not self.pages.is_private(flow):
             self.guard(flow, self.rewriting.send_as_upstream)
@@ -246,6 +250,9 @@ class CorsAddon:
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
         self.pages.keep_off_the_network(data)
+
+    def dns_request(self, flow: dns.DNSFlow) -> None:
+        self.pages.keep_off_dns(flow)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         self.pass_over(flow)

@@ -226,6 +226,16 @@ def test_head_and_empty_statuses_have_no_body() -> None:
     assert (empty.content, "Content-Length" in dict(empty.headers)) == (b"", False)
 
 
+@pytest.mark.parametrize("origin", [PAGE, "https://example.com", "null"])
+def test_cookies_are_set_with_leave_for_the_lab_alone(origin: str) -> None:
+    served = answer(Asked(method="GET", origin=PAGE, path="/jar", headers=(("Origin", origin),)))
+    assert served is not None
+    names = [name for name, _ in served.headers]
+    assert names.count("Set-Cookie") == 4
+    assert ("Access-Control-Allow-Origin" in names) is (origin == PAGE)
+    assert ("Access-Control-Allow-Credentials" in names) is (origin == PAGE)
+
+
 def test_the_web_has_nothing_else() -> None:
     assert answer(Asked(method="GET", origin="https://example.com", path="/")) is None
     assert answer(Asked(method="GET", origin=PAGE, path="/nothing")) is None

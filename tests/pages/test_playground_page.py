@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from mitmproxy import ctx
+from mitmproxy.io import FlowReader
 
 from corscope.addon import CorsAddon
 from corscope.lab.answers import AD_HOC, Asked, Lines, Place, Served, path_of
@@ -16,7 +19,7 @@ from corscope.lab.presets import PRESETS, by_id
 from corscope.lab.scenarios import HTTP, HTTPS, Role
 from corscope.lab.web import read
 from corscope.pages import playground
-from corscope.pages.playground import DOCUMENTS, FLOWS, HELLO, REQUEST_BYTES, RUNS, Playground
+from corscope.pages.playground import DOCUMENTS, FLOWS, HELLO, HELLOS, REQUEST_BYTES, RUNS, Playground
 from corscope.rewriter import COOKIES_CROSS_SITE, COOKIES_OFF
 from proxies import cors_flow
 from test_addon import inside_mitmproxy
@@ -252,6 +255,19 @@ def test_a_long_body_is_neither_taken_nor_kept(addon: CorsAddon, ground: Playgro
     assert not ground._runs
 
 
+@pytest.mark.parametrize("part", ["query", "header"])
+def test_a_long_url_or_header_is_neither_taken_nor_kept(addon: CorsAddon, ground: Playground, part: str) -> None:
+    job = taken(ground)
+    long = "x" * REQUEST_BYTES
+    query, lines = (f"?{long}", []) if part == "query" else ("", [("x-long", long)])
+    for path in (path_of(Place(web="https", run="long", scenario=job["id"], hop=0, folder=AD_HOC)), HELLO[0]):
+        flow = cors_flow(API + path + query, origin=HTTPS.page, request=lines, live=True)
+        flow.response = None
+        asyncio.run(addon.request(flow))  # type: ignore[arg-type]
+    assert not ground._runs
+    assert not ground._hellos
+
+
 @pytest.mark.parametrize(("origin", "size"), [("https://evil.example", 0), (HTTPS.page, REQUEST_BYTES + 1)])
 def test_of_what_opened_pages_ask_only_that_is_kept(
     addon: CorsAddon, ground: Playground, origin: str, size: int
@@ -264,6 +280,42 @@ def test_of_what_opened_pages_ask_only_that_is_kept(
         assert flow.response is not None
         assert flow.response.status_code == 204
     assert len(ground._hellos) == 1
+
+
+def test_a_run_keeps_what_its_own_browser_asked_around_it(addon: CorsAddon, ground: Playground) -> None:
+    def greet(address: str) -> str:
+        flow = cors_flow(API + HELLO[0], origin=HTTPS.page, live=True)
+        flow.client_conn.peername = (address, 1)
+        flow.response = None
+        asyncio.run(addon.request(flow))  # type: ignore[arg-type]
+        return flow.id
+
+    job = taken(ground)
+    own = run_through(addon, job, "other").client_conn.peername[0]
+    before = greet(own)
+    ran = run_through(addon, job, "a")
+    after = greet(own)
+    for _ in range(3 * HELLOS):
+        greet("192.0.2.7")
+    served = ask(ground, "/playground/run.mitm?run=a")
+    assert served is not None
+    assert served.status == 200
+    ids = [flow.id for flow in FlowReader(io.BytesIO(served.content)).stream()]
+    assert sorted(ids) == sorted([before, ran.id, after])
+    for _ in range(3 * HELLOS):
+        greet(own)
+    assert len(ground._around["a"]) == 2 * HELLOS
+
+
+def test_nothing_is_kept_once_the_pages_are_off(addon: CorsAddon, ground: Playground) -> None:
+    run_through(addon, taken(ground), "a")
+    assert [*addon.pages.history.all()]
+    ctx.options.update(cors_pages="off")
+    assert not [*addon.pages.history.all()]
+    assert not ground._runs
+    assert not ground._scenarios
+    ctx.options.update(cors_pages="local")
+    assert addon.pages.who == "local"
 
 
 def test_a_long_path_is_not_remembered(addon: CorsAddon) -> None:

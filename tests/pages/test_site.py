@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import re
@@ -11,7 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mitmproxy import dns
+from mitmproxy.addons import dns_resolver
+from mitmproxy.proxy.mode_specs import ProxyMode
+from mitmproxy.test.tflow import tdnsflow
+from mitmproxy.test.tutils import tdnsreq
 
+from corscope.addon import CorsAddon
 from corscope.pages.guards import POLICY
 from corscope.pages.hosts import Place, is_loopback, place_of_host
 from corscope.pages.site import FILES
@@ -346,6 +353,42 @@ def test_no_upstream_proxy_is_asked_for_a_tunnel_to_a_host_of_ours() -> None:
             with pytest.raises(TimeoutError):
                 upstream.accept()
             proxy.stop()
+
+
+def test_nothing_that_is_streamed_to_a_host_of_ours_reaches_an_upstream_proxy() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        upstream.settimeout(0.5)
+        mode = f"upstream:http://127.0.0.1:{upstream.getsockname()[1]}"
+        with Mitmdump("--mode", mode, stream_large_bodies="1") as proxy:
+            for host in ("corscope.test", "app.corscope.test"):
+                for framing, body in (
+                    ("Content-Length: 5", "hello"),
+                    ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n"),
+                ):
+                    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as client:
+                        head = f"POST http://{host}/playground/scenarios HTTP/1.1\r\nHost: {host}\r\n{framing}\r\n\r\n"
+                        client.sendall((head + body).encode())
+                        assert client.recv(1000).startswith(b"HTTP/1.1 502")
+            with pytest.raises(TimeoutError):
+                upstream.accept()
+            proxy.stop()
+
+
+def test_no_name_server_is_asked_for_a_host_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def asked(_: object, message: dns.DNSMessage) -> dns.DNSMessage:
+        looked_up.append(message.questions[0].name)
+        return message.succeed([])
+
+    looked_up: list[str] = []
+    monkeypatch.setattr(dns_resolver.DnsResolver, "resolve", asked)
+    for name in ("corscope.test", "API.Corscope-Other.test", "corscope.test.", "notcorscope.test"):
+        flow = tdnsflow(req=tdnsreq(questions=[dns.Question(name, dns.types.A, dns.classes.IN)]), resp=False)
+        flow.client_conn.proxy_mode = ProxyMode.parse("dns")
+        CorsAddon().dns_request(flow)
+        asyncio.run(dns_resolver.DnsResolver().dns_request(flow))
+        assert flow.response is not None
+        assert (flow.response.response_code == dns.response_codes.NXDOMAIN) is (name != "notcorscope.test")
+    assert looked_up == ["notcorscope.test"]
 
 
 def test_the_proxy_ends_while_somebody_waits() -> None:

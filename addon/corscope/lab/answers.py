@@ -248,11 +248,12 @@ def policy(name: str, *, local: bool) -> str:
 
 
 def _jar(asked: Asked) -> Served:
-    """Sets one cookie of each kind, for the page that asks and with its leave."""
+    """Sets one cookie of each kind, for the page that asks and with its leave; no other site's page can read it."""
+    origin = asked.header("origin") or asked.origin
+    leave = (("Access-Control-Allow-Origin", origin), ("Access-Control-Allow-Credentials", "true"))
     secure = "; Secure" if asked.origin.startswith("https:") else ""
     headers = (
-        ("Access-Control-Allow-Origin", asked.header("origin") or asked.origin),
-        ("Access-Control-Allow-Credentials", "true"),
+        *(leave if origin in origins() else ()),
         # Without Secure browsers refuse SameSite=None; on plain http there is then none of that kind.
         ("Set-Cookie", f"sid=none; Path=/; SameSite=None{secure}"),
         ("Set-Cookie", "theme=lax; Path=/; SameSite=Lax"),

@@ -5,8 +5,9 @@ import weakref
 from collections.abc import Collection
 from typing import Final
 
-from mitmproxy import connection, exceptions, http
+from mitmproxy import connection, dns, exceptions, http
 from mitmproxy.addonmanager import Loader
+from mitmproxy.net.dns import response_codes
 from mitmproxy.proxy import server_hooks
 
 from corscope.lab.answers import AGREEMENT_PATH, Served, answer
@@ -37,6 +38,13 @@ class Pages:
         self.playground = Playground(self.history)
         self._tunnels: weakref.WeakSet[connection.Client] = weakref.WeakSet()
         """Client connections that became a tunnel to a host of ours."""
+
+    def let_in(self, who: str) -> None:
+        """Take over who may open the pages; nothing is kept for nobody."""
+        self.who = who
+        if who == "off":
+            self.history.clear()
+            self.playground.clear()
 
     def place(self, flow: http.HTTPFlow) -> Place | None:
         """Tell what a flow's host belongs to; None for all the world's others."""
@@ -98,6 +106,21 @@ class Pages:
         address = data.server.address
         if (address is not None and place_of_host(address[0]) is not None) or data.client in self._tunnels:
             data.server.error = "corscope's own hosts are not on the network"
+
+    def keep_from_upstream(self, flow: http.HTTPFlow) -> None:
+        """Let what is streamed to a host of ours go to no upstream proxy: mitmproxy connects before it asks `request`.
+
+        The connection is looked for at the host itself, and there it is refused.
+        """
+        if flow.server_conn.via is not None and self.place(flow) is not None:
+            request = flow.request
+            flow.server_conn = connection.Server(address=(request.data.host, request.data.port))
+
+    @staticmethod
+    def keep_off_dns(flow: dns.DNSFlow) -> None:
+        """Answer a query for a reserved host (modes dns and wireguard), which no name server is asked for."""
+        if flow.live and any(place_of_host(question.name) is not None for question in flow.request.questions):
+            flow.response = flow.request.fail(response_codes.NXDOMAIN)
 
     def _refusal(self, flow: http.HTTPFlow) -> Served | None:
         if self.who == "off":

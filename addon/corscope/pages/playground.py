@@ -45,8 +45,9 @@ DOCUMENTS, RUNS, FLOWS = 500, 100, 40
 """Documents, runs, and flows of one run that are remembered."""
 RUNS_AT_ONCE = 4
 """Runs that one request of the page may name."""
-REQUEST_BYTES = 16_384
-"""How long the body of a request may be that is remembered; a document's own are shorter."""
+REQUEST_BYTES = 32_768
+"""How long a request may be that is remembered, its URL, headers and body; what a document asks for is half of that at
+most, the rest is for what the browser adds."""
 SETTLING_SECONDS = 8.0
 """How long an answer waits for verdicts that are not settled yet."""
 
@@ -97,6 +98,13 @@ class Playground:
         """By web and id."""
         self._runs: OrderedDict[str, list[http.HTTPFlow]] = OrderedDict()
         self._hellos: deque[http.HTTPFlow] = deque(maxlen=HELLOS)
+        self._around: OrderedDict[str, list[http.HTTPFlow]] = OrderedDict()
+        """By run, what opened pages asked before it and in the time after it."""
+
+    def clear(self) -> None:
+        """Forget all."""
+        for kept in (self._scenarios, self._runs, self._hellos, self._around):
+            kept.clear()
 
     # -- requests of a run
 
@@ -122,8 +130,9 @@ class Playground:
         """Answer a request to what a visitor made, and remember its flow; None where there is no such thing."""
         place = place_of(asked.path)
         if asked.path in HELLO:
-            if asked.header("origin") in _PAGES and len(asked.content) <= REQUEST_BYTES:
+            if asked.header("origin") in _PAGES and _length(asked) <= REQUEST_BYTES:
                 self._hellos.append(flow)
+                self._follow(flow)
             return _hello(asked)
         if place is None or place.folder != AD_HOC or _RUN.fullmatch(place.run) is None:
             return None
@@ -133,13 +142,22 @@ class Playground:
         hop = scenario.hops[place.hop]
         if asked.origin != _web(place.web).origins[hop.role]:
             return None
-        if len(asked.content) > REQUEST_BYTES:
+        if _length(asked) > REQUEST_BYTES:
             return plain(413, "That is more than the playground takes.")
         flows = self._runs.setdefault(place.run, [])
         if len(flows) < FLOWS:
             flows.append(flow)
+        self._around.setdefault(place.run, [one for one in self._hellos if _client(one) == _client(flow)])
         bound(self._runs, RUNS)
+        bound(self._around, RUNS)
         return serve(choose(asked, hop), asked, place, scenario)
+
+    def _follow(self, hello: http.HTTPFlow) -> None:
+        """Remember what an opened page asks with the runs of the same browser that came shortly before it."""
+        client = _client(hello)
+        for run, around in self._around.items():
+            if len(around) < 2 * HELLOS and _client(self._runs[run][0]) == client:
+                around.append(hello)
 
     # -- the page
 
@@ -220,9 +238,8 @@ class Playground:
         if not ran:
             return plain(404, "That run is not remembered any more: run it again.")
         # What the session saw before and after: without it, a file would leave open what was told.
-        clients = {_client(flow) for flow in ran}
-        around = [one for one in self._hellos if one.response is not None and _client(one) in clients]
-        flows = sorted([*around, *ran], key=lambda flow: flow.request.timestamp_start)
+        around = {one.id: one for run in runs for one in self._around.get(run, ()) if one.response is not None}
+        flows = sorted([*around.values(), *ran], key=lambda flow: flow.request.timestamp_start)
         if suffix == "har":
             kind, content = JSON, json.dumps(SaveHar().make_har(flows)).encode()
         else:
@@ -239,6 +256,11 @@ class Playground:
 def is_of_playground(path: str) -> bool:
     """Tell whether a path, without query, is the page's or belongs to it."""
     return path == "/playground" or path.startswith("/playground/")
+
+
+def _length(asked: Asked) -> int:
+    """Return how long a request is."""
+    return len(asked.path) + sum(len(name) + len(value) for name, value in asked.headers) + len(asked.content)
 
 
 def _client(flow: http.HTTPFlow) -> str:
