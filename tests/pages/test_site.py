@@ -374,6 +374,17 @@ def test_nothing_that_is_streamed_to_a_host_of_ours_reaches_an_upstream_proxy() 
             proxy.stop()
 
 
+@pytest.mark.parametrize(("limit", "status"), [("1", 409), ("100k", 409), ("2m", 200)])
+def test_the_labs_pages_say_that_they_need_what_they_send(limit: str, status: int) -> None:
+    with Mitmdump(stream_large_bodies=limit) as proxy:
+        for path in ("/", "/playground"):
+            answer = by_tls(proxy.port, "app.corscope.test", path)
+            assert answer.status == status
+            assert ("stream_large_bodies" in answer.text) is (status == 409)
+        assert by_tls(proxy.port, "corscope.test", "/").status == 200
+        proxy.stop()
+
+
 def test_no_name_server_is_asked_for_a_host_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     async def asked(_: object, message: dns.DNSMessage) -> dns.DNSMessage:
         looked_up.append(message.questions[0].name)

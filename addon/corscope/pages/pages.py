@@ -5,10 +5,11 @@ import weakref
 from collections.abc import Collection
 from typing import Final
 
-from mitmproxy import connection, dns, exceptions, http
+from mitmproxy import connection, ctx, dns, exceptions, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.net.dns import response_codes
 from mitmproxy.proxy import server_hooks
+from mitmproxy.utils import human
 
 from corscope.lab.answers import AGREEMENT_PATH, Served, answer
 from corscope.lab.web import NOT_FOUND, LabWeb, read, response
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 WHO: Final = ("off", "local", "all")
 """Who may open the pages: nobody, this machine, every client of the proxy."""
+
+LONGEST = 2_000_000
+"""Bytes that the lab's pages send at most: the report of the whole table."""
 
 
 class Pages:
@@ -70,6 +74,9 @@ class Pages:
         asked = self.lab.read(flow)
         if asked.path == AGREEMENT_PATH:
             return private(await self.verification.answer(asked))
+        if asked.path in ("/", "/playground") and (limit := _streams_above()) is not None:
+            why = "mitmproxy then connects to a server before anything can answer, and these pages have none"
+            return plain(409, f"Set stream_large_bodies to nothing, or to 2m or more, not {limit}: {why}.")
         found = self.playground.serve(asked, flow) or await self.playground.answer(asked)
         return found or answer(asked) or NOT_FOUND
 
@@ -132,6 +139,13 @@ class Pages:
         if named is not None and place_of_host(_host(named)) is not self.place(flow):
             return plain(421, "The Host header names another site than the URL.")
         return None
+
+
+def _streams_above() -> str | None:
+    """Return the option stream_large_bodies where it keeps what the lab's pages send from being answered."""
+    limit: str | None = ctx.options.stream_large_bodies
+    size = human.parse_size(limit)
+    return limit if size is not None and size < LONGEST else None
 
 
 def _host(authority: str) -> str:
