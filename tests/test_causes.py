@@ -107,6 +107,7 @@ ORIGINS = [
     (APP, "origin", "allow-origin-placeholder"),
     # several
     (APP, "https://a.test, https://b.test", "allow-origin-list"),
+    (APP, "https://a.test, <b>", "allow-origin-list"),
     (APP, "https://a.test https://b.test", "allow-origin-list"),
     (APP, "https://a.test,https://b.test", "allow-origin-list"),
     (APP, "https://b.test, *", "allow-origin-list"),

@@ -116,7 +116,8 @@ def _multiple(fault: Fault, answer: Answer) -> Cause:
     if twice:
         return "allow-origin-twice", fault.values
     # A template's own spaces part no list, nor do those of a sentence.
-    if sum(map(_names_origin, members)) > 1:
+    named = sum(map(_names_origin, members))
+    if named > 1 or (named and "," in fault.values["value"]):
         return "allow-origin-list", fault.values
     placeholder = _PLACEHOLDER.search(fault.values["value"])
     return ("allow-origin-placeholder" if placeholder else fault.id), fault.values
