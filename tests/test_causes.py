@@ -107,7 +107,8 @@ ORIGINS = [
     (APP, "origin", "allow-origin-placeholder"),
     # several
     (APP, "https://a.test, https://b.test", "allow-origin-list"),
-    (APP, "https://a.test, <b>", "allow-origin-list"),
+    (APP, "https://a.test, </script>", "allow-origin-list"),
+    (APP, "https://a.test, <your origin>", "allow-origin-placeholder"),
     (APP, "https://a.test https://b.test", "allow-origin-list"),
     (APP, "https://a.test,https://b.test", "allow-origin-list"),
     (APP, "https://b.test, *", "allow-origin-list"),

@@ -34,7 +34,7 @@ def cause_of(fault: Fault, answer: Answer) -> Cause:
 
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[^\]]*\]|[^:/?#]*)(?::(\d*))?", re.IGNORECASE)
 _PLACEHOLDER = re.compile(
-    r"[${}<>%]|\[object|^(?:undefined|none|nil|false|true|self|all|any|origin|\(null\))$", re.IGNORECASE
+    r"[${}%]|<[\w .-]+>|\[object|^(?:undefined|none|nil|false|true|self|all|any|origin|\(null\))$", re.IGNORECASE
 )
 _PATTERN = re.compile(r"[*\\^]|\?://|\(.*[|?].*\)|^/.+/[a-z]*$")
 """What regular expressions and wildcards have, and neither origins nor variables."""
@@ -116,10 +116,10 @@ def _multiple(fault: Fault, answer: Answer) -> Cause:
     if twice:
         return "allow-origin-twice", fault.values
     # A template's own spaces part no list, nor do those of a sentence.
-    named = sum(map(_names_origin, members))
-    if named > 1 or (named and "," in fault.values["value"]):
-        return "allow-origin-list", fault.values
     placeholder = _PLACEHOLDER.search(fault.values["value"])
+    named = sum(map(_names_origin, members))
+    if named > 1 or (named and len(members) > 1 and not placeholder):
+        return "allow-origin-list", fault.values
     return ("allow-origin-placeholder" if placeholder else fault.id), fault.values
 
 
