@@ -236,7 +236,7 @@ def test_what_is_kept_has_bounds(addon: CorsAddon, ground: Playground, monkeypat
     job = taken(ground)
     for run in ("a", "b", "b", "b", "c"):
         run_through(addon, job, run)
-    assert {run: len(flows) for run, flows in ground._runs.items()} == {"b": 2, "c": 1}
+    assert {name: len(run.flows) for name, run in ground._runs.items()} == {"b": 2, "c": 1}
     for preset in PRESETS[:5]:
         taken(ground, preset.id)
     assert len(ground._scenarios) == 3
@@ -304,7 +304,7 @@ def test_a_run_keeps_what_its_own_browser_asked_around_it(addon: CorsAddon, grou
     assert sorted(ids) == sorted([before, ran.id, after])
     for _ in range(3 * HELLOS):
         greet(own)
-    assert len(ground._around["a"]) == 2 * HELLOS
+    assert len(ground._runs["a"].around) == 2 * HELLOS
 
 
 def test_nothing_is_kept_once_the_pages_are_off(addon: CorsAddon, ground: Playground) -> None:

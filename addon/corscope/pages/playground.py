@@ -11,7 +11,7 @@ import re
 from collections import OrderedDict, deque
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from mitmproxy import ctx, http
@@ -89,6 +89,14 @@ _REWRITINGS = MappingProxyType(
 )
 
 
+class _Run(NamedTuple):
+    """What is remembered of a run: flows of its browser."""
+
+    flows: list[http.HTTPFlow]
+    around: list[http.HTTPFlow]
+    """What opened pages asked before it and in the time after it."""
+
+
 class Playground:
     """Answers for the playground. `history` is where the verdicts come from."""
 
@@ -96,14 +104,12 @@ class Playground:
         self._history = history
         self._scenarios: OrderedDict[tuple[str, str], Scenario] = OrderedDict()
         """By web and id."""
-        self._runs: OrderedDict[str, list[http.HTTPFlow]] = OrderedDict()
+        self._runs: OrderedDict[str, _Run] = OrderedDict()
         self._hellos: deque[http.HTTPFlow] = deque(maxlen=HELLOS)
-        self._around: OrderedDict[str, list[http.HTTPFlow]] = OrderedDict()
-        """By run, what opened pages asked before it and in the time after it."""
 
     def clear(self) -> None:
         """Forget all."""
-        for kept in (self._scenarios, self._runs, self._hellos, self._around):
+        for kept in (self._scenarios, self._runs, self._hellos):
             kept.clear()
 
     # -- requests of a run
@@ -144,20 +150,21 @@ class Playground:
             return None
         if _length(asked) > REQUEST_BYTES:
             return plain(413, "That is more than the playground takes.")
-        flows = self._runs.setdefault(place.run, [])
-        if len(flows) < FLOWS:
-            flows.append(flow)
-        self._around.setdefault(place.run, [one for one in self._hellos if _client(one) == _client(flow)])
-        bound(self._runs, RUNS)
-        bound(self._around, RUNS)
+        run = self._runs.get(place.run)
+        if run is None:
+            client = _client(flow)
+            run = self._runs[place.run] = _Run([], [one for one in self._hellos if _client(one) == client])
+            bound(self._runs, RUNS)
+        if len(run.flows) < FLOWS:
+            run.flows.append(flow)
         return serve(choose(asked, hop), asked, place, scenario)
 
     def _follow(self, hello: http.HTTPFlow) -> None:
         """Remember what an opened page asks with the runs of the same browser that came shortly before it."""
         client = _client(hello)
-        for run, around in self._around.items():
-            if len(around) < 2 * HELLOS and _client(self._runs[run][0]) == client:
-                around.append(hello)
+        for run in self._runs.values():
+            if len(run.around) < 2 * HELLOS and _client(run.flows[0]) == client:
+                run.around.append(hello)
 
     # -- the page
 
@@ -216,8 +223,9 @@ class Playground:
 
     # -- what became of a run
 
-    def _noted(self, runs: list[str]) -> list[tuple[str, http.HTTPFlow, Noted | None]]:
-        return [(run, flow, self._history.get(flow.id)) for run in runs for flow in self._runs.get(run, ())]
+    def _noted(self, names: list[str]) -> list[tuple[str, http.HTTPFlow, Noted | None]]:
+        known = [(name, self._runs[name]) for name in names if name in self._runs]
+        return [(name, flow, self._history.get(flow.id)) for name, run in known for flow in run.flows]
 
     async def _entries(self, runs: list[str]) -> dict[str, Any]:
         """Return the entries of runs, once all verdicts are settled or enough time has passed."""
@@ -233,12 +241,13 @@ class Playground:
         entries = [_entry(one, run, number) for number, (run, _, one) in enumerate(noted) if one is not None]
         return {"entries": entries, "settled": all(entry["settled"] for entry in entries)}
 
-    def _download(self, runs: list[str], suffix: str) -> Served:
-        ran = [flow for run in runs for flow in self._runs.get(run, ()) if flow.response is not None]
+    def _download(self, names: list[str], suffix: str) -> Served:
+        runs = [self._runs[name] for name in names if name in self._runs]
+        ran = [flow for run in runs for flow in run.flows if flow.response is not None]
         if not ran:
             return plain(404, "That run is not remembered any more: run it again.")
         # What the session saw before and after: without it, a file would leave open what was told.
-        around = {one.id: one for run in runs for one in self._around.get(run, ()) if one.response is not None}
+        around = {one.id: one for run in runs for one in run.around if one.response is not None}
         flows = sorted([*around.values(), *ran], key=lambda flow: flow.request.timestamp_start)
         if suffix == "har":
             kind, content = JSON, json.dumps(SaveHar().make_har(flows)).encode()
