@@ -61,7 +61,7 @@ def _kind_of_mismatch(value: str, origin: str) -> str | None:
     """Tell how a value that parses as a URL, or is `null`, misses an origin; None where it is simply another one."""
     if value == "null":
         return "allow-origin-null-sent"
-    if "*" in value or value.startswith("^") or "\\" in value:
+    if _PATTERN.search(value):
         return "allow-origin-pattern"
     if origin == "null":
         return "origin-is-null"

@@ -217,7 +217,7 @@ def _looks_like_navigation(request: Headers) -> bool:
 
 def is_unseen(subject: Subject) -> bool:
     """Tell whether a request may be subject to CORS and its record does not show what was on the wire."""
-    return subject.exempt in (_FROM_CACHE, _PROVISIONAL.exempt)
+    return subject in (*_CACHED.values(), _PROVISIONAL)
 
 
 def may_be_cors(subject: Subject, request: Headers) -> bool:

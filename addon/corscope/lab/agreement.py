@@ -139,9 +139,9 @@ def _rows_of(scenario: Scenario, ends: Mapping[int, Outcome], judged: Sequence[J
 
 def _row(scenario: Scenario, number: int, outcome: Outcome, flows: tuple[Verdict, ...], lost: bool) -> Row:
     prediction, reason = predicted(flows)
-    incomparable = _incomparable(scenario, number, outcome, flows, lost)
-    if incomparable is not None:
-        result, why = Result.INCOMPARABLE, str(incomparable)
+    cannot = _incomparable(scenario.steps[number], outcome, flows, lost)
+    if cannot is not None:
+        result, why = Result.INCOMPARABLE, str(cannot)
     elif prediction is Said.CONDITIONAL:
         result, why = Result.OPEN, reason
     else:
@@ -158,10 +158,8 @@ def _row(scenario: Scenario, number: int, outcome: Outcome, flows: tuple[Verdict
     )
 
 
-def _incomparable(
-    scenario: Scenario, number: int, outcome: Outcome, flows: Sequence[Verdict], lost: bool
-) -> Why | None:
-    by_table = incomparable(scenario.steps[number])
+def _incomparable(step: Step, outcome: Outcome, flows: Sequence[Verdict], lost: bool) -> Why | None:
+    by_table = incomparable(step)
     if by_table is not None:
         return by_table
     if outcome.ok is None:

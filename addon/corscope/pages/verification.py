@@ -56,9 +56,6 @@ class Verification:
         web = web_of_page(asked.origin)
         if web is None:
             return plain(404, f"No page of the lab is at {asked.origin}.")
-        if not asked.content:
-            # mitmproxy passes by what it streams.
-            return plain(400, "The report did not come along: is mitmproxy's option stream_large_bodies set?")
         if len(asked.content) > REPORT_BYTES:
             return plain(413, f"A report has {REPORT_BYTES:,} bytes at most.")
         try:
