@@ -15,7 +15,7 @@ from corscope.formats.document import CaptureSummary, Summary
 from corscope.formats.html import Html
 from corscope.report import as_json, wire_json
 from proxies import eventually
-from visitors import Visitor, visitor
+from visitors import Visitor, choose, visitor
 
 ROUNDS = 1000
 """Each makes five exchanges, of three stories and what is not subject to CORS."""
@@ -127,14 +127,6 @@ def read(reader: Visitor, report: str) -> Seen:
     note("hostile", "[document.querySelector('.header.wrong').textContent, document.images.length]")
     seen.complaints = reader.complaints(report)
     return seen
-
-
-def choose(control: str, value: str, event: str = "change") -> str:
-    """Returns JavaScript that sets a control as a user does."""
-    return (
-        f"((one) => {{ one.value = {json.dumps(value)}; "
-        f"one.dispatchEvent(new Event({json.dumps(event)})); }})(document.getElementById({json.dumps(control)}))"
-    )
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -36,9 +34,6 @@ class Visitor(Protocol):
 
     def press(self, key: str) -> None:
         """Presses a key and lets it go."""
-
-    def picture(self, path: Path, width: int, *, dark: bool) -> None:
-        """Takes a picture of the whole page, as PNG, in a window of that width in pixels."""
 
     def complaints(self, beginning: str) -> list[str]:
         """Returns what the browser said of errors, and of violations of policies, Firefox on pages whose URLs begin so,
@@ -90,15 +85,6 @@ class Chromium:
         self._call("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, windowsVirtualKeyCode=code, **text)
         self._call("Input.dispatchKeyEvent", type="keyUp", key=key, code=key, windowsVirtualKeyCode=code)
 
-    def picture(self, path: Path, width: int, *, dark: bool) -> None:
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self._call("Emulation.setEmulatedMedia", features=[scheme])
-        self._call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
-        )
-        shot = self._call("Page.captureScreenshot", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(shot["data"]))
-
     def complaints(self, beginning: str) -> list[str]:
         bad = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
         said = [json.dumps(one) for one in self._told if one["method"] in bad]
@@ -135,15 +121,6 @@ class Firefox:
         self._marionette.call(
             "WebDriver:PerformActions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]}
         )
-
-    def picture(self, path: Path, width: int, *, dark: bool) -> None:
-        self._marionette.call("Marionette:SetContext", {"value": "chrome"})
-        script = f"Services.prefs.setIntPref('layout.css.prefers-color-scheme.content-override', {0 if dark else 1})"
-        self._marionette.call("WebDriver:ExecuteScript", {"script": script, "args": []})
-        self._marionette.call("Marionette:SetContext", {"value": "content"})
-        self._marionette.call("WebDriver:SetWindowRect", {"width": width, "height": 900})
-        shot: Any = self._marionette.call("WebDriver:TakeScreenshot", {"full": True})
-        path.write_bytes(base64.b64decode(shot["value"]))
 
     def complaints(self, beginning: str) -> list[str]:
         self._marionette.call("Marionette:SetContext", {"value": "chrome"})
@@ -196,3 +173,11 @@ async def _tab(debugger: Debugger) -> Tab:
 def click(identifier: str) -> str:
     """Returns JavaScript that clicks an element."""
     return f"document.getElementById({json.dumps(identifier)}).click()"
+
+
+def choose(control: str, value: str, event: str = "change") -> str:
+    """Returns JavaScript that sets a control as a user does."""
+    return (
+        f"((one) => {{ one.value = {json.dumps(value)}; "
+        f"one.dispatchEvent(new Event({json.dumps(event)})); }})(document.getElementById({json.dumps(control)}))"
+    )

@@ -16,7 +16,7 @@ import pytest
 from corscope.browsers import Kind
 from proxies import Mitmdump, eventually, final, read_report
 from traffic import ALLOWS, ANSWERING, API, COOKIE, WILDCARD, Client, converse
-from visitors import Visitor, visitor
+from visitors import Visitor, choose, visitor
 
 CLEARING = Path(__file__).with_name("clearing.py")
 LIVE = "http://corscope.test/live"
@@ -192,14 +192,6 @@ HOSTILE_ROWS = """(() => {
     return [link.querySelector('.url').textContent, value.textContent, value.childElementCount];
   });
 })()"""
-
-
-def choose(control: str, value: str) -> str:
-    """Returns JavaScript that sets a list as a user does."""
-    return (
-        f"((one) => {{ one.value = {json.dumps(value)}; one.dispatchEvent(new Event('change')); }})"
-        f"(document.getElementById({json.dumps(control)}))"
-    )
 
 
 @pytest.fixture(scope="module")
