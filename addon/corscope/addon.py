@@ -23,7 +23,7 @@ from corscope.headers import Fields
 from corscope.model import Edit, Exchange, Outcome, Rewrite, Verdict
 from corscope.modes import Head
 from corscope.pages.hosts import Place, place_of_host
-from corscope.pages.pages import Pages, add_options, check_who
+from corscope.pages.pages import LastLook, Pages, add_options, check_who
 from corscope.privacy import shown_url
 from corscope.session import DEFAULT_GRACE, Session
 from corscope.settings import BROWSERS, SettingError, check_browser, check_stack, new_session, parse_silence
@@ -87,6 +87,8 @@ class CorsAddon:
         """A hook that is only there when it is needed: mitmproxy passes by what is None."""
         self.view = CORSContentview()
         self.pages = Pages()
+        self.last_look: LastLook | None = None
+        """Stands behind mitmproxy's other addons where an upstream proxy is used."""
         self.ticker: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------------ lifecycle
@@ -156,9 +158,11 @@ class CorsAddon:
             if ctx.options.cors_stack:
                 check_stack("cors_stack", ctx.options.cors_stack)
             self.pages.site.live.stack = ctx.options.cors_stack
-        if "mode" in updated and any(mode.startswith("upstream") for mode in ctx.options.mode):
+        if "mode" in updated and has_upstream():
             # What is streamed to a host of ours would be on its way to the upstream proxy before `request`.
             self.requestheaders = self.early
+            if self.ticker is not None:
+                self.look_last()
         if "cors_pages" in updated:
             self.pages.let_in(check_who(ctx.options.cors_pages))
         if rewriting.OPTIONS & updated:
@@ -186,8 +190,19 @@ class CorsAddon:
             self.requestheaders = self.early
         if self.ticker is None:
             self.ticker = asyncio_utils.create_task(self.tick(), name="corscope", keep_ref=True)
+        if has_upstream():
+            self.look_last()
+
+    def look_last(self) -> None:
+        """Put an addon behind all others: scripts are asked before map_remote is, which may name a host of ours."""
+        if self.last_look is None:
+            self.last_look = LastLook(self.pages)
+            ctx.master.addons.add(self.last_look)
 
     def done(self) -> None:
+        if self.last_look is not None:
+            ctx.master.addons.remove(self.last_look)
+            self.last_look = None
         if self.ticker is not None:
             self.ticker.cancel()
             self.ticker = None
@@ -729,6 +744,11 @@ def hold(drafted: Rewrite, after: Verdict) -> Rewrite:
     if after.outcome is Outcome.ALLOWED or not rewriter.is_subject(after):
         return drafted
     return drafted._replace(edits=(), why_not=f"it would stay {after.outcome}: {report.headline(after)}")
+
+
+def has_upstream() -> bool:
+    """Tell whether the proxy hands requests on to another one."""
+    return any(mode.startswith("upstream") for mode in ctx.options.mode)
 
 
 def parse_grace(value: str) -> float:

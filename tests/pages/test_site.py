@@ -374,6 +374,25 @@ def test_nothing_that_is_streamed_to_a_host_of_ours_reaches_an_upstream_proxy() 
             proxy.stop()
 
 
+@pytest.mark.parametrize("later", [False, True], ids=["from the start", "set while running"])
+def test_what_another_addon_maps_onto_a_host_of_ours_reaches_no_upstream_proxy(later: bool, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        upstream.settimeout(0.5)
+        mode = f"upstream:http://127.0.0.1:{upstream.getsockname()[1]}"
+        script = tmp_path / "later.py"
+        script.write_text(f"from mitmproxy import ctx\n\ndef running():\n    ctx.options.update(mode=[{mode!r}])\n")
+        modes = ("-s", str(script)) if later else ("--mode", mode)
+        with Mitmdump(*modes, map_remote="|//api.example/|//app.corscope.test/") as proxy:
+            # Another mode means another port here.
+            port = int(proxy.wait_for(r"\(upstream mode\) listening at .*:(\d+)")[1]) if later else proxy.port
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+                client.sendall(b"GET http://api.example/x HTTP/1.1\r\nHost: api.example\r\n\r\n")
+                assert client.recv(1000).startswith(b"HTTP/1.1 502")
+            with pytest.raises(TimeoutError):
+                upstream.accept()
+            proxy.stop()
+
+
 @pytest.mark.parametrize(("limit", "status"), [("1", 409), ("100k", 409), ("2m", 200)])
 def test_the_labs_pages_say_that_they_need_what_they_send(limit: str, status: int) -> None:
     with Mitmdump(stream_large_bodies=limit) as proxy:

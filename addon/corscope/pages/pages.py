@@ -115,7 +115,7 @@ class Pages:
             data.server.error = "corscope's own hosts are not on the network"
 
     def keep_from_upstream(self, flow: http.HTTPFlow) -> None:
-        """Let what is streamed to a host of ours go to no upstream proxy: mitmproxy connects before it asks `request`.
+        """Let nothing that is on its way to a host of ours go to an upstream proxy.
 
         The connection is looked for at the host itself, and there it is refused.
         """
@@ -139,6 +139,19 @@ class Pages:
         if named is not None and place_of_host(_host(named)) is not self.place(flow):
             return plain(421, "The Host header names another site than the URL.")
         return None
+
+
+class LastLook:
+    """An addon behind all others, for what they send to a host of ours (map_remote does): it has no answer by then."""
+
+    name = "corscope_last_look"
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        if flow.live and flow.response is None:
+            self._pages.keep_from_upstream(flow)
 
 
 def _streams_above() -> str | None:
