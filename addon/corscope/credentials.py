@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from corscope.headers import Headers, text
 from corscope.model import Browser, BrowserFamily, Credentials
-from corscope.origins import site
+from corscope.origins import origin_of, site
 
 
 class Strength(IntEnum):
@@ -121,10 +121,7 @@ def absence_evidence(
 def _referrer_site(request: Headers) -> str | None:
     """Return the site of the Referer, the best hint at the page where Origin is `null`."""
     referrer = request.get(b"referer")
-    if referrer is None:
-        return None
-    scheme, _, rest = referrer.partition(b"://")
-    return site(scheme + b"://" + rest.partition(b"/")[0])
+    return None if referrer is None else site(origin_of(referrer))
 
 
 def font_evidence(request: Headers) -> Evidence | None:

@@ -23,7 +23,7 @@ from corscope.headers import Fields, Headers, extract_tokens, get, get_all, text
 from corscope.memory import bound, entry
 from corscope.model import NO_HINTS, BrowserFamily, Exchange, Finding, Hints, RequestMode, Severity
 from corscope.modes import Request
-from corscope.origins import OPAQUE, Target, host_of, is_loopback, is_private
+from corscope.origins import OPAQUE, Target, host_of, is_loopback, is_private, origin_of
 from corscope.privacy import shown_url
 from corscope.stories import Record
 
@@ -654,7 +654,8 @@ class Diagnosis:
         origin, exchange = record.origin, record.exchange
         key = (request.target, origin, exchange.status)
         vetted, echoes = self._vetted.get(key), self._echoes.get(request.target)
-        if vetted is not None and echoes is not None and len(echoes) == vetted:
+        by_hand = _sent_by_hand(request, origin)
+        if vetted is not None and by_hand is None and echoes is not None and len(echoes) == vetted:
             return ()
         severity, said = _answered(exchange)
         if origin == OPAQUE:
@@ -668,15 +669,22 @@ class Diagnosis:
             echoes[origin] = exchange.id
             if len(echoes) > ORIGINS:
                 del echoes[next(iter(echoes))]
-        if len(echoes) < 2:
+        if len(echoes) < 2 and by_hand is None:
             return self._vet(key, found)
         own, asking = self._site(request.target), self._site(origin)
-        others = [
-            other for other in echoes if self._site(other) not in (asking, own) and not _is_developers(host_of(other))
-        ]
-        if others and asking != own and not _is_developers(host_of(origin)):
-            evidence = f"{text(others[0])} in flow {echoes[others[0]]}, {text(origin)} in this one"
-            found += (finding("origin-reflected-with-credentials", severity, evidence=evidence, said=said),)
+        if asking != own and not _is_developers(host_of(origin)):
+            others = [
+                other
+                for other in echoes
+                if self._site(other) not in (asking, own) and not _is_developers(host_of(other))
+            ]
+            evidence = None
+            if others:
+                evidence = f"{text(others[0])} in flow {echoes[others[0]]}, {text(origin)} in this one"
+            elif by_hand is not None:
+                evidence = f"{text(origin)}, which no page named: {by_hand}"
+            if evidence is not None:
+                found += (finding("origin-reflected-with-credentials", severity, evidence=evidence, said=said),)
         suffix = host_of(origin).partition(".")[2]
         if "." in suffix and self._is_platform(suffix):
             siblings = [other for other in echoes if other != origin and host_of(other).partition(".")[2] == suffix]
@@ -846,6 +854,22 @@ _OF_LAYERS = (
 
 def _is_of_a_layer(name: str) -> bool:
     return name.lower().startswith(_OF_LAYERS)
+
+
+def _sent_by_hand(request: Request, origin: bytes) -> str | None:
+    """Tell how it shows that an Origin is none of a browser's making but of somebody who tries what is let in."""
+    headers = request.headers
+    referer = headers.get(b"referer", b"")
+    if not referer and b"sec-fetch-mode" not in headers:
+        # A script may set User-Agent, but not keep all else from being a browser's.
+        user_agent = headers.get(b"user-agent", b"Mozilla/")
+        return None if user_agent.startswith((b"Mozilla/", b"Opera/")) else "its User-Agent is no browser's"
+    # What a style sheet or a module asks for has their URL in Referer, and the page's Origin.
+    if headers.get(b"sec-fetch-dest") != b"empty":
+        return None
+    if referer.startswith((b"http://", b"https://")) and origin_of(referer) != origin:
+        return f"Referer is of {text(origin_of(referer))}"
+    return None
 
 
 def _is_developers(host: str) -> bool:

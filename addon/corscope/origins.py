@@ -143,6 +143,12 @@ def is_valid_url(value: bytes) -> bool:
     return bool(host.partition(":")[0]) and not set(host) & set(' <>"^`{|}%#\\')
 
 
+def origin_of(url: bytes) -> bytes:
+    """Return the origin that a URL begins with, as browsers serialize one (Referer is such a URL)."""
+    scheme, _, rest = url.partition(b"://")
+    return scheme + b"://" + rest.partition(b"/")[0]
+
+
 def host_of(origin: bytes) -> str:
     """Return the host of a serialized origin, without port and brackets; empty for `null`."""
     rest = origin.decode("latin-1").partition("://")[2].partition("/")[0]
