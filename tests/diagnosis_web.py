@@ -120,6 +120,26 @@ def ignoring(where: str, at: str) -> tuple[Ask, ...]:
     )
 
 
+def logging_in(where: str, at: str) -> tuple[Ask, ...]:
+    """What a script's login sets, and what then misses it unless both of them were sent with credentials."""
+    return tuple(
+        ask
+        for login in (False, True)
+        for opted_in in (False, True)
+        for name in (f"{where}-{login:d}{opted_in:d}",)
+        for ask in (
+            Ask(
+                f"{name}-login",
+                f"https://{name}.{at}",
+                opted_in=login,
+                sets=(f"{name}=1; Path=/; Secure",),
+                method="POST",
+            ),
+            Ask(f"{name}-me", f"https://{name}.{at}", opted_in=opted_in, status=401),
+        )
+    )
+
+
 PLAIN = ("secured=1; Path=/; Secure", "over=1; Path=/; Secure")
 BY_PLAIN = ("over=2; Path=/", "p-secure=1; Path=/; Secure", "p-bare=1; Path=/; SameSite=None", "plain=1; Path=/")
 
@@ -149,6 +169,7 @@ PAGES = (
             *opting("far", FAR),
             *ignoring("near", NEAR),
             *ignoring("far", FAR),
+            *logging_in("session", "a.test"),
             *(Ask(name, host_of(name)) for name in VISITED),
             Ask("hosted", "https://api.hosted.test"),
             Ask("many", "https://api.many.test"),

@@ -995,6 +995,16 @@ def test_requests_that_overlap_miss_nothing_of_each_other(opted_in: bool) -> Non
     assert ids(talk[late]) == []
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_of_a_cookie_that_is_perhaps_not_held_only_as_much_is_told(known: bool) -> None:
+    talk = local()
+    more = {"headers": {"Cookie": "before=SECRET"}} if known else {}
+    flow = log_in(talk, "sessionid=SECRET; Path=/other", **more)
+    later = talk.say(f"GET {SERVER}/me", status=401, response=let_in(LOCAL))
+    assert "cookie-path-mismatch" in ids(talk[later])
+    assert (f"(set in flow {flow}, if that was sent with credentials)" in comment(talk[later])) is not known
+
+
 def test_a_session_that_is_renewed_all_the_time_is_missed_by_what_overlaps() -> None:
     talk = local(connection=None)
     navigate(talk, f"{SERVER}/login", response={"Set-Cookie": SESSION})

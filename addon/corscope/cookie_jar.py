@@ -364,7 +364,9 @@ class Fate:
     flow_id: str = ""
     """The flow that set it, or in which it was seen to travel last."""
     mode_open: bool = False
-    """Whether it is not known to travel only because the credentials mode of the request that set it is not known."""
+    """Whether it is not known to be held, or to travel, only because the credentials mode of the request that set it is
+    not known.
+    """
     since: float = 0.0
     """Since when there has been such a cookie, seconds since the epoch; 0 where that is not known."""
 
@@ -687,7 +689,7 @@ class CookieJar:
         elif known.partition != around.partition:
             reasons.add(Reason.PARTITIONED_ELSEWHERE)
         if reasons:
-            return False, _in_order(reasons), False
+            return False, _in_order(reasons), known.mode_open
         if certain and known.certain:
             return True, (), False
         return None, (), certain and known.mode_open

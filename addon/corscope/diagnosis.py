@@ -525,9 +525,11 @@ class Diagnosis:
         never: list[str] = []
         for fate in fates:
             if fate.travels is False:
+                how = f"{'refused' if fate.refused else 'set'} in flow {fate.flow_id}"
+                if fate.mode_open:
+                    how += ", if that was sent with credentials"
                 for reason in fate.reasons:
-                    how = "refused" if fate.refused else "set"
-                    withheld.setdefault(reason, []).append(f"{fate.name} ({how} in flow {fate.flow_id})")
+                    withheld.setdefault(reason, []).append(f"{fate.name} ({how})")
             elif fate.mode_open:
                 if fate.since <= now:
                     mode_open.append(f"{fate.name}, set in flow {fate.flow_id}")
