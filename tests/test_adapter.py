@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mitmproxy.flow import Error
 
 from corscope import adapter
 from corscope.modes import url_of
@@ -113,6 +114,13 @@ def test_a_request_that_mitmproxy_sends_again_tells_nothing_of_a_connection() ->
     assert adapter.exchange(flow, "client", adapter.head(flow)).connection == flow.client_conn.id
     flow.is_replay = "request"
     assert adapter.exchange(flow, "client", adapter.head(flow)).connection is None
+
+
+def test_a_request_that_the_user_killed_got_no_answer() -> None:
+    flow = cors_flow(live=True)
+    asked = adapter.exchange(flow, "client", adapter.head(flow), answered=False)
+    assert adapter.without_answer(asked, Error.KILLED_MESSAGE, 0) is None
+    assert adapter.without_answer(asked, "Connection refused", 0) is not None
 
 
 def test_mitmproxys_own_error_page_is_told() -> None:

@@ -17,7 +17,7 @@ from mitmproxy.io import FlowWriter, tnetstring
 from mitmproxy.test import tflow, tutils
 
 from corscope import adapter
-from corscope.captures import mitm
+from corscope.captures import mitm, mitmproxys
 from corscope.captures.capture import Damage, Entry, UnreadableCapture
 from corscope.captures.mitm import read_mitm
 from corscope.model import Exchange
@@ -47,7 +47,7 @@ def exchanges(*flows: http.HTTPFlow) -> list[Exchange]:
 
 
 def by_mitmproxy(data: bytes) -> Exchange | None:
-    entry = mitm._slow(data, None)
+    entry = mitmproxys.read_flow(data, None)
     return entry.exchange if entry is not None else None
 
 

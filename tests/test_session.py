@@ -1383,6 +1383,12 @@ def test_overlapping_requests_for_one_url_are_bounded() -> None:
     assert len(reachable(session)) <= half * 1.1 + 100
 
 
+def test_a_verdict_has_every_field() -> None:
+    """Verdicts are filled field by field."""
+    (verdict,) = Session().judge(exchange(f"GET {SAME_SITE}", response=GOOD, site="same-site"))
+    assert all(hasattr(verdict, one.name) for one in dataclass_fields(Verdict))
+
+
 def test_the_constants_are_what_the_bounds_are_measured_by() -> None:
     names = ("CLIENTS", "CONNECTIONS", "SITES", "PERMISSIONS", "STORED", "BEGUN")
     assert all(0 < getattr(session_module, name) <= LIMIT for name in names)

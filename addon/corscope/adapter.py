@@ -1,16 +1,18 @@
 """From mitmproxy's flows to exchanges. Reads flows and never changes one."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
-
-from mitmproxy import http
-from mitmproxy.flow import Error
+from typing import TYPE_CHECKING, Any
 
 from corscope.headers import Fields, Headers
 from corscope.model import Exchange
 from corscope.modes import Head, read_head
 from corscope.origins import DEFAULT_PORTS, ascii_host, serialize_origin
+
+if TYPE_CHECKING:
+    from mitmproxy import http
 
 
 def path_of(flow: http.HTTPFlow) -> str:
@@ -119,7 +121,7 @@ def was_edited(metadata: dict[str, Any]) -> bool:
     return bool((metadata.get(METADATA_KEY, {}).get("rewrite") or {}).get("applied"))
 
 
-_CLIENT_GONE = ("Client disconnected", "Client closed", "stream reset by client", Error.KILLED_MESSAGE)
+_CLIENT_GONE = ("Client disconnected", "Client closed", "stream reset by client", "Connection killed.")
 """How mitmproxy's words begin for a request that the browser gave up, or the user killed: nothing was answered."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import io
 import json
 import os
@@ -12,7 +13,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +31,6 @@ from corscope.formats import FORMATS, SUFFIXES
 from corscope.formats.document import FAIL_ON, CaptureSummary, Entry, Summary, Takes, accept, entry_of, kind_of
 from corscope.formats.plain import plain
 from corscope.model import Outcome, Severity, Verdict
-from corscope.proxy import SCRIPT
 from corscope.settings import BROWSERS, SettingError, check_stack, nearest
 from corscope.stacks import STACKS
 
@@ -132,11 +132,24 @@ def entries(name: str, wish: Wish, found: Found, at: Callable[[int], None] | Non
         found.unreadable = f"{shown_name(name)}: it can't be read: {error.strerror or error}"
 
 
+@contextmanager
+def few_collections() -> Iterator[None]:
+    """Let Python look for cycles more rarely: judging makes few, and much that stays for a while."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
 def spool(name: str, wish: Wish, folder: str) -> tuple[Found, str]:
     """Check a capture in a process of its own; the entries go into a file in `folder`, a line each."""
     found = Found(name)
     handle, path = tempfile.mkstemp(dir=folder)
-    with open(handle, "w", encoding="utf-8") as file:
+    with open(handle, "w", encoding="utf-8") as file, few_collections():
         for told in entries(name, wish, found):
             file.write(json.dumps(told) + "\n")
     return found, path
@@ -178,7 +191,7 @@ def check(arguments: argparse.Namespace) -> int:
         wish = Wish(choice, arguments.stack, max(one.takes for one in formats), arguments.fail_on)
         results: list[Found] = []
         failed, new = False, 0
-        with progress(captures) as advance, patience(captures):
+        with progress(captures) as advance, patience(captures), few_collections():
             for found, told in checked(captures, wish, stack, arguments.jobs, advance):
                 results.append(found)
                 for kind, entry in told:
@@ -247,6 +260,8 @@ def checked(
     workers = min(jobs or os.cpu_count() or 1, len(files))
     running: dict[str, Future[tuple[Found, str]]] = {}
     if workers > 1:
+        from concurrent.futures import ProcessPoolExecutor
+
         pool = stack.enter_context(ProcessPoolExecutor(workers))
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="corscope-"))
         running = {name: pool.submit(spool, name, wish, folder) for name in files}
@@ -408,6 +423,8 @@ def findings(arguments: argparse.Namespace) -> int:
 
 def script(_: argparse.Namespace) -> int:
     """`corscope script`."""
+    from corscope.proxy import SCRIPT
+
     print(SCRIPT)
     return CLEAN
 

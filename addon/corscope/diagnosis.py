@@ -595,7 +595,8 @@ class Diagnosis:
         endpoint = self._endpoints.get(key)
         if endpoint is None:
             endpoint = self._endpoints[key] = _Endpoint()
-            bound(self._endpoints, ENDPOINTS)
+            if len(self._endpoints) > ENDPOINTS:
+                self._endpoints.popitem(last=False)
         found: tuple[Finding, ...] = ()
         answers = endpoint.answers
         # An error or a redirect without CORS headers comes from elsewhere, and tells nothing of how the endpoint treats
@@ -641,7 +642,8 @@ class Diagnosis:
         if answer is None or exchange.started - answer[1] > RECENT or not _stands_in(answer, request.headers):
             self._passed[url] = _Passed(exchange.id, exchange.started, request.headers, record.origin, allowed)
             self._passed.move_to_end(url)
-            bound(self._passed, ANSWERS)
+            if len(self._passed) > ANSWERS:
+                self._passed.popitem(last=False)
             return ()
         # Told here, and not of the element's next answer once more.
         self._passed.pop(url, None)

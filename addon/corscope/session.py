@@ -569,7 +569,8 @@ class Session:
             entries[:] = [entry for entry in entries if entry.expires > exchange.answered][1 - PERMISSIONS_PER_URL :]
             entries.append(kept)
             client.permissions.move_to_end(key)
-            bound(client.permissions, PERMISSIONS)
+            if len(client.permissions) > PERMISSIONS:
+                client.permissions.popitem(last=False)
 
     def _judge_actual(
         self, client: _Client, request: Request, response: Headers, record: Record, preflight: Step | None
@@ -739,7 +740,7 @@ class Session:
             if record.if_omit and record.if_omit[0].id == UPGRADABLE:
                 record.if_omit, record.if_include = (), record.if_include[:-1]
                 self._evidences.settled.append(record)
-            if any(one.id == "csp-connect-src" for one in record.findings):
+            if record.findings and any(one.id == "csp-connect-src" for one in record.findings):
                 # The browser went on, so that was another page's policy.
                 record.findings = tuple([one for one in record.findings if one.id != "csp-connect-src"])
                 self._evidences.settled.append(record)

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple, Protocol
 
-from mitmproxy import flowfilter
-
+from corscope.flow_filters import Filter
 from corscope.model import Exchange
 
 
@@ -43,4 +42,4 @@ class Reader(Protocol):
     whole that need not be.
     """
 
-    def __call__(self, file: BinaryIO, *, wanted: flowfilter.TFilter | None, damaged: OnDamage) -> Iterator[Entry]: ...
+    def __call__(self, file: BinaryIO, *, wanted: Filter | None, damaged: OnDamage) -> Iterator[Entry]: ...

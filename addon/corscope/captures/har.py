@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Any, BinaryIO, NamedTuple
 
-from mitmproxy import exceptions, flowfilter
-from mitmproxy.io.har import request_to_flow
-
 from corscope.captures.capture import Damage, Entry, OnDamage, UnreadableCapture
 from corscope.captures.har_entries import FIREFOX, EntryReader, OddEntry, Writer, writer_named
 from corscope.captures.json_stream import READ_ERRORS, BrokenJson, CutJson, JsonStream
+from corscope.flow_filters import Filter
 from corscope.follow_ups import FOLLOW_UP_SECONDS
 from corscope.headers import Headers
 from corscope.modes import is_cors_preflight
@@ -29,7 +27,7 @@ ATTEMPTS = 10_000
 """How many objects are looked at for the next entry behind a broken one."""
 
 
-def read_har(file: BinaryIO, *, wanted: flowfilter.TFilter | None, damaged: OnDamage) -> Iterator[Entry]:
+def read_har(file: BinaryIO, *, wanted: Filter | None, damaged: OnDamage) -> Iterator[Entry]:
     """Read an HTTP Archive. `captures.capture.Reader`; an exchange's id is the index of its entry."""
     archive = _Archive(file, wanted)
     yield from _sorted(archive.read())
@@ -119,7 +117,7 @@ class _Losses:
 class _Archive:
     """One archive while it is read."""
 
-    def __init__(self, file: BinaryIO, wanted: flowfilter.TFilter | None) -> None:
+    def __init__(self, file: BinaryIO, wanted: Filter | None) -> None:
         self._stream = JsonStream(file)
         self._wanted = wanted
         self._entry_reader = EntryReader()
@@ -253,23 +251,12 @@ class _Archive:
 
     # ------------------------------------------------------------------ the user's filter
 
-    def _is_wanted(self, wanted: flowfilter.TFilter, index: int, entry: dict[str, Any]) -> bool:
+    def _is_wanted(self, wanted: Filter, index: int, entry: dict[str, Any]) -> bool:
         """Ask a filter about an entry. What mitmproxy can't make a flow of is wanted."""
+        from corscope.captures import mitmproxys
+
         try:
-            flow = request_to_flow(entry)
-        except _NOT_CONVERTED as error:
-            self._unfiltered.add(f"entry {index}", f"mitmproxy can't read it for the filter ({type(error).__name__})")
+            return mitmproxys.wants_entry(wanted, entry)
+        except mitmproxys.NotConverted as error:
+            self._unfiltered.add(f"entry {index}", f"mitmproxy can't read it for the filter ({error})")
             return True
-        return bool(wanted(flow))
-
-
-_NOT_CONVERTED = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    TypeError,
-    ValueError,
-    exceptions.MitmproxyException,
-)
-"""How mitmproxy's own reader fails on entries that it does not expect."""

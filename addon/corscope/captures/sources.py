@@ -19,11 +19,10 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
-from mitmproxy import flowfilter
-
 from corscope.captures.capture import Damage, Entry, OnDamage, UnreadableCapture
 from corscope.captures.har import read_har
 from corscope.captures.mitm import read_mitm
+from corscope.flow_filters import Filter
 
 STDIN = "-"
 """What stands for standard input."""
@@ -110,7 +109,7 @@ def _is_named_as_capture(name: str) -> bool:
 def read_capture(
     path: str | os.PathLike[str],
     *,
-    wanted: flowfilter.TFilter | None = None,
+    wanted: Filter | None = None,
     damaged: OnDamage,
     at: Callable[[int], None] | None = None,
 ) -> Iterator[Entry]:
@@ -161,7 +160,7 @@ def _why_unreadable(error: Exception) -> str:
 
 
 def _all(
-    captures: Iterable[tuple[str, BinaryIO | Exception]], wanted: flowfilter.TFilter | None, damaged: OnDamage
+    captures: Iterable[tuple[str, BinaryIO | Exception]], wanted: Filter | None, damaged: OnDamage
 ) -> Iterator[Entry]:
     """Read the captures of one file, one after the other; one of a zip that can't be read does not end the others.
 
@@ -274,7 +273,7 @@ def _captures_in(archive: zipfile.ZipFile) -> list[str]:
     return [name for name in archive.namelist() if _is_named_as_capture(name) and not name.startswith("__MACOSX/")]
 
 
-def _read(file: BinaryIO, wanted: flowfilter.TFilter | None, damaged: OnDamage) -> Iterator[Entry]:
+def _read(file: BinaryIO, wanted: Filter | None, damaged: OnDamage) -> Iterator[Entry]:
     """Read a capture that is not packed, whichever its format."""
     begins = _peekable(file).peek(_SPACE)[:_SPACE]
     head = begins.lstrip()
@@ -287,7 +286,7 @@ def _read(file: BinaryIO, wanted: flowfilter.TFilter | None, damaged: OnDamage) 
     return _mitm(file, wanted, damaged, "" if head[:1].isdigit() else f"it begins with {bytes(head[:4])!r}")
 
 
-def _mitm(file: BinaryIO, wanted: flowfilter.TFilter | None, damaged: OnDamage, odd: str) -> Iterator[Entry]:
+def _mitm(file: BinaryIO, wanted: Filter | None, damaged: OnDamage, odd: str) -> Iterator[Entry]:
     """Read what may be mitmproxy's. `odd` says how it begins, if not so: of a damaged one the beginning may be lost."""
     try:
         yield from read_mitm(file, wanted=wanted, damaged=damaged)

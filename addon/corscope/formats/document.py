@@ -29,12 +29,13 @@ class Takes(IntEnum):
 
 def kind_of(verdict: Verdict) -> Takes:
     """Tell the first of `Takes` that includes a verdict."""
-    if verdict.outcome in (Outcome.BLOCKED, Outcome.CONDITIONAL) and verdict.reason in verdict.findings:
+    findings = verdict.findings
+    if findings and verdict.outcome in (Outcome.BLOCKED, Outcome.CONDITIONAL) and verdict.reason in findings:
         return Takes.TROUBLE
-    if any(one.severity is not Severity.INFO for one in verdict.findings):
+    if findings and any(one.severity is not Severity.INFO for one in findings):
         return Takes.TROUBLE
     if verdict.outcome is Outcome.EXEMPT:
-        return Takes.CORS if verdict.findings else Takes.EVERYTHING
+        return Takes.CORS if findings else Takes.EVERYTHING
     return Takes.CORS
 
 
