@@ -459,7 +459,8 @@ class CorsAddon:
         if held.why_not:
             back = self.session.judge(exchange)
             return held, None, [back[0], *verdicts[1:], *again[1:], *back[1:]]
-        return held._replace(applied=True), changed, [again[0], *verdicts[1:], *again[1:]]
+        done = Rewrite(held.edits, True, was, notes=held.notes)
+        return done, changed, [again[0], *verdicts[1:], *again[1:]]
 
     @staticmethod
     def draft(exchange: Exchange, head: Head, was: Verdict, settings: rewriter.Settings) -> Rewrite:

@@ -640,8 +640,9 @@ class Diagnosis:
             return ()
         answer = self._opaque.get(url)
         if answer is None or exchange.started - answer[1] > RECENT or not _stands_in(answer, request.headers):
+            if url in self._passed:
+                self._passed.move_to_end(url)
             self._passed[url] = _Passed(exchange.id, exchange.started, request.headers, record.origin, allowed)
-            self._passed.move_to_end(url)
             if len(self._passed) > ANSWERS:
                 self._passed.popitem(last=False)
             return ()
@@ -864,6 +865,8 @@ def _sent_by_hand(request: Request, origin: bytes) -> str | None:
     """Tell how it shows that an Origin is none of a browser's making but of somebody who tries what is let in."""
     headers = request.headers
     referer = headers.get(b"referer", b"")
+    if referer.startswith(origin) and referer[len(origin) :][:1] == b"/":
+        return None
     if not referer and b"sec-fetch-mode" not in headers:
         # A script may set User-Agent, but not keep all else from being a browser's.
         user_agent = headers.get(b"user-agent", b"Mozilla/")

@@ -154,32 +154,32 @@ class Exchange:
     """Whether the proxy itself made or changed the response's headers: then they tell nothing of the server."""
 
     def with_response(self, status: int, headers: Fields) -> "Exchange":
-        """Return the same exchange with another response. (`dataclasses.replace` takes four times as long.)"""
-        return Exchange(
-            id=self.id,
-            client=self.client,
-            connection=self.connection,
-            started=self.started,
-            answered=self.answered,
-            method=self.method,
-            scheme=self.scheme,
-            host=self.host,
-            port=self.port,
-            path=self.path,
-            http_version=self.http_version,
-            request_headers=self.request_headers,
-            status=status,
-            response_headers=headers,
-            request_picked=self.request_picked,
-            client_certificate=self.client_certificate,
-            sanitized=self.sanitized,
-            in_order=self.in_order,
-            proxy_made=self.proxy_made,
-            proxy_error=self.proxy_error,
-            observed=self.observed,
-            asker=self.asker,
-            edited=self.edited,
-        )
+        """Return the same exchange with another response. (Any other way takes three to eight times as long.)"""
+        made = object.__new__(Exchange)
+        made.id = self.id
+        made.client = self.client
+        made.connection = self.connection
+        made.started = self.started
+        made.answered = self.answered
+        made.method = self.method
+        made.scheme = self.scheme
+        made.host = self.host
+        made.port = self.port
+        made.path = self.path
+        made.http_version = self.http_version
+        made.request_headers = self.request_headers
+        made.status = status
+        made.response_headers = headers
+        made.request_picked = self.request_picked
+        made.client_certificate = self.client_certificate
+        made.sanitized = self.sanitized
+        made.in_order = self.in_order
+        made.proxy_made = self.proxy_made
+        made.proxy_error = self.proxy_error
+        made.observed = self.observed
+        made.asker = self.asker
+        made.edited = self.edited
+        return made
 
 
 @dataclass(frozen=True, slots=True)

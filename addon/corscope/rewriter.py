@@ -108,10 +108,14 @@ def plan(exchange: Exchange, head: Head, settings: Settings, *, mend: bool = Tru
         if not mend:
             return ()
         asked = head[b"access-control-request-method"], head.get(b"access-control-request-headers", b"")
-    capitals = any(name != name.lower() for name, _ in fields)
+    # HTTP/2 knows small letters only.
+    capitals = exchange.http_version == 1 and any(name != name.lower() for name, _ in fields)
+    # Where it leads to tells something of a preflight only, and differs from one response to the next.
+    planned = _PLANNED if asked is None else _PLANNED_OF_PREFLIGHTS
     if "*" not in settings.expose_headers:
-        fields = tuple([line for line in fields if _PLANNED.stands_for(line[0]) is not None])
-    answer = Answer(url_of(exchange) if exchange.status in REDIRECT_STATUS else "", fields, True)
+        fields = tuple([line for line in fields if planned.stands_for(line[0]) is not None])
+    url = url_of(exchange) if asked is not None and exchange.status in REDIRECT_STATUS else ""
+    answer = Answer(url, fields, True)
     trustworthy = is_potentially_trustworthy(exchange.scheme, exchange.host)
     return _plan(head[b"origin"], asked, exchange.status or 0, answer, settings, capitals, mend, trustworthy)
 
@@ -122,7 +126,8 @@ def is_answerable(head: Head) -> bool:
     return all(map(is_token, (head[b"access-control-request-method"], *names)))
 
 
-_PLANNED = Names((*RESPONSE_HEADERS.wanted, b"vary", b"set-cookie", *_OF_A_BODY))
+_PLANNED = Names((ALLOW_ORIGIN, ALLOW_CREDENTIALS, EXPOSE_HEADERS, b"vary", b"set-cookie"))
+_PLANNED_OF_PREFLIGHTS = Names((*RESPONSE_HEADERS.wanted, b"vary", *_OF_A_BODY))
 """What a plan depends on, unless all headers are to be exposed."""
 
 

@@ -312,9 +312,8 @@ class Session:
         if exchange.status is None:
             return self.begin(exchange) if exchange.in_order else self._unanswered(exchange)
         known = self._clients.get(exchange.client)
-        begun = known.begun.pop(exchange.id, None) if known is not None else None
-        if begun is not None:
-            link, request = begun
+        if known is not None and exchange.id in known.begun:
+            link, request = known.begun.pop(exchange.id)
             request.exchange = exchange
         else:
             link, request = None, Request(exchange)
@@ -324,7 +323,7 @@ class Session:
             response = as_firefox_reads(response, exchange.response_headers, exchange.http_version)
         if b"set-cookie" in response and client.cookies:
             client.cookies.set_cookie(exchange.host, exchange.response_headers)
-        before = client.judged.pop(exchange.id, None)
+        before = client.judged.pop(exchange.id) if exchange.id in client.judged else None
         if before is not None and before[1].mode is RequestMode.CORS:
             self._judge_again(client, request, response, *before)
             client.judged[exchange.id] = before
@@ -353,7 +352,8 @@ class Session:
         if len(client.judged) > JUDGED:
             client.judged.popitem(last=False)
         self._pass_time(exchange.answered)
-        return [self._told(record), *self._drain(besides=record)]
+        own = self._told(record)
+        return [own, *self._drain(besides=record)] if self._evidences.settled else [own]
 
     def settle(self, now: float) -> list[Verdict]:
         """Return the verdicts that the passing of time settles; `now` in seconds since the epoch."""
@@ -782,8 +782,9 @@ class Session:
     def _pass_time(self, now: float) -> None:
         if now > self._now:
             self._now = now
-        for _, step in self._unfollowed.pop_answered(self._now - self.grace):
-            self._not_followed(step)
+        if self._unfollowed:
+            for _, step in self._unfollowed.pop_answered(self._now - self.grace):
+                self._not_followed(step)
 
     # ------------------------------------------------------------------ credentials
 
