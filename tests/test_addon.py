@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mitmproxy import contentviews, exceptions, flowfilter, http
+from mitmproxy import contentviews, ctx, exceptions, flowfilter, http
 from mitmproxy.contentviews import Metadata
 from mitmproxy.flow import Error
 from mitmproxy.options import Options
@@ -84,6 +84,20 @@ def loaded() -> Iterator[CorsAddon]:
     """The addon in mitmproxy, its options at their defaults."""
     with inside_mitmproxy() as (addon, _):
         yield addon
+
+
+@in_mitmproxy
+async def test_the_last_look_stays_as_long_as_the_addon() -> None:
+    with inside_mitmproxy() as (addon, options):
+        addons = ctx.master.addons
+        for _ in range(2):
+            assert addons.get("corscope_last_look") is None
+            addon.running()
+            assert addons.get("corscope_last_look") is None
+            options.update(mode=["upstream:http://127.0.0.1:9"])
+            assert addons.chain[-1] is addons.get("corscope_last_look")
+            addon.done()
+            options.update(mode=["regular"])
 
 
 def conditional_flow() -> http.HTTPFlow:

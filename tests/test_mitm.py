@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import lzma
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from corscope.captures.mitm import read_mitm
 from corscope.model import Exchange
 from proxies import PAGE, allowed_flow, blocked_flow, confdir, cors_flow, exempt_flow
 
+ADDON = Path(__file__).parent.parent / "addon"
 RECORDINGS = sorted((Path(__file__).parent / "recordings").glob("*.mitm.xz"))
 
 
@@ -130,6 +133,20 @@ def test_unusual_flows_are_the_same_too(name: str) -> None:
     entries, damages = read(content)
     assert damages == []
     assert [entry.exchange for entry in entries] == [by_mitmproxy(body(content))]
+
+
+def test_warnings_of_mitmproxys_own_are_no_damage(tmp_path: Path) -> None:
+    """mitmproxy is imported in the middle of reading, where there is a flow that it has to read."""
+    flow = cors_flow()
+    flow.response, flow.error = None, Error("no route")
+    capture = tmp_path / "error.mitm"
+    capture.write_bytes(written(flow))
+    program = "import sys, corscope; print(*[one.status for one in corscope.check(sys.argv[1], on_damage=print)])"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, str(capture)],
+        cwd=ADDON, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout == "502\n"
 
 
 HEADER = st.tuples(st.binary(max_size=12), st.binary(max_size=40))

@@ -91,6 +91,8 @@ class _Asked:
     """Its flow: one that is judged again does not count again."""
 
 
+type _SiteOf = Callable[[bytes], tuple[bytes, str]]
+
 type _Key = tuple[bytes, tuple[str, ...], bytes | None, bytes | None, bytes | None, tuple[str, ...]]
 
 
@@ -539,7 +541,9 @@ class Diagnosis:
         found = tuple([finding(str(reason), cookies=", ".join(names[:4])) for reason, names in withheld.items()])
         # One that another answer set after this request was on its way could not come along.
         held = tuple([fate for fate in fates if fate.travels and fate.since <= now])
-        since = max([fate.since for fate in told if fate.travels or fate.mode_open], default=0.0)
+        since = max(
+            [fate.since for fate in told if fate.travels or (fate.travels is None and fate.mode_open)], default=0.0
+        )
         outlook = _Outlook(
             self._changes + self.jar.changes,
             now + OUTLOOK_SECONDS,
@@ -659,7 +663,9 @@ class Diagnosis:
         origin, exchange = record.origin, record.exchange
         key = (request.target, origin, exchange.status)
         vetted, echoes = self._vetted.get(key), self._echoes.get(request.target)
-        by_hand = _sent_by_hand(request, origin)
+        by_hand = None
+        if origin != OPAQUE and _is_odd(request, origin):
+            by_hand = _sent_by_hand(request, origin, self._site(request.target), self._site)
         if vetted is not None and by_hand is None and echoes is not None and len(echoes) == vetted:
             return ()
         severity, said = _answered(exchange)
@@ -687,7 +693,7 @@ class Diagnosis:
             if others:
                 evidence = f"{text(others[0])} in flow {echoes[others[0]]}, {text(origin)} in this one"
             elif by_hand is not None:
-                evidence = f"{text(origin)}, which no page named: {by_hand}"
+                evidence = f"{text(origin)}, named by hand: {by_hand}"
             if evidence is not None:
                 found += (finding("origin-reflected-with-credentials", severity, evidence=evidence, said=said),)
         suffix = host_of(origin).partition(".")[2]
@@ -861,22 +867,35 @@ def _is_of_a_layer(name: str) -> bool:
     return name.lower().startswith(_OF_LAYERS)
 
 
-def _sent_by_hand(request: Request, origin: bytes) -> str | None:
-    """Tell how it shows that an Origin is none of a browser's making but of somebody who tries what is let in."""
+def _is_odd(request: Request, origin: bytes) -> bool:
+    """Tell a request that says of itself something else than its Origin does, as few do."""
     headers = request.headers
     referer = headers.get(b"referer", b"")
     if referer.startswith(origin) and referer[len(origin) :][:1] == b"/":
+        return False
+    return b"sec-fetch-mode" not in headers or headers.get(b"sec-fetch-site") == b"same-site"
+
+
+def _sent_by_hand(request: Request, origin: bytes, own: tuple[bytes, str], site_of: _SiteOf) -> str | None:
+    """Tell how it shows that an Origin of another site is none of a browser's making: somebody tries what is let in.
+
+    `own` is the site of the URL, `site_of` returns that of an origin.
+    """
+    headers = request.headers
+    if headers.get(b"sec-fetch-site") == b"same-site":
+        # In reverse mode the URL is the upstream server's, and tells nothing of what the browser asked.
+        referer = origin_of(headers.get(b"referer", b""))
+        return f"the browser said that {text(referer)} asks" if site_of(referer) == own else None
+    if headers.get(b"user-agent", b"Mozilla/").startswith((b"Mozilla/", b"Opera/")) or not origin.startswith(b"http"):
         return None
-    if not referer and b"sec-fetch-mode" not in headers:
-        # A script may set User-Agent, but not keep all else from being a browser's.
-        user_agent = headers.get(b"user-agent", b"Mozilla/")
-        return None if user_agent.startswith((b"Mozilla/", b"Opera/")) else "its User-Agent is no browser's"
-    # What a style sheet or a module asks for has their URL in Referer, and the page's Origin.
-    if headers.get(b"sec-fetch-dest") != b"empty":
+    # A page's script may say that it is something else, and a web view or a CDN does; but not without all of these.
+    names = [name.lower() for name, _ in request.exchange.request_headers]
+    if not _OF_BROWSERS_OR_GATEWAYS.isdisjoint(names) or any(name.startswith(b"sec-") for name in names):
         return None
-    if referer.startswith((b"http://", b"https://")) and origin_of(referer) != origin:
-        return f"Referer is of {text(origin_of(referer))}"
-    return None
+    return "the User-Agent is no browser's"
+
+
+_OF_BROWSERS_OR_GATEWAYS = frozenset((b"accept-language", b"referer", b"via", b"forwarded", b"x-forwarded-for"))
 
 
 def _is_developers(host: str) -> bool:

@@ -144,9 +144,12 @@ def is_valid_url(value: bytes) -> bool:
 
 
 def origin_of(url: bytes) -> bytes:
-    """Return the origin that a URL begins with, as browsers serialize one (Referer is such a URL)."""
+    """Return the origin that a URL names, as it is written there; whatever it is, no user's name and no query."""
     scheme, _, rest = url.partition(b"://")
-    return scheme + b"://" + rest.partition(b"/")[0]
+    return scheme + b"://" + _BEHIND_AUTHORITY.split(rest, maxsplit=1)[0].rpartition(b"@")[2]
+
+
+_BEHIND_AUTHORITY = re.compile(rb"[/?#\\]")
 
 
 def host_of(origin: bytes) -> str:

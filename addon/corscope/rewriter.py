@@ -108,7 +108,6 @@ def plan(exchange: Exchange, head: Head, settings: Settings, *, mend: bool = Tru
         if not mend:
             return ()
         asked = head[b"access-control-request-method"], head.get(b"access-control-request-headers", b"")
-    # HTTP/2 knows small letters only.
     capitals = exchange.http_version == 1 and any(name != name.lower() for name, _ in fields)
     # Where it leads to tells something of a preflight only, and differs from one response to the next.
     planned = _PLANNED if asked is None else _PLANNED_OF_PREFLIGHTS
@@ -126,9 +125,11 @@ def is_answerable(head: Head) -> bool:
     return all(map(is_token, (head[b"access-control-request-method"], *names)))
 
 
+# Unless all headers are to be exposed.
 _PLANNED = Names((ALLOW_ORIGIN, ALLOW_CREDENTIALS, EXPOSE_HEADERS, b"vary", b"set-cookie"))
+"""What a plan for an actual response depends on."""
 _PLANNED_OF_PREFLIGHTS = Names((*RESPONSE_HEADERS.wanted, b"vary", *_OF_A_BODY))
-"""What a plan depends on, unless all headers are to be exposed."""
+"""What a plan for a preflight's response depends on."""
 
 
 # A server sends the same with most of its answers.

@@ -306,8 +306,8 @@ class Session:
         """Judge an exchange with its response: its verdict, then those of earlier exchanges that it settles.
 
         An exchange without a response (`status` None) is taken note of as by `begin`, unless a HAR tells of it: it may
-        never have been sent. An exchange that was judged just
-        before is judged anew: something on the proxy changed the response before the browser saw it.
+        never have been sent. An exchange that was judged just before is judged anew: something on the proxy changed the
+        response before the browser saw it.
         """
         if exchange.status is None:
             return self.begin(exchange) if exchange.in_order else self._unanswered(exchange)

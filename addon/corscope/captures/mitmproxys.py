@@ -1,14 +1,18 @@
 """What mitmproxy itself reads of captures. Imported where that is needed only: loading mitmproxy takes a while."""
 
+import warnings
 from typing import Any
-
-from mitmproxy import exceptions, flow, flowfilter, http
-from mitmproxy.io import compat, tnetstring
-from mitmproxy.io.har import request_to_flow
 
 from corscope import adapter
 from corscope.captures.capture import Entry
 from corscope.flow_filters import Filter
+
+with warnings.catch_warnings():
+    # What mitmproxy uses of its own dependencies is not for those to hear of who test with warnings as errors.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from mitmproxy import exceptions, flow, flowfilter, http
+    from mitmproxy.io import compat, tnetstring
+    from mitmproxy.io.har import request_to_flow
 
 
 def asks_for_bodies(wanted: object) -> bool:

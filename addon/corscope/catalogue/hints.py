@@ -422,10 +422,10 @@ HINTS = (
     Entry(
         id="origin-reflected-with-credentials",
         severity="warning",
-        title="unrelated origins are let in",
-        why="Risk: the server answers unrelated origins with their own name and Allow-Credentials: true ({evidence}). "
+        title="an unrelated origin is let in",
+        why="Risk: the server answers an unrelated origin with its own name and Allow-Credentials: true ({evidence}). "
         "If it does so for every caller, any site can read with its visitors' cookies{said}.",
-        fix="If these are not on a list of yours: compare the Origin with one, and send no "
+        fix="If that origin is not on a list of yours: compare the Origin with one, and send no "
         "Access-Control-Allow-Origin to anybody else.",
         section=FETCH + "cors-protocol-and-credentials",
         see=SEE_STORY,

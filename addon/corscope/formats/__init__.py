@@ -1,15 +1,13 @@
 """Reports on captures, a module for each format. They render and decide nothing."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from importlib import import_module
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from corscope.formats.document import Format
+    from corscope.formats.every import FORMATS
 
-SUFFIXES: Final = {
+__all__ = ["FORMATS", "SUFFIXES"]
+
+SUFFIXES = {
     ".txt": "text",
     ".jsonl": "jsonl",
     ".json": "json",
@@ -22,23 +20,10 @@ SUFFIXES: Final = {
 """What a file's suffix says of the format that is meant."""
 
 
-def _make(module: str, name: str, file: TextIO) -> "Format":
-    made: Format = getattr(import_module(f"corscope.formats.{module}"), name)(file)
-    return made
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - as Python has it
+    # The addon needs two of the formats, and mitmproxy's own binary lacks what others are made with.
+    if name == "FORMATS":
+        from corscope.formats import every
 
-
-# Each is imported when it is asked for: the addon needs two of them, mitmproxy's own binary lacks what others are made
-# with, and a run writes one or two.
-FORMATS: Final[Mapping[str, Callable[[TextIO], "Format"]]] = MappingProxyType(
-    {
-        "text": partial(_make, "text", "PlainText"),
-        "jsonl": partial(_make, "json_lines", "JsonLines"),
-        "json": partial(_make, "json_lines", "Json"),
-        "html": partial(_make, "html", "Html"),
-        "sarif": partial(_make, "sarif", "Sarif"),
-        "junit": partial(_make, "junit", "JUnit"),
-        "github": partial(_make, "github", "GitHub"),
-        "markdown": partial(_make, "markdown", "Markdown"),
-    }
-)
-"""Every format by the name that the command line has for it."""
+        return every.FORMATS
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -142,7 +142,9 @@ class Pages:
 
 
 class LastLook:
-    """An addon behind all others, for what they send to a host of ours (map_remote does): it has no answer by then."""
+    """Stands behind all other addons: what one of them (map_remote, say) sends to a host of ours has no answer by then,
+    and must not reach an upstream proxy.
+    """
 
     name = "corscope_last_look"
 
@@ -150,7 +152,7 @@ class LastLook:
         self._pages = pages
 
     def request(self, flow: http.HTTPFlow) -> None:
-        if flow.live and flow.response is None:
+        if flow.response is None:
             self._pages.keep_from_upstream(flow)
 
 
