@@ -91,8 +91,6 @@ class _Asked:
     """Its flow: one that is judged again does not count again."""
 
 
-type _SiteOf = Callable[[bytes], tuple[bytes, str]]
-
 type _Key = tuple[bytes, tuple[str, ...], bytes | None, bytes | None, bytes | None, tuple[str, ...]]
 
 
@@ -599,8 +597,7 @@ class Diagnosis:
         endpoint = self._endpoints.get(key)
         if endpoint is None:
             endpoint = self._endpoints[key] = _Endpoint()
-            if len(self._endpoints) > ENDPOINTS:
-                self._endpoints.popitem(last=False)
+            bound(self._endpoints, ENDPOINTS)
         found: tuple[Finding, ...] = ()
         answers = endpoint.answers
         # An error or a redirect without CORS headers comes from elsewhere, and tells nothing of how the endpoint treats
@@ -644,11 +641,9 @@ class Diagnosis:
             return ()
         answer = self._opaque.get(url)
         if answer is None or exchange.started - answer[1] > RECENT or not _stands_in(answer, request.headers):
-            if url in self._passed:
-                self._passed.move_to_end(url)
             self._passed[url] = _Passed(exchange.id, exchange.started, request.headers, record.origin, allowed)
-            if len(self._passed) > ANSWERS:
-                self._passed.popitem(last=False)
+            self._passed.move_to_end(url)
+            bound(self._passed, ANSWERS)
             return ()
         # Told here, and not of the element's next answer once more.
         self._passed.pop(url, None)
@@ -663,9 +658,7 @@ class Diagnosis:
         origin, exchange = record.origin, record.exchange
         key = (request.target, origin, exchange.status)
         vetted, echoes = self._vetted.get(key), self._echoes.get(request.target)
-        by_hand = None
-        if origin != OPAQUE and _is_odd(request, origin):
-            by_hand = _sent_by_hand(request, origin, self._site(request.target), self._site)
+        by_hand = self._sent_by_hand(request, origin)
         if vetted is not None and by_hand is None and echoes is not None and len(echoes) == vetted:
             return ()
         severity, said = _answered(exchange)
@@ -704,6 +697,25 @@ class Diagnosis:
                 values = {"suffix": suffix, "evidence": evidence, "said": said}
                 found += (finding("platform-origins-trusted", severity, **values),)
         return self._vet(key, found)
+
+    def _sent_by_hand(self, request: Request, origin: bytes) -> str | None:
+        """Tell how it shows that an Origin of another site is none of a browser's making: somebody tries."""
+        headers = request.headers
+        where, referer = headers.get(b"sec-fetch-site"), headers.get(b"referer", b"")
+        if where == b"same-site":
+            asking = origin_of(referer)
+            # In reverse mode the URL is the upstream server's, and tells nothing of what the browser asked.
+            if asking != origin and self._site(asking) == self._site(request.target):
+                return f"the browser said that {text(asking)} asks"
+            return None
+        agent = headers.get(b"user-agent", b"Mozilla/")
+        if where is not None or agent.startswith((b"Mozilla/", b"Opera/")) or not origin.startswith(b"http"):
+            return None
+        # A page's script may say that it is something else, and so does a web view or a CDN; not without all of these.
+        names = [name.lower() for name, _ in request.exchange.request_headers]
+        if not _OF_BROWSERS_OR_GATEWAYS.isdisjoint(names) or any(name.startswith(b"sec-") for name in names):
+            return None
+        return "the User-Agent is no browser's"
 
     def _site(self, origin: bytes) -> tuple[bytes, str]:
         """Return the schemeful site of an origin; of one of a platform's, which is told apart, the platform."""
@@ -865,34 +877,6 @@ _OF_LAYERS = (
 
 def _is_of_a_layer(name: str) -> bool:
     return name.lower().startswith(_OF_LAYERS)
-
-
-def _is_odd(request: Request, origin: bytes) -> bool:
-    """Tell a request that says of itself something else than its Origin does, as few do."""
-    headers = request.headers
-    referer = headers.get(b"referer", b"")
-    if referer.startswith(origin) and referer[len(origin) :][:1] == b"/":
-        return False
-    return b"sec-fetch-mode" not in headers or headers.get(b"sec-fetch-site") == b"same-site"
-
-
-def _sent_by_hand(request: Request, origin: bytes, own: tuple[bytes, str], site_of: _SiteOf) -> str | None:
-    """Tell how it shows that an Origin of another site is none of a browser's making: somebody tries what is let in.
-
-    `own` is the site of the URL, `site_of` returns that of an origin.
-    """
-    headers = request.headers
-    if headers.get(b"sec-fetch-site") == b"same-site":
-        # In reverse mode the URL is the upstream server's, and tells nothing of what the browser asked.
-        referer = origin_of(headers.get(b"referer", b""))
-        return f"the browser said that {text(referer)} asks" if site_of(referer) == own else None
-    if headers.get(b"user-agent", b"Mozilla/").startswith((b"Mozilla/", b"Opera/")) or not origin.startswith(b"http"):
-        return None
-    # A page's script may say that it is something else, and a web view or a CDN does; but not without all of these.
-    names = [name.lower() for name, _ in request.exchange.request_headers]
-    if not _OF_BROWSERS_OR_GATEWAYS.isdisjoint(names) or any(name.startswith(b"sec-") for name in names):
-        return None
-    return "the User-Agent is no browser's"
 
 
 _OF_BROWSERS_OR_GATEWAYS = frozenset((b"accept-language", b"referer", b"via", b"forwarded", b"x-forwarded-for"))

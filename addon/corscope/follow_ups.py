@@ -249,9 +249,6 @@ class Unfollowed[Owner]:
         self._waiting: deque[tuple[Owner, Step, str]] = deque()
         self._paths: Counter[str] = Counter()
 
-    def __len__(self) -> int:
-        return len(self._waiting)
-
     def add(self, owner: Owner, step: Step, path: str) -> None:
         """Wait for the request to `path` that a preflight permits."""
         waiting = self._waiting

@@ -312,8 +312,9 @@ class Session:
         if exchange.status is None:
             return self.begin(exchange) if exchange.in_order else self._unanswered(exchange)
         known = self._clients.get(exchange.client)
-        if known is not None and exchange.id in known.begun:
-            link, request = known.begun.pop(exchange.id)
+        begun = known.begun.pop(exchange.id, None) if known is not None else None
+        if begun is not None:
+            link, request = begun
             request.exchange = exchange
         else:
             link, request = None, Request(exchange)
@@ -323,7 +324,7 @@ class Session:
             response = as_firefox_reads(response, exchange.response_headers, exchange.http_version)
         if b"set-cookie" in response and client.cookies:
             client.cookies.set_cookie(exchange.host, exchange.response_headers)
-        before = client.judged.pop(exchange.id) if exchange.id in client.judged else None
+        before = client.judged.pop(exchange.id, None)
         if before is not None and before[1].mode is RequestMode.CORS:
             self._judge_again(client, request, response, *before)
             client.judged[exchange.id] = before
@@ -352,8 +353,7 @@ class Session:
         if len(client.judged) > JUDGED:
             client.judged.popitem(last=False)
         self._pass_time(exchange.answered)
-        own = self._told(record)
-        return [own, *self._drain(besides=record)] if self._evidences.settled else [own]
+        return [self._told(record), *self._drain(besides=record)]
 
     def settle(self, now: float) -> list[Verdict]:
         """Return the verdicts that the passing of time settles; `now` in seconds since the epoch."""
@@ -569,8 +569,7 @@ class Session:
             entries[:] = [entry for entry in entries if entry.expires > exchange.answered][1 - PERMISSIONS_PER_URL :]
             entries.append(kept)
             client.permissions.move_to_end(key)
-            if len(client.permissions) > PERMISSIONS:
-                client.permissions.popitem(last=False)
+            bound(client.permissions, PERMISSIONS)
 
     def _judge_actual(
         self, client: _Client, request: Request, response: Headers, record: Record, preflight: Step | None
@@ -740,7 +739,7 @@ class Session:
             if record.if_omit and record.if_omit[0].id == UPGRADABLE:
                 record.if_omit, record.if_include = (), record.if_include[:-1]
                 self._evidences.settled.append(record)
-            if record.findings and any(one.id == "csp-connect-src" for one in record.findings):
+            if any(one.id == "csp-connect-src" for one in record.findings):
                 # The browser went on, so that was another page's policy.
                 record.findings = tuple([one for one in record.findings if one.id != "csp-connect-src"])
                 self._evidences.settled.append(record)
@@ -782,9 +781,8 @@ class Session:
     def _pass_time(self, now: float) -> None:
         if now > self._now:
             self._now = now
-        if self._unfollowed:
-            for _, step in self._unfollowed.pop_answered(self._now - self.grace):
-                self._not_followed(step)
+        for _, step in self._unfollowed.pop_answered(self._now - self.grace):
+            self._not_followed(step)
 
     # ------------------------------------------------------------------ credentials
 

@@ -1,7 +1,5 @@
 """What is said of an exchange: the verdict of a record as things stand. Reads records and changes none."""
 
-from functools import lru_cache
-
 from corscope.causes import Answer
 from corscope.engine import Fault, Faults
 from corscope.findings import conditional_finding, devtools_error, fault_findings, record_findings
@@ -13,7 +11,7 @@ from corscope.stories import Record
 def verdict_of(record: Record) -> Verdict:
     """Say what is known of an exchange now."""
     exchange, story, mode = record.exchange, record.story, record.mode
-    credentials, origin = story.credentials, _text(record.origin)
+    credentials, origin = story.credentials, text(record.origin)
     include, omit = record.if_include, record.if_omit
     # Where both would fail for different reasons and the mode is unknown, the fault that needs mending either way.
     faults = include if credentials is Credentials.INCLUDE else omit
@@ -42,7 +40,7 @@ def verdict_of(record: Record) -> Verdict:
     verdict = object.__new__(Verdict)
     verdict.flow_id = exchange.id
     verdict.timestamp = exchange.started
-    verdict.method = _text(exchange.method)
+    verdict.method = text(exchange.method)
     verdict.url = record.url
     verdict.status = exchange.status or 0
     verdict.kind = record.kind
@@ -72,9 +70,6 @@ def verdict_of(record: Record) -> Verdict:
     return verdict
 
 
-_text = lru_cache(maxsize=1024)(text)
-"""The same for what is said again and again."""
-
 _OF_AGE = ("max-age-above-cap", "max-age-unparsable")
 
 type _Trouble = tuple[Outcome, Fault | None, tuple[Finding, ...], tuple[Finding, ...]]
@@ -83,7 +78,7 @@ type _Trouble = tuple[Outcome, Fault | None, tuple[Finding, ...], tuple[Finding,
 
 def _trouble(record: Record, faults: Faults) -> _Trouble:
     """Say what an exchange that fails, at least with credentials, comes to; `faults` are to be mended in any case."""
-    exchange, origin, credentials = record.exchange, _text(record.origin), record.story.credentials
+    exchange, origin, credentials = record.exchange, text(record.origin), record.story.credentials
     include, omit = record.if_include, record.if_omit
     if not faults and credentials is not Credentials.UNKNOWN:
         return Outcome.ALLOWED, None, (), ()

@@ -29,13 +29,12 @@ class Takes(IntEnum):
 
 def kind_of(verdict: Verdict) -> Takes:
     """Tell the first of `Takes` that includes a verdict."""
-    findings = verdict.findings
-    if findings and verdict.outcome in (Outcome.BLOCKED, Outcome.CONDITIONAL) and verdict.reason in findings:
+    if verdict.outcome in (Outcome.BLOCKED, Outcome.CONDITIONAL) and verdict.reason in verdict.findings:
         return Takes.TROUBLE
-    if findings and any(one.severity is not Severity.INFO for one in findings):
+    if any(one.severity is not Severity.INFO for one in verdict.findings):
         return Takes.TROUBLE
     if verdict.outcome is Outcome.EXEMPT:
-        return Takes.CORS if findings else Takes.EVERYTHING
+        return Takes.CORS if verdict.findings else Takes.EVERYTHING
     return Takes.CORS
 
 
