@@ -16,6 +16,7 @@ from builders import Talk
 from corscope.addon import CorsAddon
 from corscope.lab.answers import AGREEMENT_PATH, Asked, Place, Served, path_of
 from corscope.lab.scenarios import HTTPS, Scenario, scenarios
+from corscope.model import Kind
 from corscope.pages.guards import POLICY
 from corscope.pages.history import History
 from corscope.pages.verification import REPORT_BYTES, Verification
@@ -157,10 +158,10 @@ def test_numbers_that_json_cannot_hold_are_refused(verification: Verification) -
     assert ask(verification, said).status == 400
 
 
-def test_what_is_not_settled_is_waited_for(history: History, verification: Verification) -> None:
+def test_what_time_settles_is_waited_for(history: History, verification: Verification) -> None:
     verification.grace = 10.0
     noted = next(one for one in history.all() if one.verdict.url == url())
-    history.note(dataclasses.replace(noted.verdict, settled=False))
+    history.note(dataclasses.replace(noted.verdict, settled=False, kind=Kind.PREFLIGHT))
 
     async def settle() -> Served:
         asked = Asked(

@@ -29,7 +29,7 @@ from corscope.lab.scenarios import HTTP, HTTPS, Initiator, Scenario, Step, Web
 from corscope.memory import bound
 from corscope.pages import hosts
 from corscope.pages.guards import SAFE_METHODS, found, plain, private, refusal
-from corscope.pages.history import History, Noted
+from corscope.pages.history import History, Noted, unfollowed
 from corscope.pages.hosts import place_of_host
 from corscope.rewriter import COOKIES_CROSS_SITE, COOKIES_OFF, Settings
 from corscope.rewriting import BLOCKED, Rewriting
@@ -228,12 +228,13 @@ class Playground:
         return [(name, flow, self._history.get(flow.id)) for name, run in known for flow in run.flows]
 
     async def _entries(self, runs: list[str]) -> dict[str, Any]:
-        """Return the entries of runs, once all verdicts are settled or enough time has passed."""
+        """Return the entries of runs, once no time that passes changes the verdicts, or enough has passed."""
         deadline = asyncio.get_running_loop().time() + SETTLING_SECONDS
         while True:
             sequence = self._history.sequence
             noted = self._noted(runs)
-            waits = any(one is None or not one.verdict.settled for _, _, one in noted)
+            judged = [one.verdict for _, _, one in noted if one is not None]
+            waits = len(judged) < len(noted) or bool(unfollowed(judged))
             left = deadline - asyncio.get_running_loop().time()
             if not waits or left <= 0 or not await self._history.wait(sequence, left):
                 break

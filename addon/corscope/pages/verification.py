@@ -15,7 +15,7 @@ from corscope.lab.agreement import Judged, Row, as_json, counts, rows, words
 from corscope.lab.answers import AGREEMENT_PATH, Asked, Served, table_size, web_of_page
 from corscope.lab.steps import Outcome
 from corscope.pages.guards import found, plain, refusal
-from corscope.pages.history import History, Noted
+from corscope.pages.history import History, Noted, unfollowed
 from corscope.session import DEFAULT_GRACE
 
 SETTLING_SECONDS = 1.5
@@ -84,13 +84,13 @@ class Verification:
         return found("application/json", _written(proof, made))
 
     async def _judged(self, prefix: str) -> list[Noted]:
-        """Return the latest verdicts on a run's exchanges when they have settled, or will not in time."""
+        """Return the latest verdicts on a run's exchanges when no time that passes changes them."""
         deadline = time.monotonic() + min(self.grace + SETTLING_SECONDS, PATIENCE)
         while True:
             sequence = self._history.sequence
             judged = [one for one in self._history.all() if _is_below(one.verdict.url, prefix)]
             left = deadline - time.monotonic()
-            if left <= 0 or all(one.verdict.settled for one in judged):
+            if left <= 0 or not unfollowed(one.verdict for one in judged):
                 return judged
             if await self._history.wait(sequence, left):
                 await asyncio.sleep(LOOK_SECONDS)
