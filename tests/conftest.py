@@ -1,22 +1,23 @@
-"""Fixtures for the tests that need a real browser."""
+"""What tests share that need a real browser, which they say by a fixture or by the marker `browser`."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from _environment import take
-from corscope.browsers import find_browsers
+from corscope.browsers import Kind, find_browsers
 
-BROWSERS = {"chromium": "Chromium", "firefox": "Firefox"}
+BROWSERS: dict[Kind, str] = {"chromium": "Chromium", "firefox": "Firefox"}
 
 
-def installed(kind: str) -> Path:
+def installed(kind: Kind) -> Path:
     """Returns a browser's executable; skips or, where browsers are required, fails the test that asks for it."""
     if path := find_browsers().get(kind):
         return path
@@ -39,10 +40,33 @@ def firefox() -> Path:
     return installed("firefox")
 
 
-@pytest.fixture
-def one_browser() -> Iterator[None]:
-    """Holds a lock between processes, so that browsers run one at a time: two at once make each other time out."""
-    descriptor = os.open(Path(tempfile.gettempdir(), "corscope-tests-browser.lock"), os.O_RDWR | os.O_CREAT, 0o666)
+@pytest.fixture(scope="module", params=[pytest.param(kind, marks=pytest.mark.browser(kind)) for kind in BROWSERS])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Each kind of browser in turn, as far as it is installed."""
+    wanted: Kind = request.param
+    return wanted
+
+
+def browsers_of(item: pytest.Item) -> list[Kind]:
+    """The kinds of browsers that a test starts, in the order in which they are taken."""
+    named = {kind for mark in item.iter_markers("browser") for kind in mark.args}
+    return [kind for kind in BROWSERS if kind in named or kind in getattr(item, "fixturenames", ())]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves all that needs a browser to one process for each kind, where tests run in several: nobody waits then, and
+    what a module's tests look at together is looked at once.
+    """
+    for item in items:
+        if browsers := browsers_of(item):
+            item.add_marker(pytest.mark.xdist_group(browsers[0]))
+
+
+@contextmanager
+def alone(kind: Kind) -> Iterator[None]:
+    """Holds a lock between processes: of a kind only one browser runs at a time, for more make each other time out."""
+    descriptor = os.open(Path(tempfile.gettempdir(), f"corscope-tests-{kind}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
     try:
         while not take(descriptor):
             time.sleep(0.1)
@@ -51,14 +75,17 @@ def one_browser() -> Iterator[None]:
         os.close(descriptor)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leaves all that needs a browser to one process, where tests run in several: the others need not wait then."""
-    for item in items:
-        if BROWSERS.keys() & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group("browsers"))
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips or fails the test before anything of it is set up, where one of its browsers is missing."""
+    for kind in browsers_of(item):
+        installed(kind)
 
 
-@pytest.fixture(autouse=True)
-def _one_browser_where_needed(request: pytest.FixtureRequest) -> None:
-    if BROWSERS.keys() & set(request.fixturenames):
-        request.getfixturevalue("one_browser")
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Waits for the test's browsers, outside of its time limit: it may be another run of the tests that has them."""
+    with ExitStack() as held:
+        for kind in browsers_of(item):
+            held.enter_context(alone(kind))
+        return (yield)

@@ -72,14 +72,6 @@ def proxy(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         process.stdout.read()
 
 
-@pytest.fixture(params=["chromium", "firefox"])
-def kind(request: pytest.FixtureRequest, one_browser: None) -> Kind:
-    """Each kind in turn, as far as it is installed."""
-    request.getfixturevalue(request.param)
-    wanted: Kind = request.param
-    return wanted
-
-
 def processes_of(profile: Path) -> list[str]:
     """Returns the command lines of the processes that were started on a profile; always empty but on Linux."""
     found = []

@@ -119,26 +119,24 @@ def describe(flow: http.HTTPFlow, context: Context, fate: Fate, arrived: bool) -
 THIRD_PARTIES: Mapping[str, object] = {"profile.cookie_controls_mode": 0}
 """Chromium's setting that lets them have cookies: Chrome's default, but not that of some distributions."""
 NO_THIRD_PARTIES: Mapping[str, object] = {"profile.cookie_controls_mode": 1}
+CHROMIUM, FIREFOX = pytest.mark.browser("chromium"), pytest.mark.browser("firefox")
 
 
 @pytest.mark.parametrize(
     ("kind", "preferences", "never"),
     [
-        pytest.param("chromium", THIRD_PARTIES, Reason.THIRD_PARTY_BLOCKED, id="chromium"),
-        pytest.param("chromium", NO_THIRD_PARTIES, None, id="chromium-blocking"),
-        pytest.param("firefox", {}, Reason.SAMESITE_DEFAULT, id="firefox"),
+        pytest.param("chromium", THIRD_PARTIES, Reason.THIRD_PARTY_BLOCKED, id="chromium", marks=CHROMIUM),
+        pytest.param("chromium", NO_THIRD_PARTIES, None, id="chromium-blocking", marks=CHROMIUM),
+        pytest.param("firefox", {}, Reason.SAMESITE_DEFAULT, id="firefox", marks=FIREFOX),
     ],
 )
 def test_the_cookies_that_travel_are_those_that_were_said_to(
     kind: Kind,
     preferences: Mapping[str, object],
     never: Reason | None,
-    request: pytest.FixtureRequest,
-    one_browser: None,
     tmp_path: Path,
 ) -> None:
     """`never` is the reason that this browser knows nothing of."""
-    request.getfixturevalue(kind)
     flows = record(kind, tmp_path, preferences)
     for watching in (False, True):
         score = compare(flows, watching=watching)

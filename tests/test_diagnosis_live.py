@@ -245,30 +245,16 @@ def go(run: Run, folder: Path) -> Visit:
     return Visit(run, flows, {line["flow_id"]: line for line in final(read_report(report))}, heard, console, stored)
 
 
-@pytest.fixture(scope="module")
-def visits() -> dict[str, Visit]:
-    """Those that were made: each browser goes once, and all that is tested is tested of that."""
-    return {}
-
-
-@pytest.fixture(params=list(RUNS))
-def visit(
-    request: pytest.FixtureRequest,
-    visits: dict[str, Visit],
-    one_browser: None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Visit:
-    """Each browser's, as far as it is installed."""
-    name: str = request.param
-    run = RUNS[name]
-    request.getfixturevalue(run.kind)
-    if name not in visits:
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.browser(run.kind)) for name, run in RUNS.items()]
+)
+def visit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Visit:
+    """Each browser's: it goes once, and all that is tested is tested of that."""
+    with pytest.MonkeyPatch.context() as environment:
         # What `--marionette --remote-allow-system-access` are on the command line.
-        monkeypatch.setenv("MOZ_MARIONETTE", "1")
-        monkeypatch.setenv("MOZ_REMOTE_ALLOW_SYSTEM_ACCESS", "1")
-        visits[name] = go(run, tmp_path)
-    return visits[name]
+        environment.setenv("MOZ_MARIONETTE", "1")
+        environment.setenv("MOZ_REMOTE_ALLOW_SYSTEM_ACCESS", "1")
+        return go(RUNS[request.param], tmp_path_factory.mktemp("visit"))
 
 
 # -- everything --------------------------------------------------------------------------------------------------------

@@ -130,26 +130,12 @@ def read(reader: Visitor, report: str) -> Seen:
 
 
 @pytest.fixture(scope="module")
-def readings() -> dict[str, Seen]:
-    """Those that were made: each browser reads once, and all that is tested is tested of that."""
-    return {}
-
-
-@pytest.fixture(params=["chromium", "firefox"])
-def seen(
-    request: pytest.FixtureRequest,
-    readings: dict[str, Seen],
-    one_browser: None,
-    tmp_path: Path,
-) -> Seen:
-    """What each browser showed, as far as it is installed."""
-    kind: Kind = request.param
-    request.getfixturevalue(kind)
-    if kind not in readings:
-        write_report(tmp_path / "report.html")
-        with visitor(kind, None) as reader:
-            readings[kind] = read(reader, (tmp_path / "report.html").as_uri())
-    return readings[kind]
+def seen(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    """What each browser showed: it reads once, and all that is tested is tested of that."""
+    report = tmp_path_factory.mktemp(kind) / "report.html"
+    write_report(report)
+    with visitor(kind, None) as reader:
+        return read(reader, report.as_uri())
 
 
 # -- what is seen ------------------------------------------------------------------------------------------------------

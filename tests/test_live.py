@@ -307,14 +307,6 @@ def served(folder: Path) -> Iterator[tuple[Webs, list[RawServer], Path]]:
 # -- the comparison ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["chromium", "firefox"])
-def kind(request: pytest.FixtureRequest, one_browser: None) -> Kind:
-    """Each kind in turn, as far as it is installed."""
-    request.getfixturevalue(request.param)
-    wanted: Kind = request.param
-    return wanted
-
-
 PASSED = {"allowed", "exempt"}
 UNTOLD = {
     # On plain http neither a cookie nor Sec-Fetch-Storage-Access goes to another site.

@@ -158,27 +158,12 @@ def follow_links(visitor: Visitor) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def walks() -> dict[tuple[str, str], Walk]:
-    """Those that were made: each browser walks once, and all that is tested is tested of that."""
-    return {}
-
-
-@pytest.fixture(params=["chromium", "firefox"])
-def kind(request: pytest.FixtureRequest) -> Kind:
-    request.getfixturevalue(request.param)
-    found: Kind = request.param
-    return found
-
-
-@pytest.fixture
-def walked(kind: Kind, one_browser: None, walks: dict[tuple[str, str], Walk]) -> dict[str, Walk]:
-    """What each browser saw, by web."""
-    if (kind, "https") not in walks:
-        with Mitmdump() as mitmdump, visitor(kind, mitmdump) as browser:
-            for web in (HTTPS, HTTP):
-                walks[kind, web.name] = walk(browser, web)
-            walks[kind, "https"].states |= follow_links(browser) | {"round": go_round(browser)}
-    return {web.name: walks[kind, web.name] for web in (HTTPS, HTTP)}
+def walked(kind: Kind) -> dict[str, Walk]:
+    """What each browser saw, by web: it walks once, and all that is tested is tested of that."""
+    with Mitmdump() as mitmdump, visitor(kind, mitmdump) as browser:
+        walks = {web.name: walk(browser, web) for web in (HTTPS, HTTP)}
+        walks["https"].states |= follow_links(browser) | {"round": go_round(browser)}
+    return walks
 
 
 # -- the presets -------------------------------------------------------------------------------------------------------

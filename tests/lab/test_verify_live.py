@@ -86,19 +86,9 @@ def proof_in(flows: Path) -> dict[str, Any]:
     return proof
 
 
-def executable(kind: Kind, request: pytest.FixtureRequest) -> None:
-    """Sees to it that the browser is there, and that no other one runs at the same time."""
-    request.getfixturevalue(kind)
-    request.getfixturevalue("one_browser")
-
-
 @pytest.mark.timeout(700)
 @pytest.mark.parametrize("scheme", ["https", "http"])
-@pytest.mark.parametrize("kind", ["chromium", "firefox"])
-def test_the_browser_does_what_corscope_predicted(
-    kind: Kind, scheme: Scheme, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    executable(kind, request)
+def test_the_browser_does_what_corscope_predicted(kind: Kind, scheme: Scheme, tmp_path: Path) -> None:
     page = f"{scheme}://app.corscope.test"
     tags = ("",) if WHOLE else PART
     with opened(kind, tmp_path) as (browser, proxy, flows):
@@ -141,11 +131,9 @@ def test_the_browser_does_what_corscope_predicted(
     assert {"chromium": "Chrome/", "firefox": "Firefox/"}[kind] in proof["browser"]
 
 
+@pytest.mark.browser("chromium")
 @pytest.mark.timeout(400)
-def test_a_chromium_that_blocks_third_party_cookies_is_predicted_as_well(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    executable("chromium", request)
+def test_a_chromium_that_blocks_third_party_cookies_is_predicted_as_well(tmp_path: Path) -> None:
     only = "cookie/,context/cross/,initiator/fetch/cors,initiator/img/cors,check/role/,sequence/"
     with opened("chromium", tmp_path, third_party=False) as (browser, _, flows):
         start(browser, f"https://app.corscope.test/?only={only}")
@@ -161,9 +149,9 @@ FORGED = """new Promise((done) => {
 """An outcome that none of the page's own frames tells."""
 
 
+@pytest.mark.browser("chromium")
 @pytest.mark.timeout(300)
-def test_a_difference_is_told(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    executable("chromium", request)
+def test_a_difference_is_told(tmp_path: Path) -> None:
     # Chromium is no Firefox: what would be a fault of corscope's is one of the option here.
     with opened("chromium", tmp_path, cors_browser="firefox") as (browser, _, flows):
         start(browser, f"https://app.corscope.test/?only={DIFFERENT}")
@@ -188,9 +176,7 @@ def test_a_difference_is_told(tmp_path: Path, request: pytest.FixtureRequest) ->
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kind", ["chromium", "firefox"])
-def test_a_run_can_be_stopped_and_begun_again(kind: Kind, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    executable(kind, request)
+def test_a_run_can_be_stopped_and_begun_again(kind: Kind, tmp_path: Path) -> None:
     with opened(kind, tmp_path) as (browser, _, flows):
         start(browser, "https://app.corscope.test/?only=check/")
         eventually(lambda: browser.run("document.getElementById('progress').value > 20"))

@@ -195,24 +195,9 @@ HOSTILE_ROWS = """(() => {
 
 
 @pytest.fixture(scope="module")
-def watched() -> dict[str, Seen]:
-    """What was seen: each browser looks once, and all that is tested is tested of that."""
-    return {}
-
-
-@pytest.fixture(params=["chromium", "firefox"])
-def seen(
-    request: pytest.FixtureRequest,
-    watched: dict[str, Seen],
-    one_browser: None,
-    tmp_path: Path,
-) -> Seen:
-    """What each browser showed, as far as it is installed."""
-    kind: Kind = request.param
-    request.getfixturevalue(kind)
-    if kind not in watched:
-        watched[kind] = watch(kind, tmp_path / "report.jsonl")
-    return watched[kind]
+def seen(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    """What each browser showed: it looks once, and all that is tested is tested of that."""
+    return watch(kind, tmp_path_factory.mktemp(kind) / "report.jsonl")
 
 
 # -- what is seen ------------------------------------------------------------------------------------------------------

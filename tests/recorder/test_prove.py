@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
 
+from corscope.browsers import Kind
 from corscope.lab.scenarios import scenarios
 from corscope.recorder import prove
 
 
 @pytest.mark.timeout(300)
-def test_what_was_blocked_reaches_the_page(chromium: Path, firefox: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = prove.main(["--web", "https", "--only", "status/"])
+def test_what_was_blocked_reaches_the_page(kind: Kind, capsys: pytest.CaptureFixture[str]) -> None:
+    code = prove.main(["--browser", kind, "--web", "https", "--only", "status/"])
     said = capsys.readouterr().out
     assert code == 0, said
-    proven = r"^(chromium|firefox)-https: 140 steps, 0 did not reach the page, 0 that no header mends"
-    assert re.findall(proven, said, re.MULTILINE) == ["chromium", "firefox"]
+    assert said.startswith(f"{kind}-https: 140 steps, 0 did not reach the page, 0 that no header mends")
 
 
 def test_what_failed_is_told_from_what_had_to() -> None:

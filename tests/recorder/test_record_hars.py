@@ -61,9 +61,15 @@ def test_a_request_of_which_nothing_is_told_has_no_entry() -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("tool", ["chromium", "firefox", "playwright"])
+@pytest.mark.parametrize(
+    "tool",
+    [
+        pytest.param(tool, marks=pytest.mark.browser("firefox" if tool == "firefox" else "chromium"))
+        for tool in ("chromium", "firefox", "playwright")
+    ],
+)
 def test_the_tools_still_write_what_the_recordings_show(
-    tool: str, tmp_path: Path, chromium: Path, firefox: Path, capsys: pytest.CaptureFixture[str]
+    tool: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if tool == "playwright":
         pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")

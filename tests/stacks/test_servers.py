@@ -360,14 +360,6 @@ STATUSES = {
 }
 
 
-@pytest.fixture(params=["chromium", "firefox"])
-def kind(request: pytest.FixtureRequest, one_browser: None) -> Kind:
-    """Each kind in turn, as far as it is installed."""
-    request.getfixturevalue(request.param)
-    wanted: Kind = request.param
-    return wanted
-
-
 def test_browsers_let_the_listed_page_read_everything_and_the_other_nothing(
     kind: Kind, pages: Pages, served: Served, tmp_path: Path
 ) -> None:
