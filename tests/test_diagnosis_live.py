@@ -245,9 +245,12 @@ def go(run: Run, folder: Path) -> Visit:
     return Visit(run, flows, {line["flow_id"]: line for line in final(read_report(report))}, heard, console, stored)
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=pytest.mark.browser(run.kind)) for name, run in RUNS.items()]
-)
+def runs(*kinds: str) -> list[Any]:
+    """The runs of kinds of browser as a test's parameters, each marked with its browser."""
+    return [pytest.param(name, marks=pytest.mark.browser(run.kind)) for name, run in RUNS.items() if run.kind in kinds]
+
+
+@pytest.fixture(scope="module", params=runs("chromium", "firefox"))
 def visit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Visit:
     """Each browser's: it goes once, and all that is tested is tested of that."""
     with pytest.MonkeyPatch.context() as environment:
@@ -465,7 +468,7 @@ def test_what_is_refused_is_what_the_browser_refuses(visit: Visit) -> None:
     assert len(said) >= len(REFUSED) + 3
 
 
-@pytest.mark.parametrize("visit", ["chromium", "chromium-blocking"], indirect=True)
+@pytest.mark.parametrize("visit", runs("chromium"), indirect=True)
 def test_what_is_withheld_is_what_chromium_withholds(visit: Visit) -> None:
     compared = Counter[Reason]()
     for name, ask in ASKS.items():
@@ -519,7 +522,7 @@ def test_a_cookie_that_is_kept_for_another_page(visit: Visit) -> None:
     assert apart == (4 if visit.run.kind == "firefox" else 1)
 
 
-@pytest.mark.parametrize("visit", ["firefox"], indirect=True)
+@pytest.mark.parametrize("visit", runs("firefox"), indirect=True)
 def test_third_parties_in_firefox_are_where_its_store_has_them(visit: Visit) -> None:
     kept = {one.name: one.partition for one in visit.stored}
     compared = Counter[Reason]()

@@ -1344,10 +1344,11 @@ FLOODS: dict[str, tuple[Exchange, Callable[[int], dict[str, Any]]]] = {
 
 @pytest.mark.parametrize("flood", FLOODS)
 def test_memory_is_bounded(flood: str) -> None:
-    """Together 200,000 exchanges: what is kept of the second half is no more than of the first."""
+    """Together nearly 200,000 exchanges: what is kept of the second half is no more than of the first."""
     session = Session()
     template, change = FLOODS[flood]
-    count = 200_000 // len(FLOODS)
+    # Of cookies each is looked at with each request, and of one site there are no more than 512.
+    count = 4_000 if flood == "names of cookies" else 200_000 // len(FLOODS)
     half = 0
     for number in range(count):
         # A hundred in a second.
