@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
 import json
-import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,15 +23,10 @@ CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)
 PAGE = "https://app.example"
 API = "https://api.example"
 
+confdir = proxy.throwaway_confdir
+"""The folder of the certificate authority that all tests share."""
+
 type Lines = Sequence[tuple[str, str]]
-
-
-@functools.cache
-def confdir() -> Path:
-    """A folder for mitmproxy's certificate authority, which takes a second to make and so is shared by all tests."""
-    folder = Path(tempfile.mkdtemp(prefix="corscope-tests-confdir-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
 
 
 def arguments_of(addon: bool, options: Mapping[str, object]) -> list[str]:
@@ -59,12 +50,12 @@ class Mitmdump(proxy.Mitmdump):
         super().__init__(confdir(), *arguments, addon=addon, **options)
 
 
-def eventually[T](look: Any, seconds: float = 20) -> T:  # noqa: ANN401
-    """Returns what `look` returns as soon as that is true."""
+def eventually[T](look: Any, seconds: float = 20, *, every: float = 0.05) -> T:  # noqa: ANN401
+    """Returns what `look` returns as soon as that is true; it looks every so many seconds."""
     deadline = time.monotonic() + seconds
     while not (seen := look()):
         assert time.monotonic() < deadline, f"still {seen!r} after {seconds} s"
-        time.sleep(0.05)
+        time.sleep(every)
     return seen
 
 
@@ -140,3 +131,12 @@ def read_recording(path: Path) -> list[http.HTTPFlow]:
     """Reads mitmproxy's own format."""
     with path.open("rb") as file:
         return [flow for flow in FlowReader(file).stream() if isinstance(flow, http.HTTPFlow)]
+
+
+def first_flows(content: bytes, count: int) -> bytes:
+    """The first flows of a file of mitmproxy's."""
+    position = 0
+    for _ in range(count):
+        colon = content.index(b":", position)
+        position = colon + 2 + int(content[position:colon])
+    return content[:position]

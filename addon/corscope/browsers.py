@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import hashlib
 import ipaddress
 import json
@@ -169,8 +170,8 @@ def launch(
 
     `ca_file` is the PEM file of the certificate authority to trust. `preferences` are Firefox's preferences, or dotted
     keys of Chromium's `Default/Preferences`. With `remote_debugging`, Chromium gets a `debugger_url`, and Firefox
-    listens to `marionette()`, which pages can tell. Firefox takes some seconds more, because it is started twice: see
-    `_firefox_trust`.
+    listens to `marionette()`, which pages can tell. Firefox takes some seconds more the first time, because it is
+    started twice: see `_firefox_databases`.
 
     Raises BrowserFailure.
     """
@@ -217,7 +218,7 @@ _CHROMIUM_QUIET: Final = (
     "--disable-component-update",
     "--disable-default-apps",
     "--disable-domain-reliability",
-    "--disable-features=NetworkTimeServiceQuerying,Translate,OptimizationHints,MediaRouter,DialMediaRouteProvider",
+    "--disable-features=NetworkTimeServiceQuerying,Translate,OptimizationHints,MediaRouter,DialMediaRouteProvider,SpareRendererForSitePerProcess",
     "--disable-search-engine-choice-screen",
     "--disable-sync",
     "--metrics-recording-only",
@@ -332,6 +333,7 @@ _FIREFOX_QUIET: Final[Mapping[str, object]] = MappingProxyType(
         "datareporting.policy.dataSubmissionEnabled": False,
         "datareporting.usage.uploadEnabled": False,
         "dom.push.connection.enabled": False,
+        "dom.ipc.processPrelaunch.enabled": False,
         "extensions.blocklist.enabled": False,
         "extensions.getAddons.cache.enabled": False,
         "extensions.systemAddon.update.enabled": False,
@@ -395,14 +397,26 @@ def _firefox_arguments(profile: Path, headless: bool) -> list[str]:
 
 
 def _firefox_trust(executable: Path, profile: Path, ca_file: Path) -> None:
-    """Makes a profile trust a certificate authority, in the certificate database that Firefox keeps there.
+    """Makes a profile trust a certificate authority, in the certificate database that Firefox keeps there."""
+    certificate = _certificate(ca_file).public_bytes(serialization.Encoding.DER)
+    try:
+        for name, content in _firefox_databases(executable, certificate).items():
+            (profile / name).write_bytes(content)
+    except (OSError, ValueError) as fault:
+        raise BrowserFailure(f"Firefox can't be made to trust {ca_file}: {fault}") from fault
+
+
+@functools.cache
+def _firefox_databases(executable: Path, certificate: bytes) -> Mapping[str, bytes]:
+    """Returns the files, by name, with which a profile trusts a certificate authority, whose certificate is in DER.
 
     Only Firefox itself can be relied upon to write its database: `certutil` is seldom installed, policies hold for all
     profiles, and an override holds for one host. So a first Firefox, headless and on a profile of its own, does that
-    through Marionette. The one that the user sees is started without Marionette, which a page can tell
-    (`navigator.webdriver`) and which changes preferences.
+    through Marionette, once in a process. The one that the user sees is started without Marionette, which a page can
+    tell (`navigator.webdriver`) and which changes preferences.
+
+    Raises BrowserFailure, OSError, ValueError.
     """
-    certificate = _certificate(ca_file).public_bytes(serialization.Encoding.DER)
     folder = _temporary_folder(executable)
     process: subprocess.Popen[bytes] | None = None
     try:
@@ -423,11 +437,8 @@ def _firefox_trust(executable: Path, profile: Path, ca_file: Path) -> None:
             )
             encoded = base64.b64encode(certificate).decode()
             marionette.call("WebDriver:ExecuteScript", {"script": script, "args": [encoded]})
-        _end(process)  # before its database is copied, so that all of it is written
-        for name in ("cert9.db", "key4.db"):
-            shutil.copy(preparation / name, profile / name)
-    except (OSError, ValueError) as fault:
-        raise BrowserFailure(f"Firefox can't be made to trust {ca_file}: {fault}") from fault
+        _end(process)  # before its database is read, so that all of it is written
+        return {name: (preparation / name).read_bytes() for name in ("cert9.db", "key4.db")}
     finally:
         if process is not None:
             _end(process)

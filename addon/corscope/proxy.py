@@ -1,8 +1,11 @@
 """A real mitmdump with the addon, around somebody's own browser or client: for tests."""
 
+import atexit
+import functools
 import json
 import queue
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -42,6 +45,17 @@ LISTED = 20
 
 class ProxyFailure(Exception):
     """mitmdump did not start, or did not say what it should; the message has all that it said."""
+
+
+@functools.cache
+def throwaway_confdir() -> Path:
+    """Return a folder for the certificate authority of all proxies that this process starts; it goes when that ends.
+
+    An authority takes a second to make, and Firefox several to be told of it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="corscope-confdir-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def arguments_of(confdir: Path, addon: bool, options: Mapping[str, object]) -> list[str]:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from corscope.browsers import BrowserFailure, find_browsers, launch
+from corscope.proxy import throwaway_confdir
 from corscope.recorder.cdp import Debugger, DebuggerFailure, Tab, connected
 from corscope.recorder.shop import ANSWERS, API, HOME
 
@@ -107,7 +108,7 @@ def make(executable: Path, output: Path, what: str = "mitmweb") -> list[Row]:
                 "about:blank",
                 # Only the tabs below have a way out: what the browser asks for itself would be listed as well.
                 proxy_port=CLOSED_PORT,
-                ca_file=folder / "ca" / "mitmproxy-ca-cert.pem",
+                ca_file=throwaway_confdir() / "mitmproxy-ca-cert.pem",
                 headless=True,
                 remote_debugging=True,
             ) as browser,
@@ -132,7 +133,7 @@ class Mitmweb:
         self.recording = folder / "shop.mitm"
         """What it wrote down, whole once it has ended."""
         options = {
-            "confdir": folder / "ca",
+            "confdir": throwaway_confdir(),
             "connection_strategy": "lazy",
             "save_stream_file": self.recording,
             "web_open_browser": "false",

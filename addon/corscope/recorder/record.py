@@ -37,7 +37,7 @@ from corscope.lab.answers import AGREEMENT_PATH, RESULTS_PATH, origins
 from corscope.lab.scenarios import HTTP, HTTPS, LOCALHOST, Web
 from corscope.lab.steps import Outcome
 from corscope.lab.web import request_origin
-from corscope.proxy import MITMDUMP
+from corscope.proxy import MITMDUMP, throwaway_confdir
 from corscope.recorder.cdp import Heard, listen
 from corscope.recorder.score import RECORDINGS, truths_in
 from corscope.recorder.truth import Seen, Truth, truths
@@ -185,7 +185,7 @@ def served(visit: Visit, only: str, folder: Path, *, proxy_arguments: Sequence[s
         yield Serving(
             visit=visit,
             port=port,
-            ca_file=folder / "ca" / "mitmproxy-ca-cert.pem",
+            ca_file=throwaway_confdir() / "mitmproxy-ca-cert.pem",
             address=address,
             results=folder / RESULTS,
             deadline=time.monotonic() + LIMIT,
@@ -233,7 +233,7 @@ def _start_proxy(port: int, folder: Path, arguments: Sequence[str]) -> subproces
     command = [
         *MITMDUMP,
         *("-q", "--listen-host", "127.0.0.1", "--listen-port", str(port)),
-        *("--set", f"confdir={folder / 'ca'}", "--set", "connection_strategy=lazy"),
+        *("--set", f"confdir={throwaway_confdir()}", "--set", "connection_strategy=lazy"),
         *("--set", f"cors_lab_results={folder / 'results.jsonl'}"),
         *("-s", str(Path(__file__).with_name("serve.py")), "-w", str(folder / RAW)),
         *arguments,
