@@ -131,12 +131,3 @@ def read_recording(path: Path) -> list[http.HTTPFlow]:
     """Reads mitmproxy's own format."""
     with path.open("rb") as file:
         return [flow for flow in FlowReader(file).stream() if isinstance(flow, http.HTTPFlow)]
-
-
-def first_flows(content: bytes, count: int) -> bytes:
-    """The first flows of a file of mitmproxy's."""
-    position = 0
-    for _ in range(count):
-        colon = content.index(b":", position)
-        position = colon + 2 + int(content[position:colon])
-    return content[:position]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from operator import getitem
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from builders import (
     preflight,
 )
 from corscope.fixes import Besides, Fix
-from corscope.model import Edit, Operation, Verdict
+from corscope.model import Edit, Kind, Operation, Verdict
 from corscope.policy import Policy
 from corscope.report import (
     as_json,
@@ -35,6 +36,7 @@ from corscope.report import (
     headline,
     log_line,
     texts,
+    unfollowed,
 )
 
 URL = "https://b.test/x"
@@ -382,3 +384,18 @@ def test_strange_bytes_are_shown_as_they_are() -> None:
     verdict = judged(exchange(f"GET {URL}", response={ALLOW_ORIGIN: "\xff{origin}%s\x00", ALLOW_CREDENTIALS: "\xfe"}))
     assert "\xff{origin}%s\x00" in texts(verdict.findings[0]).message
     json.dumps(as_json(verdict)).encode()
+
+
+def test_only_a_preflight_that_nothing_followed_waits_for_time() -> None:
+    any_method = {**ANY, "Access-Control-Allow-Methods": "*"}
+    talk = Talk(defaults={"browser": "firefox", "http": 2})
+    followed = talk.ask("https://b.test/followed", response=any_method)
+    open_ = talk.ask("https://b.test/open", response=any_method)
+    talk.say("PUT https://b.test/followed", response=ANY)
+    plain = talk.say("GET https://b.test/unknown", response=ANY)
+    assert {flow for flow, one in talk.verdicts.items() if not one.settled} >= {open_, plain}
+    assert talk[followed].kind is talk[open_].kind is Kind.PREFLIGHT
+    assert unfollowed(talk.verdicts.values()) == {open_}
+    assert unfollowed(map(as_json, talk.verdicts.values()), getitem) == {open_}
+    talk.wait(talk.session.grace + 0.1)
+    assert unfollowed(talk.verdicts.values()) == set()

@@ -13,13 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from operator import getitem
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from corscope.assertions import assert_no_cors_blocks
 from corscope.browsers import chromium_proxy_arguments, firefox_proxy_preferences
-from corscope.report import explanation
+from corscope.report import explanation, unfollowed
 from corscope.session import DEFAULT_GRACE
 
 MITMDUMP = (sys.executable, "-c", "from mitmproxy.tools.main import mitmdump; mitmdump()")
@@ -235,7 +236,7 @@ class CorsProxy(Mitmdump):
         deadline = time.monotonic() + seconds
         while True:
             verdicts = self.verdicts()
-            waiting = _waiting(verdicts)
+            waiting = unfollowed(verdicts, getitem)
             found = next((one for one in verdicts if one["flow_id"] not in waiting and matches(one)), None)
             if found is not None:
                 return found
@@ -254,7 +255,7 @@ class CorsProxy(Mitmdump):
         not at all where none is open.
         """
         deadline = time.monotonic() + self._patience
-        while _waiting(verdicts := self.verdicts()) and time.monotonic() < deadline:
+        while unfollowed(verdicts := self.verdicts(), getitem) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
         return verdicts
 
@@ -294,14 +295,3 @@ class CorsProxy(Mitmdump):
                 self._ended = True
                 self._take()
             self._folder.cleanup()
-
-
-def _waiting(verdicts: Iterable[dict[str, Any]]) -> set[str]:
-    """Return the flows of preflights that are neither settled nor followed by their request: time will tell."""
-    found = list(verdicts)
-    followed = {one["preflight"] for one in found}
-    return {
-        one["flow_id"]
-        for one in found
-        if not one["settled"] and one["kind"] == "preflight" and one["flow_id"] not in followed
-    }

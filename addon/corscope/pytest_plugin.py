@@ -343,22 +343,16 @@ def cors_replay(request: pytest.FixtureRequest) -> CorsReplay:
     return replay
 
 
-@pytest.fixture(scope="session")
-def _cors_confdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for the proxy's certificate authority, which takes a second to make."""
-    return tmp_path_factory.mktemp("corscope-ca")
-
-
 @pytest.fixture
-def cors_proxy(request: pytest.FixtureRequest, _cors_confdir: Path) -> Iterator[CorsProxy]:
+def cors_proxy(request: pytest.FixtureRequest) -> Iterator[CorsProxy]:
     """A real proxy with the addon, for the test's own browser or client: `.url`, `.ca_file`, `.verdicts()` and more."""
-    from corscope.proxy import CorsProxy
+    from corscope.proxy import CorsProxy, throwaway_confdir
 
     choice = _choice(request.config)
     options: dict[str, object] = {"cors_browser": choice.browser, "cors_silence": sorted(choice.silence)}
     for mark in reversed(list(request.node.iter_markers("cors_proxy"))):
         options.update(mark.kwargs)
-    with CorsProxy(_cors_confdir, origins=choice.origins, **options) as proxy:
+    with CorsProxy(throwaway_confdir(), origins=choice.origins, **options) as proxy:
         yield proxy
         # If mitmdump has ended by itself, the test may have seen less than it thinks.
         proxy.verdicts()

@@ -1,6 +1,6 @@
 """Verdicts as text and as JSON. Renders and decides nothing; every word about a finding comes from the catalogue."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from types import EllipsisType
 from typing import Any, NamedTuple
@@ -362,6 +362,19 @@ def _said_circumstances(
 def log_line(verdict: Verdict) -> str:
     """Return the event log's line for a blocked exchange."""
     return f"{headline(verdict)} · {verdict.method} {shown_url(verdict.url)} · from {verdict.origin or verdict.page}"
+
+
+def unfollowed[V](verdicts: Iterable[V], field: Callable[[V, str], Any] = getattr) -> set[str]:
+    """Return the flows of preflights that are neither settled nor followed by their request: time will tell.
+
+    Any other verdict that is not settled waits for evidence, which may never come. `field` reads a field of a verdict:
+    `operator.getitem` where they are in their JSON form, which names these alike.
+    """
+    known = list(verdicts)
+    waiting = {
+        field(one, "flow_id") for one in known if not field(one, "settled") and field(one, "kind") == Kind.PREFLIGHT
+    }
+    return waiting - {field(one, "preflight") for one in known}
 
 
 def as_json(verdict: Verdict, rewrite: Rewrite | None = None, fix: Fix | EllipsisType | None = ...) -> dict[str, Any]:

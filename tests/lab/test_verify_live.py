@@ -32,7 +32,7 @@ HTTPS_PART = (
     *("parallel/include-same-origin/", "warm/custom-", "sequence/include-same-origin"),
 )
 """The tags of a fifth of the table, in which everything is that may go another way than a fetch does, and over plain
-http of half of that. The whole takes two minutes or more in each browser: CORSCOPE_WHOLE_TABLE=1 runs that instead.
+http of two thirds of that. The whole takes a minute or two each time: CORSCOPE_WHOLE_TABLE=1 runs that instead.
 """
 DIFFERENT = "check/origin/exact-and-empty/,status/200/"
 """Tags of what Chromium and Firefox see alike, and of what they do not."""

@@ -7,12 +7,11 @@ import asyncio
 import pytest
 
 from builders import ANY, GOOD, Talk, exchange, judged
-from corscope.model import Exchange, Kind, Rewrite, Verdict
+from corscope.model import Exchange, Rewrite, Verdict
 from corscope.modes import read_head
-from corscope.pages.history import History, unfollowed
+from corscope.pages.history import History
 
 URL = "https://b.test/x"
-ANY_METHOD = {**ANY, "Access-Control-Allow-Methods": "*"}
 
 
 def verdict(flow: str, *, settled: bool = True) -> Verdict:
@@ -213,16 +212,3 @@ def test_nothing_to_pack_is_no_work(most: int) -> None:
     history.note(verdict("a"))
     history.pack(most)
     history.pack(most)
-
-
-def test_only_a_preflight_that_nothing_followed_waits_for_time() -> None:
-    talk = Talk(defaults={"browser": "firefox", "http": 2})
-    followed = talk.ask(f"{URL}/followed", response=ANY_METHOD)
-    open_ = talk.ask(f"{URL}/open", response=ANY_METHOD)
-    talk.say(f"PUT {URL}/followed", response=ANY)
-    plain = talk.say(f"GET {URL}/unknown", response=ANY)
-    assert {flow for flow, one in talk.verdicts.items() if not one.settled} >= {open_, plain}
-    assert talk[followed].kind is talk[open_].kind is Kind.PREFLIGHT
-    assert unfollowed(talk.verdicts.values()) == {open_}
-    talk.wait(talk.session.grace + 0.1)
-    assert unfollowed(talk.verdicts.values()) == set()

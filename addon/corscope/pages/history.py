@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import takewhile
 from typing import NamedTuple
 
 from corscope.headers import Fields
-from corscope.model import Exchange, Kind, Rewrite, Verdict
+from corscope.model import Exchange, Rewrite, Verdict
 
 CAPACITY = 20_000
 """Exchanges that are remembered."""
@@ -180,16 +180,6 @@ class History:
             shared.append(same)
         self._pooled += size
         return tuple(shared), size
-
-
-def unfollowed(verdicts: Iterable[Verdict]) -> set[str]:
-    """Return the flows of preflights that are neither settled nor followed by their request: time will tell.
-
-    Any other verdict that is not settled waits for evidence, which may never come.
-    """
-    known = list(verdicts)
-    waiting = {one.flow_id for one in known if not one.settled and one.kind is Kind.PREFLIGHT}
-    return waiting - {one.preflight for one in known}
 
 
 def story_of(verdict: Verdict) -> str:

@@ -29,8 +29,9 @@ from corscope.lab.scenarios import HTTP, HTTPS, Initiator, Scenario, Step, Web
 from corscope.memory import bound
 from corscope.pages import hosts
 from corscope.pages.guards import SAFE_METHODS, found, plain, private, refusal
-from corscope.pages.history import History, Noted, unfollowed
+from corscope.pages.history import History, Noted
 from corscope.pages.hosts import place_of_host
+from corscope.report import unfollowed
 from corscope.rewriter import COOKIES_CROSS_SITE, COOKIES_OFF, Settings
 from corscope.rewriting import BLOCKED, Rewriting
 from corscope.scope import AllowedOrigins

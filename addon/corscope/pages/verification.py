@@ -15,7 +15,8 @@ from corscope.lab.agreement import Judged, Row, as_json, counts, rows, words
 from corscope.lab.answers import AGREEMENT_PATH, Asked, Served, table_size, web_of_page
 from corscope.lab.steps import Outcome
 from corscope.pages.guards import found, plain, refusal
-from corscope.pages.history import History, Noted, unfollowed
+from corscope.pages.history import History, Noted
+from corscope.report import unfollowed
 from corscope.session import DEFAULT_GRACE
 
 SETTLING_SECONDS = 1.5
