@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from corscope.headers import Fields, Headers
 from corscope.model import Exchange
@@ -68,46 +68,49 @@ def parse_authority(authority: bytes, scheme: str) -> tuple[str, int] | None:
     return ascii_host(host), int(port) if port else DEFAULT_PORTS.get(scheme, 80)
 
 
-def authority(flow: http.HTTPFlow, scheme: str, headers: Head) -> tuple[str, int]:
-    """Return host and port as the browser named them.
+class RequestTarget(NamedTuple):
+    """What a request asks, but for path and query."""
+
+    scheme: str
+    host: str
+    """In ASCII, lower case, IPv6 without brackets."""
+    port: int
+    http_version: int
+    """Major version."""
+    origin: str
+    """The serialized origin of the URL."""
+
+
+def target(flow: http.HTTPFlow, headers: Headers) -> RequestTarget:
+    """Return what a flow, whose `head` `headers` are, asks, as the browser named it.
 
     The Host header knows better than the connection, which leads elsewhere in transparent mode, and in reverse mode
     where mitmproxy leaves the header alone (option keep_host_header).
     """
     data = flow.request.data
-    return target(data.authority, data.http_version, headers, scheme, data.host, data.port)
+    return target_of(data.scheme, data.authority, data.http_version, headers.get(b"host", b""), data.host, data.port)
 
 
-def target(
-    authority: bytes, http_version: bytes, headers: Headers, scheme: str, host: str, port: int
-) -> tuple[str, int]:
-    """Return the same by the parts of a request; `host` and `port` are those that mitmproxy connected to."""
-    named = authority if not http_version.startswith(b"HTTP/1") else b""
-    return parse_authority(named or headers.get(b"host", b""), scheme) or (ascii_host(host), port)
+# A page asks the same few hosts again and again.
+@lru_cache(maxsize=1024)
+def target_of(
+    scheme: bytes, authority: bytes, http_version: bytes, named: bytes, host: str, port: int
+) -> RequestTarget:
+    """Return the same by the parts of a request.
+
+    `named` is its Host header; `host` and `port` are those that mitmproxy connected to.
+    """
+    written = "https" if scheme == b"https" else scheme.decode("latin-1").lower()
+    # HTTP/3 counts as 2: the browser spoke that to the proxy.
+    version = 1 if http_version.startswith((b"HTTP/1", b"http/1")) else 2
+    asked = authority if version > 1 else b""
+    where = parse_authority(asked or named, written) or (ascii_host(host), port)
+    return RequestTarget(written, *where, version, serialize_origin(written, *where).decode("utf-8", "replace"))
 
 
 def url_of(flow: http.HTTPFlow, headers: Headers) -> str:
     """Return the URL of a flow, whose `head` `headers` are, as `modes.url_of` does that of its exchange."""
-    data = flow.request.data
-    origin = _origin_of(data.scheme, data.authority, data.http_version, headers.get(b"host", b""), data.host, data.port)
-    return origin + path_of(flow)
-
-
-@lru_cache(maxsize=1024)
-def _origin_of(scheme: bytes, authority: bytes, http_version: bytes, named: bytes, host: str, port: int) -> str:
-    written = scheme_of(scheme)
-    where = target(authority, http_version, {b"host": named}, written, host, port)
-    return serialize_origin(written, *where).decode("utf-8", "replace")
-
-
-def scheme_of(scheme: bytes) -> str:
-    """Return the scheme of a URL as it is compared."""
-    return "https" if scheme == b"https" else scheme.decode("latin-1").lower()
-
-
-def major_version(http_version: bytes) -> int:
-    """Return the major version of HTTP, where 3 counts as 2: the browser spoke that to the proxy."""
-    return 1 if http_version.startswith((b"HTTP/1", b"http/1")) else 2
+    return target(flow, headers).origin + path_of(flow)
 
 
 METADATA_KEY = "corscope"
@@ -167,8 +170,7 @@ def exchange(flow: http.HTTPFlow, client: str, headers: Head, *, answered: bool 
         # A browser's HAR has entries for requests that got no response.
         response = None
     from_har = not flow.live and connection.peername == HAR_PEER
-    scheme = scheme_of(data.scheme)
-    host, port = authority(flow, scheme, headers)
+    asked = target(flow, headers)
     started = ended = data.timestamp_start
     if response is not None:
         answered_at = response.timestamp_end if from_har else response.timestamp_start
@@ -182,12 +184,12 @@ def exchange(flow: http.HTTPFlow, client: str, headers: Head, *, answered: bool 
         started=started,
         answered=ended,
         method=data.method,
-        scheme=scheme,
-        host=host,
-        port=port,
+        scheme=asked.scheme,
+        host=asked.host,
+        port=asked.port,
         path=path_of(flow),
-        http_version=major_version(data.http_version),
-        request_headers=request_fields(flow),
+        http_version=asked.http_version,
+        request_headers=headers.fields,
         request_picked=headers,
         status=response.status_code if response is not None else None,
         response_headers=response.headers.fields if response is not None else (),

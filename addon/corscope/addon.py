@@ -87,6 +87,8 @@ class CorsAddon:
         """A hook that is only there when it is needed: mitmproxy passes by what is None."""
         self.view = CORSContentview()
         self.pages = Pages()
+        self.stack = ""
+        """The option cors_stack: mitmproxy copies an option's value each time that it is asked for."""
         self.last_look: LastLook | None = None
         """Stands behind mitmproxy's other addons where an upstream proxy is used."""
         self.ticker: asyncio.Task[None] | None = None
@@ -157,7 +159,7 @@ class CorsAddon:
         if "cors_stack" in updated:
             if ctx.options.cors_stack:
                 check_stack("cors_stack", ctx.options.cors_stack)
-            self.pages.site.live.stack = ctx.options.cors_stack
+            self.stack = self.pages.site.live.stack = ctx.options.cors_stack
         if "mode" in updated and has_upstream():
             # What is streamed to a host of ours would be on its way to the upstream proxy before `request`.
             self.requestheaders = self.early
@@ -480,9 +482,10 @@ class CorsAddon:
         """Put a planned rewriting onto a flow's response, before its headers leave."""
         response = flow.response
         assert response is not None
-        self.rewritten[flow.id] = rewriting.Sent(response.status_code, response.headers.fields, rewrite)
+        without_body = rewriter.drops_body(rewrite.edits)
+        self.rewritten[flow.id] = rewriting.Sent(response.status_code, response.headers.fields, rewrite, without_body)
         rewriting.put(response, changed.status or 0, changed.response_headers)
-        if rewriter.drops_body(rewrite.edits):
+        if without_body:
             # mitmproxy may begin to stream when it sees how long the body is: then nothing of it is passed on.
             swallows = response.stream or getattr(ctx.options, "stream_large_bodies", None)
             response.stream = (lambda _: b"") if swallows else False
@@ -508,7 +511,7 @@ class CorsAddon:
             finally:
                 rewriting.put(response, *now)
                 flow.comment, flow.marked, flow.metadata = said
-        if rewriter.drops_body(sent.rewrite.edits):
+        if sent.without_body:
             rewriting.empty(response)
 
     # ------------------------------------------------------------------ saying it
@@ -551,10 +554,9 @@ class CorsAddon:
         flow.metadata[METADATA_KEY] = said
         return data
 
-    @staticmethod
-    def as_json(verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
+    def as_json(self, verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
         """Return a verdict as JSON values, with what the user's own server software needs."""
-        return verdict_json(verdict, rewrite, stack=ctx.options.cors_stack)
+        return verdict_json(verdict, rewrite, stack=self.stack)
 
     def tell(self, verdicts: Sequence[Verdict]) -> None:
         """Pass on the verdicts of earlier exchanges that have been settled."""

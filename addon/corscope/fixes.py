@@ -17,7 +17,7 @@ from corscope.engine import (
     requested_names,
     varies_with_origin,
 )
-from corscope.headers import Fields, Headers, Names, extract_tokens, get, get_all, is_token, pick, text
+from corscope.headers import Fields, Headers, Names, extract_tokens, get, get_all, is_token, lines_of, pick, text
 from corscope.model import (
     BrowserFamily,
     Credentials,
@@ -181,7 +181,7 @@ def _target(exchange: Exchange) -> bytes:
 
 
 def _response(exchange: Exchange) -> _Response:
-    fields = tuple([line for line in exchange.response_headers if _READ.stands_for(line[0]) is not None])
+    fields = lines_of(exchange.response_headers, _READ)
     return _Response(exchange.status or 0, fields, exchange.http_version)
 
 

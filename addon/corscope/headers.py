@@ -24,8 +24,8 @@ def normalize(value: bytes) -> bytes:
     return value.strip(HTTP_WHITESPACE)
 
 
-class Names:
-    """Header names of interest, and what each spelling on the wire stands for.
+class Names(dict[bytes, bytes | None]):
+    """Header names of interest: what each spelling on the wire stands for, in lower case, or None for the others.
 
     Browsers and servers spell the few names they use in the same way every time, so that each spelling is lower-cased
     once. Spellings beyond a bound are not kept.
@@ -34,25 +34,18 @@ class Names:
     def __init__(self, names: Iterable[bytes]) -> None:
         """`names` in lower case."""
         self.wanted = frozenset(names)
-        self.known: dict[bytes, bytes | None] = {name: name for name in self.wanted}
-        """Names as spelled, with their lower-case form, or None where they are of no interest."""
+        super().__init__({name: name for name in self.wanted})
 
     def is_wanted(self, lower: bytes) -> bool:
         """Tell whether a name, in lower case, is of interest."""
         return lower in self.wanted
 
-    def stands_for(self, spelled: bytes) -> bytes | None:
-        """Return a name's lower-case form, None where it is of no interest."""
-        known = self.known
-        return known[spelled] if spelled in known else self.learn(spelled)
-
-    def learn(self, spelled: bytes) -> bytes | None:
-        """Return what a spelling stands for, and keep it."""
+    def __missing__(self, spelled: bytes) -> bytes | None:
         lower = spelled.lower()
-        key = lower if self.is_wanted(lower) else None
-        if len(self.known) < 1024:
-            self.known[spelled] = key
-        return key
+        name = lower if self.is_wanted(lower) else None
+        if len(self) < 1024:
+            self[spelled] = name
+        return name
 
 
 def pick(fields: Fields, names: Names) -> dict[bytes, bytes]:
@@ -61,16 +54,20 @@ def pick(fields: Fields, names: Names) -> dict[bytes, bytes]:
     Repeated fields are joined with `, ` in order: https://fetch.spec.whatwg.org/#concept-header-list-get
     """
     found: dict[bytes, bytes] = {}
-    known = names.known
-    for name, value in fields:
-        key = known[name] if name in known else names.learn(name)
-        if key is not None:
+    for spelled, value in fields:
+        name = names[spelled]
+        if name is not None:
             value = value.strip(HTTP_WHITESPACE)
-            if key in found:
+            if name in found:
                 # HTTP/2 may split a Cookie into several lines, RFC 9113 section 8.2.3.
-                value = found[key] + (b"; " if key == b"cookie" else b", ") + value
-            found[key] = value
+                value = found[name] + (b"; " if name == b"cookie" else b", ") + value
+            found[name] = value
     return found
+
+
+def lines_of(fields: Fields, names: Names) -> Fields:
+    """Return the lines of `names`, as they stand."""
+    return tuple([line for line in fields if names[line[0]] is not None])
 
 
 def get(fields: Fields, name: bytes) -> bytes | None:

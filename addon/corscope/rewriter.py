@@ -18,7 +18,7 @@ from corscope.engine import (
     requested_names,
     varies_with_origin,
 )
-from corscope.headers import Fields, Names, extract_tokens, get_all, is_token, normalize, pick
+from corscope.headers import Fields, Names, extract_tokens, get_all, is_token, lines_of, normalize, pick
 from corscope.model import BrowserFamily, Edit, Exchange, Operation, Outcome, Verdict
 from corscope.modes import Head, is_cors_preflight, url_of
 from corscope.origins import is_potentially_trustworthy
@@ -84,8 +84,10 @@ def mends(verdict: Verdict, settings: Settings) -> bool:
 def beyond_headers(verdict: Verdict) -> str | None:
     """Return the finding that no header of this response can mend, None where there is none."""
     # What decides may be silenced, and then is not among the findings.
-    found = (verdict.reason, *verdict.findings)
-    return next((one.id for one in found if one is not None and one.id.startswith("redirect-")), None)
+    for one in (verdict.reason, *verdict.findings):
+        if one is not None and one.id.startswith("redirect-"):
+            return one.id
+    return None
 
 
 def notes(exchange: Exchange, settings: Settings) -> tuple[str, ...]:
@@ -112,7 +114,7 @@ def plan(exchange: Exchange, head: Head, settings: Settings, *, mend: bool = Tru
     # Where it leads to tells something of a preflight only, and differs from one response to the next.
     planned = _PLANNED if asked is None else _PLANNED_OF_PREFLIGHTS
     if "*" not in settings.expose_headers:
-        fields = tuple([line for line in fields if planned.stands_for(line[0]) is not None])
+        fields = lines_of(fields, planned)
     url = url_of(exchange) if asked is not None and exchange.status in REDIRECT_STATUS else ""
     answer = Answer(url, fields, True)
     trustworthy = is_potentially_trustworthy(exchange.scheme, exchange.host)
@@ -279,16 +281,20 @@ def cross_site_cookie(line: bytes, *, partitioned: bool) -> bytes:
 def edited_fields(fields: Fields, edits: Iterable[Edit]) -> Fields:
     """Return a header list with edits made: every other line stays what and where it was."""
     # Status and body have no name.
-    changes = {edit.name.lower().encode("latin-1"): (edit.name, list(edit.values)) for edit in edits if edit.name}
+    left = {edit.name.lower().encode("latin-1"): (edit.name, edit.values) for edit in edits if edit.name}
     made: list[tuple[bytes, bytes]] = []
     for line in fields:
-        change = changes.get(line[0].lower())
-        if change is None:
+        name = line[0].lower()
+        if name not in left:
             made.append(line)
-        elif change[1]:
-            made.append((line[0], change[1].pop(0)))
-    for name, values in changes.values():
-        made += [(name.encode("latin-1"), value) for value in values]
+            continue
+        spelled, values = left[name]
+        if values:
+            made.append((line[0], values[0]))
+            left[name] = spelled, values[1:]
+    for spelled, values in left.values():
+        if values:
+            made += [(spelled.encode("latin-1"), value) for value in values]
     return tuple(made)
 
 

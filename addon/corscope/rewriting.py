@@ -33,6 +33,8 @@ class Sent:
     status: int
     fields: Fields
     rewrite: Rewrite
+    without_body: bool
+    """Whether the rewritten response has none."""
 
 
 @dataclass(frozen=True, slots=True)

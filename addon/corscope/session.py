@@ -121,7 +121,7 @@ class _Client:
     diagnosis: Diagnosis = field(default_factory=Diagnosis)
     begun: OrderedDict[str, tuple[Link, Request]] = field(default_factory=OrderedDict)
     """Requests that have begun, but not been answered, with what they follow; by exchange id."""
-    judged: OrderedDict[str, tuple[Link, Record]] = field(default_factory=OrderedDict)
+    judged: OrderedDict[str, tuple[Link, Request, Record]] = field(default_factory=OrderedDict)
     """The latest exchanges that were judged, by id: something on the proxy may still change their responses."""
 
     def connection(self, connection_id: str) -> Connection:
@@ -312,29 +312,26 @@ class Session:
         if exchange.status is None:
             return self.begin(exchange) if exchange.in_order else self._unanswered(exchange)
         known = self._clients.get(exchange.client)
-        begun = known.begun.pop(exchange.id, None) if known is not None else None
+        before = begun = None
+        if known is not None:
+            before, begun = known.judged.pop(exchange.id, None), known.begun.pop(exchange.id, None)
+        if known is not None and before is not None and before[-1].mode is RequestMode.CORS:
+            known.judged[exchange.id] = before
+            self._judge_again(known, exchange, *before)
+            self._pass_time(exchange.answered)
+            return [self._told(before[-1]), *self._drain(besides=before[-1])]
         if begun is not None:
             link, request = begun
             request.exchange = exchange
         else:
             link, request = None, Request(exchange)
-        response: Headers = pick(exchange.response_headers, RESPONSE_HEADERS)
         client = self._client(request)
-        if client.browser.family is BrowserFamily.FIREFOX:
-            response = as_firefox_reads(response, exchange.response_headers, exchange.http_version)
-        if b"set-cookie" in response and client.cookies:
-            client.cookies.set_cookie(exchange.host, exchange.response_headers)
-        before = client.judged.pop(exchange.id, None)
-        if before is not None and before[1].mode is RequestMode.CORS:
-            self._judge_again(client, request, response, *before)
-            client.judged[exchange.id] = before
-            self._pass_time(exchange.answered)
-            return [self._told(before[1]), *self._drain(besides=before[1])]
+        response = self._read(client, exchange)
         subject = request_mode(request, client.browser)
         if subject.exempt is None:
             if before is not None:
                 link = before[0]
-                self._take_back(client, before[1])
+                self._take_back(client, before[-1])
             elif link is None:
                 link = self._link(client, request)
             if subject is UNDECIDED:
@@ -349,7 +346,7 @@ class Session:
             return [self._hushed(first) if self.silence else first, *self._drain()]
         link = link or NO_LINK
         record = self._judge_cors(client, request, response, subject.mode, link)
-        client.judged[exchange.id] = (link, record)
+        client.judged[exchange.id] = (link, request, record)
         if len(client.judged) > JUDGED:
             client.judged.popitem(last=False)
         self._pass_time(exchange.answered)
@@ -376,6 +373,16 @@ class Session:
         self._now = 0.0
 
     # ------------------------------------------------------------------ judging
+
+    @staticmethod
+    def _read(client: _Client, exchange: Exchange) -> Headers:
+        """Return the headers of a response as the client's browser reads them, and take note of cookies that go."""
+        response: Headers = pick(exchange.response_headers, RESPONSE_HEADERS)
+        if client.browser.family is BrowserFamily.FIREFOX:
+            response = as_firefox_reads(response, exchange.response_headers, exchange.http_version)
+        if b"set-cookie" in response and client.cookies:
+            client.cookies.set_cookie(exchange.host, exchange.response_headers)
+        return response
 
     def _judge_exempt(self, client: _Client, request: Request, response: Headers, subject: Subject) -> Verdict:
         exchange, headers, mode = request.exchange, request.headers, subject.mode
@@ -626,10 +633,11 @@ class Session:
             else:
                 record.preflight_reason = "not in this traffic: answered before, or in the browser's preflight cache"
 
-    def _judge_again(self, client: _Client, request: Request, response: Headers, link: Link, record: Record) -> None:
+    def _judge_again(self, client: _Client, exchange: Exchange, link: Link, request: Request, record: Record) -> None:
         """Judge another response to a request of mode "cors"; what the request itself told stays told."""
+        response = self._read(client, exchange)
         self._take_back(client, record)
-        record.exchange = request.exchange
+        record.exchange = request.exchange = exchange
         record.if_include = record.if_omit = ()
         record.findings, record.hints, record.stored_unknown = (), NO_HINTS, False
         if request.is_preflight:

@@ -396,12 +396,14 @@ def _request(target: bytes, length: bytes, block: bytes, http_version: bytes) ->
     if (int(authority_length), int(method_length), int(host_length)) != (len(authority), len(method), len(host)):
         raise ValueError("a part of a request has another length")
     fields = _fields(block, length)
-    head, named = Head(fields), scheme.decode()
+    head = Head(fields)
+    asked = adapter.target_of(scheme, authority, http_version, head.get(b"host", b""), host.decode(), int(port))
     return _Request(
         method,
-        named,
-        *adapter.target(authority, http_version, head, named, host.decode(), int(port)),
-        adapter.major_version(http_version),
+        asked.scheme,
+        asked.host,
+        asked.port,
+        asked.http_version,
         fields,
         head,
         head.get(b"user-agent", b""),

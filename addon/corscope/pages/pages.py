@@ -56,8 +56,10 @@ class Pages:
 
     def is_private(self, flow: http.HTTPFlow) -> bool:
         """Tell whether a flow asks one of the lab's hosts for what is its page's alone; nothing lets others in."""
+        if self.place(flow) is not Place.LAB:
+            return False
         path = flow.request.path.partition("?")[0]
-        return (path == AGREEMENT_PATH or is_of_playground(path)) and self.place(flow) is Place.LAB
+        return path == AGREEMENT_PATH or is_of_playground(path)
 
     async def answer_lab(self, flow: http.HTTPFlow) -> None:
         """Answer a request to the lab's web, unless it is answered."""

@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from corscope.headers import Fields, Names, normalize, text
+from corscope.headers import Fields, Names, lines_of, normalize, text
 
 
 class Guess(NamedTuple):
@@ -65,7 +65,7 @@ _LONGEST: Final = 80
 
 def guess(headers: Fields) -> Guess | None:
     """Guess the stack behind a response from its headers; None where nothing tells."""
-    telling = tuple([line for line in headers if _NAMES.stands_for(line[0]) is not None])
+    telling = lines_of(headers, _NAMES)
     return _guess(telling) if telling else None
 
 
