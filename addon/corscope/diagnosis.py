@@ -49,9 +49,24 @@ RECENT = 600.0
 may have been changed for everybody."""
 
 
+class _Answer(NamedTuple):
+    """What a CORS request got."""
+
+    origin: bytes
+    method: bytes
+    allowed: bytes | None
+    """Allow-Origin."""
+    flow_id: str
+    at: float
+    """Seconds since the epoch."""
+    failed: bool
+    """An error or a redirect without CORS headers: it tells nothing of how the endpoint treats origins."""
+    with_cookies: bool
+
+
 @dataclass(slots=True)
 class _Endpoint:
-    """What was seen of a URL without its query."""
+    """What was seen of a URL without its query, where there was more than one answer."""
 
     answers: dict[bytes, tuple[bytes | None, str, float]] = field(default_factory=dict)
     """The Allow-Origin that each origin got last, with the flow, and when, seconds since the epoch."""
@@ -59,6 +74,29 @@ class _Endpoint:
     """The flow in which a method of an origin was answered `*` although, or because, no cookie came."""
     named: dict[tuple[bytes, bytes], str] = field(default_factory=dict)
     """The flow in which it was answered its origin, with cookies."""
+
+    def take(self, answer: _Answer, response: Headers) -> None:
+        """Take note of an answer, with its headers."""
+        if answer.failed:
+            return
+        origin, answers = answer.origin, self.answers
+        # Only answers to the same method can take each other's place.
+        if answer.method in (b"GET", b"HEAD"):
+            if answers and (len(answers) > 1 or origin not in answers) and _varies(response):
+                # The server has been mended, or some of its answers say it: what was before proves nothing.
+                answers.clear()
+            answers[origin] = (answer.allowed, answer.flow_id, answer.at)
+            if len(answers) > ORIGINS:
+                del answers[next(iter(answers))]
+        # The latest answer counts: a server may have been mended.
+        asked = (origin, answer.method)
+        seen, sought = (self.named, origin) if answer.with_cookies else (self.wildcard, b"*")
+        if answer.allowed == sought:
+            seen[asked] = answer.flow_id
+            if len(seen) > ORIGINS:
+                del seen[next(iter(seen))]
+        else:
+            seen.pop(asked, None)
 
 
 type _Opaque = tuple[str, float, Headers, Fields]
@@ -150,7 +188,8 @@ class Diagnosis:
         """The latest request, for it is looked at more than once."""
         self._noted: OrderedDict[_Key, int] = OrderedDict()
         """Which cookies went with which requests, with the jar's changes by then: it learns nothing new before more."""
-        self._endpoints: OrderedDict[tuple[bytes, str], _Endpoint] = OrderedDict()
+        self._endpoints: OrderedDict[tuple[bytes, str], _Answer | _Endpoint] = OrderedDict()
+        """By the URL's origin and its path; of most there is but one answer."""
         self._opaque: OrderedDict[str, _Opaque] = OrderedDict()
         """By URL, query included: only answers to the same one take each other's place in a cache."""
         self._passed: OrderedDict[str, _Passed] = OrderedDict()
@@ -213,7 +252,7 @@ class Diagnosis:
                 always += self._behind(request, record, response)
             if record.if_omit or exchange.status in (401, 403):
                 always, behind = behind + always, ()
-        always += self._endpoint(request, record, response, allowed)
+        always += self._compared(request, record, response, allowed)
         if allowed == origin and response.get(b"access-control-allow-credentials") == b"true":
             always += self._risks(request, record)
         elif allowed == b"*":
@@ -574,7 +613,7 @@ class Diagnosis:
 
     def _cached(self, request: Request, record: Record, response: Headers, fault: Fault) -> tuple[Finding, ...]:
         value, exchange = fault.values["value"], record.exchange
-        endpoint = self._endpoints.get((request.target, _path(exchange.path)))
+        endpoint = self._endpoint((request.target, _path(exchange.path)))
         if "://" not in value or _varies(response):
             return ()
         named, evidence = value.encode("latin-1"), ""
@@ -588,42 +627,35 @@ class Diagnosis:
             evidence += f"{' and ' if evidence else ''}the answer says of itself that it is a copy ({copy})"
         return (finding("cached-for-another-origin", value=value, evidence=evidence),) if evidence else ()
 
-    def _endpoint(
+    def _endpoint(self, key: tuple[bytes, str]) -> _Endpoint | None:
+        """Return what is known of an endpoint."""
+        known = self._endpoints.get(key)
+        if not isinstance(known, _Answer):
+            return known
+        endpoint = self._endpoints[key] = _Endpoint()
+        # Before the first answer nothing is known that its headers might call into question.
+        endpoint.take(known, {})
+        return endpoint
+
+    def _compared(
         self, request: Request, record: Record, response: Headers, allowed: bytes | None
     ) -> tuple[Finding, ...]:
         """Compare an answer with what the same endpoint answered to others."""
-        exchange, origin = record.exchange, record.origin
+        exchange, origin, method = record.exchange, record.origin, record.exchange.method
         key = (request.target, _path(exchange.path))
-        endpoint = self._endpoints.get(key)
-        if endpoint is None:
-            endpoint = self._endpoints[key] = _Endpoint()
-            bound(self._endpoints, ENDPOINTS)
-        found: tuple[Finding, ...] = ()
-        answers = endpoint.answers
-        # An error or a redirect without CORS headers comes from elsewhere, and tells nothing of how the endpoint treats
-        # origins; and only answers to the same method can take each other's place.
         failed = allowed is None and (exchange.status or 0) >= 300
-        if not failed and exchange.method in (b"GET", b"HEAD"):
-            if answers and (len(answers) > 1 or origin not in answers) and _varies(response):
-                # The server has been mended, or some of its answers say it: what was before proves nothing.
-                answers.clear()
-            answers[origin] = (allowed, exchange.id, exchange.started)
-            if len(answers) > ORIGINS:
-                del answers[next(iter(answers))]
-            if len(answers) > 1 and _is_cacheable(exchange):
-                found += _vary_origin_missing(answers, origin, allowed, exchange.started)
-        if exchange.method == b"GET":
-            found = self._beside_opaque(request, record, allowed) or found
-        # The latest answer counts: a server may have been mended.
-        asked, with_cookies = (origin, exchange.method), b"cookie" in request.headers
-        seen, sought = (endpoint.named, origin) if with_cookies else (endpoint.wildcard, b"*")
-        if allowed == sought:
-            seen[asked] = exchange.id
-            if len(seen) > ORIGINS:
-                del seen[next(iter(seen))]
-        elif not failed:
-            seen.pop(asked, None)
-        wildcard, named = endpoint.wildcard.get(asked), endpoint.named.get(asked)
+        answer = _Answer(origin, method, allowed, exchange.id, exchange.started, failed, b"cookie" in request.headers)
+        beside = self._beside_opaque(request, record, allowed) if method == b"GET" else ()
+        endpoint = self._endpoint(key)
+        if endpoint is None:
+            self._endpoints[key] = answer
+            bound(self._endpoints, ENDPOINTS)
+            return beside
+        endpoint.take(answer, response)
+        found, answers = beside, endpoint.answers
+        if not beside and not failed and len(answers) > 1 and _is_cacheable(exchange):
+            found = _vary_origin_missing(answers, origin, allowed, exchange.started)
+        wildcard, named = endpoint.wildcard.get((origin, method)), endpoint.named.get((origin, method))
         if wildcard is not None and named is not None and exchange.id in (wildcard, named):
             evidence = f"flow {wildcard} without and flow {named} with cookies"
             found += (finding("wildcard-until-login", evidence=evidence, origin=text(origin)),)
