@@ -644,7 +644,9 @@ class Diagnosis:
         exchange, origin, method = record.exchange, record.origin, record.exchange.method
         key = (request.target, _path(exchange.path))
         failed = allowed is None and (exchange.status or 0) >= 300
-        answer = _Answer(origin, method, allowed, exchange.id, exchange.started, failed, b"cookie" in request.headers)
+        told = (origin, method, allowed, exchange.id, exchange.started, failed, b"cookie" in request.headers)
+        # As `_Answer(*told)`, at half the cost.
+        answer = tuple.__new__(_Answer, told)
         beside = self._beside_opaque(request, record, allowed) if method == b"GET" else ()
         endpoint = self._endpoint(key)
         if endpoint is None:

@@ -98,15 +98,19 @@ def root(reason: str, found: Iterable[str]) -> str:
     """Return which of the findings made matters, by their ids; a CORS failure, the `reason`, may be a mere symptom."""
     symptom = reason in ("allow-origin-missing", "origin-null-not-allowed")
     behind = ROOTS if symptom else ("proxy-error", "login-redirect")
-    return next((id_ for id_ in found if id_ in behind), reason)
+    for id_ in found:
+        if id_ in behind:
+            return id_
+    return reason
 
 
 def _cause(verdict: Verdict) -> str:
     """Return the title of the finding that matters."""
     if verdict.reason is None:
         return ""
-    matters = root(verdict.reason.id, (finding.id for finding in verdict.findings))
-    return texts(next((one for one in verdict.findings if one.id == matters), verdict.reason)).title
+    ids = [finding.id for finding in verdict.findings]
+    matters = root(verdict.reason.id, ids)
+    return texts(verdict.findings[ids.index(matters)] if matters in ids else verdict.reason).title
 
 
 _ALLOWED_HOW = {
@@ -246,12 +250,12 @@ def fix_json(fix: Fix) -> dict[str, Any]:
             "max_age": policy.max_age,
             "path": shown_url(policy.path),
         },
-        "preflight": [edit_json(edit) for edit in fix.preflight],
-        "actual": [edit_json(edit) for edit in fix.actual],
+        "preflight": edits_json(fix.preflight),
+        "actual": edits_json(fix.actual),
         "actual_seen": fix.actual_seen,
         "with_credentials": {
-            "preflight": [edit_json(edit) for edit in fix.with_credentials.preflight],
-            "actual": [edit_json(edit) for edit in fix.with_credentials.actual],
+            "preflight": edits_json(fix.with_credentials.preflight),
+            "actual": edits_json(fix.with_credentials.actual),
         },
     }
 
@@ -265,21 +269,22 @@ def _rewritten_headline(verdict: Verdict, rewrite: Rewrite) -> str:
 
 def changes(rewrite: Rewrite) -> list[str]:
     """Return what a rewrite changed or would change, header by header, line by line."""
-    if rewrite.why_not:
-        lines = [f"Not rewritten: {rewrite.why_not}."]
-    elif not rewrite.edits:
-        lines = ["The response is as the server sent it." if rewrite.applied else "Nothing to rewrite."]
-    elif rewrite.applied:
-        lines = ["Rewritten by corscope, on its way to this browser only. What the server should send:"]
-    else:
-        lines = ["Would be allowed after this change, which the server should make:"]
-    lines += [_edit_line(edit) for edit in rewrite.edits]
-    return lines + [f"Note: {note}." for note in rewrite.notes]
+    lines = [f"Note: {note}." for note in rewrite.notes]
+    return [*_edit_lines(rewrite.edits, rewrite.applied, rewrite.why_not), *lines]
 
 
+# Of a server's answers most need the same.
 @lru_cache(maxsize=128)
-def _edit_line(edit: Edit) -> str:
-    return _change_line(edit_json(edit))
+def _edit_lines(edits: tuple[Edit, ...], applied: bool, why_not: str) -> tuple[str, ...]:
+    if why_not:
+        said = f"Not rewritten: {why_not}."
+    elif not edits:
+        said = "The response is as the server sent it." if applied else "Nothing to rewrite."
+    elif applied:
+        said = "Rewritten by corscope, on its way to this browser only. What the server should send:"
+    else:
+        said = "Would be allowed after this change, which the server should make:"
+    return said, *map(_change_line, edits_json(edits))
 
 
 def _change_line(change: dict[str, Any]) -> str:
@@ -293,20 +298,25 @@ def _change_line(change: dict[str, Any]) -> str:
     return line + (f"   mends {change['cures']}" if change["cures"] else "")
 
 
-def edit_json(edit: Edit) -> dict[str, Any]:
-    """Return an edit as plain JSON values, without secrets."""
-    return _edit_json(edit).copy()
+def edits_json(edits: tuple[Edit, ...]) -> list[dict[str, Any]]:
+    """Return edits as plain JSON values, without secrets."""
+    return [edit.copy() for edit in _edits_json(edits)]
 
 
 @lru_cache(maxsize=128)
-def _edit_json(edit: Edit) -> dict[str, Any]:
-    return {
-        "operation": str(edit.operation),
-        "header": edit.name or None,
-        "before": [_shown_value(edit.name, value) for value in edit.before],
-        "after": [_shown_value(edit.name, value) for value in edit.values],
-        "cures": edit.cures,
-    }
+def _edits_json(edits: tuple[Edit, ...]) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        [
+            {
+                "operation": str(edit.operation),
+                "header": edit.name or None,
+                "before": [_shown_value(edit.name, value) for value in edit.before],
+                "after": [_shown_value(edit.name, value) for value in edit.values],
+                "cures": edit.cures,
+            }
+            for edit in edits
+        ]
+    )
 
 
 def rewrite_json(rewrite: Rewrite) -> dict[str, Any]:
@@ -315,7 +325,7 @@ def rewrite_json(rewrite: Rewrite) -> dict[str, Any]:
         "applied": rewrite.applied,
         "verdict_before": str(rewrite.was.outcome),
         "devtools_error_before": rewrite.was.devtools_error,
-        "edits": [edit_json(edit) for edit in rewrite.edits],
+        "edits": edits_json(rewrite.edits),
         "why_not": rewrite.why_not or None,
         "notes": list(rewrite.notes),
     }

@@ -12,7 +12,7 @@ from mitmproxy.net.http import status_codes
 
 from corscope import adapter, flow_filters, rewriter
 from corscope.credentials import recognise
-from corscope.headers import Fields, get, is_token
+from corscope.headers import Fields, Names, get, is_token, pick
 from corscope.model import Edit, Exchange, Operation, RequestMode, Rewrite, Verdict
 from corscope.modes import Head, Request, is_cors_preflight, request_mode
 from corscope.public_suffixes import spans_public_suffix
@@ -355,8 +355,11 @@ def put(response: http.Response, status: int, fields: Fields) -> None:
 
 def is_event_stream(fields: Fields) -> bool:
     """Tell server-sent events by their Content-Type. https://html.spec.whatwg.org/#text/event-stream"""
-    essence = (get(fields, b"content-type") or b"").partition(b";")[0]
+    essence = pick(fields, _CONTENT_TYPE).get(b"content-type", b"").partition(b";")[0]
     return essence.strip().lower() == b"text/event-stream"
+
+
+_CONTENT_TYPE = Names((b"content-type",))
 
 
 def empty(response: http.Response) -> None:

@@ -82,10 +82,11 @@ def _trouble(record: Record, faults: Faults) -> _Trouble:
     include, omit = record.if_include, record.if_omit
     if not faults and credentials is not Credentials.UNKNOWN:
         return Outcome.ALLOWED, None, (), ()
-    answer = Answer(record.url, exchange.response_headers, credentials is Credentials.INCLUDE)
+    with_credentials = Answer(record.url, exchange.response_headers, True)
+    included = credentials is Credentials.INCLUDE
+    answer = with_credentials if included else Answer(record.url, exchange.response_headers, False)
     if record.stored_unknown and faults and faults[0].id in ("allow-origin-missing", "allow-credentials-not-true"):
         return Outcome.CONDITIONAL, None, (conditional_finding("stored-response-unknown", None, origin, answer),), ()
-    with_credentials = Answer(record.url, exchange.response_headers, True)
     if not omit and credentials is Credentials.UNKNOWN:
         found = (conditional_finding("credentials-unknown", include[0], origin, with_credentials),)
         return Outcome.CONDITIONAL, None, found, _further(include, (), origin, with_credentials)
