@@ -313,8 +313,8 @@ UNTOLD = {
     ("http", "far-credentials-wildcard"): "conditional",
     # A beacon and a no-cors fetch look the same there, and far more of them go to servers that know nothing of CORS.
     ("http", "post-text-missing"): "exempt",
-    # After a redirect a cookie's absence tells nothing, and in Firefox on HTTP/2 the connection does not either; nor does
-    # one on which nothing else went, and Chromium opens a second one where the first takes long to come about.
+    # After a redirect a cookie's absence tells nothing, and in Firefox on HTTP/2 the connection does not either. Nor
+    # does one on which nothing else went, and Chromium opens a second one where the first takes long to come about.
     ("https", "redirect-away"): "conditional",
     ("http", "redirect-away"): "conditional",
 }
