@@ -88,25 +88,30 @@ def test_an_authority_is_read_as_browsers_write_it(
 
 
 @pytest.mark.parametrize(
-    ("http_version", "authority", "host"),
+    ("http_version", "authority", "host", "named"),
     [
-        (b"HTTP/2.0", b"API.test:8443", None),
-        (b"HTTP/2.0", b"", None),
-        (b"HTTP/1.1", b"", b"api.test"),
-        (b"HTTP/1.1", b"proxied.test", b"api.test:8443"),
-        (b"HTTP/1.1", b"proxied.test", None),
+        (b"HTTP/2.0", b"API.test:8443", None, "api.test:8443"),
+        (b"HTTP/2.0", b"", None, "connected.test:9443"),
+        (b"HTTP/1.1", b"", b"api.test:8443", "api.test:8443"),
+        (b"HTTP/1.1", b"proxied.test", b"api.test:8443", "api.test:8443"),
+        (b"HTTP/1.1", b"proxied.test", None, "connected.test:9443"),
+        (b"http/1.1", b"proxied.test", b"api.test:8443", "api.test:8443"),
     ],
 )
 @pytest.mark.parametrize("scheme", [b"https", b"http", b"HTTPS"])
-def test_a_flows_url_is_its_exchanges(scheme: bytes, http_version: bytes, authority: bytes, host: bytes | None) -> None:
-    flow = cors_flow()
+def test_a_flows_url_is_its_exchanges(
+    scheme: bytes, http_version: bytes, authority: bytes, host: bytes | None, named: str
+) -> None:
+    flow = cors_flow("https://connected.test:9443/")
     data = flow.request.data
     data.scheme, data.http_version, data.authority, data.path = scheme, http_version, authority, b"/\xc3\xa4?q=\xff"
     flow.request.headers.pop("host", None)
     if host is not None:
         flow.request.headers["host"] = host.decode()
     head = adapter.head(flow)
-    assert adapter.url_of(flow, head) == url_of(adapter.exchange(flow, "", head))
+    exchange = adapter.exchange(flow, "", head)
+    assert adapter.url_of(flow, head) == url_of(exchange) == f"{scheme.decode().lower()}://{named}/ä?q=\ufffd"
+    assert exchange.http_version == (2 if http_version == b"HTTP/2.0" else 1)
 
 
 def test_a_request_that_mitmproxy_sends_again_tells_nothing_of_a_connection() -> None:

@@ -6,8 +6,10 @@ import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from builders import ALLOW_METHODS, ANY, GOOD, MAX_AGE, exchange, fields
-from corscope.model import Outcome
+from corscope.model import Kind, Outcome
 from corscope.session import Session
 from proxies import Mitmdump, eventually, final, read_report
 from servers import Asked, RawServer
@@ -51,6 +53,28 @@ def test_only_the_later_response_counts() -> None:
     (verdict,) = session.judge(actual)
     assert verdict.preflight is None
     assert session.settle(1100.0) == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "method", "kind", "outcome"),
+    [
+        ({"Access-Control-Request-Method": "DELETE"}, b"OPTIONS", Kind.PREFLIGHT, Outcome.BLOCKED),
+        ({"Access-Control-Request-Method": "PUT"}, b"OPTIONS", Kind.PREFLIGHT, Outcome.ALLOWED),
+        ({}, b"PUT", Kind.ACTUAL, Outcome.ALLOWED),
+    ],
+)
+def test_a_flow_that_was_edited_and_sent_again_is_judged_by_what_was_sent(
+    headers: dict[str, str], method: bytes, kind: Kind, outcome: Outcome
+) -> None:
+    session = Session()
+    allows = {**GOOD, ALLOW_METHODS: "PUT"}
+    asked = exchange(
+        "OPTIONS https://b.test/x", headers={"Access-Control-Request-Method": "PUT"}, response=allows, flow="one"
+    )
+    assert session.judge(asked)[0].outcome is Outcome.ALLOWED
+    edited = replace(exchange("OPTIONS https://b.test/x", headers=headers, response=allows, flow="one"), method=method)
+    (verdict,) = session.judge(edited)
+    assert (verdict.kind, verdict.outcome) == (kind, outcome)
 
 
 def test_what_it_follows_is_kept() -> None:

@@ -394,6 +394,27 @@ def test_what_does_not_follow_a_preflight(given: dict[str, Any]) -> None:
     assert (talk[asked].outcome, talk[asked].credentials) == (BLOCKED, INCLUDE)
 
 
+@pytest.mark.parametrize(
+    ("asks", "value", "follows"),
+    [
+        ("accept-language", "en-GB,en;q=0.9", False),
+        ("accept-language", "en_GB", True),
+        ("accept", "*/*", False),
+        ("accept", "x" * 129, True),
+    ],
+)
+def test_what_every_request_has_was_asked_for_where_it_is_not_safelisted(asks: str, value: str, follows: bool) -> None:
+    """A request that the page makes meanwhile, with the browser's own header, is not the one that was asked about."""
+    talk = Talk(defaults=NEUTRAL)
+    asked = talk.ask(URL, "GET", asks, response={**ANY, ALLOW_HEADERS: asks})
+    flow = talk.say(f"GET {URL}", headers={asks: value}, response=ANY)
+    assert talk[flow].preflight == (asked if follows else None)
+    talk.now += 1
+    talk.say("GET https://c.test/", response=GOOD)
+    talk.wait(5)
+    assert talk.outcomes(asked) == [ALLOWED if follows else BLOCKED]
+
+
 def test_a_request_carries_every_header_that_its_preflight_asked_for() -> None:
     talk = Talk(defaults=NEUTRAL)
     asked = talk.ask(URL, "PUT", "authorization,x-t", response=PUT_ANY)
@@ -1016,6 +1037,21 @@ def test_a_request_with_credentials_does_not_follow_a_hop_that_stopped_them() ->
     first = talk.say(f"GET {URL}", **hop("/y", ANY))
     other = talk.say("GET https://b.test/y", headers={"Cookie": "a=1"}, response=GOOD)
     assert (talk[other].redirected_from, talk[first].outcome) == (None, CONDITIONAL)
+
+
+@pytest.mark.parametrize(("method", "outcome"), [("GET", CONDITIONAL), ("PUT", ALLOWED)])
+def test_a_hop_since_a_preflight_was_not_preflighted(method: str, outcome: Outcome) -> None:
+    """What follows may come from either then, unless it needs a preflight."""
+    talk = Talk(defaults=NEUTRAL)
+    asked = talk.ask("https://b.test/y", method, response=PUT_ANY)
+    talk.say(
+        f"{method} https://a.test/x", origin=None, site="same-origin", status=307, response={"Location": URL[:-1] + "y"}
+    )
+    talk.say(f"{method} https://b.test/y", response=ANY)
+    talk.now += 1
+    talk.say("GET https://c.test/", response=GOOD)
+    talk.wait(5)
+    assert talk.outcomes(asked) == [outcome]
 
 
 @pytest.mark.parametrize("browser", ["chromium", "firefox"])

@@ -68,7 +68,7 @@ def parse_authority(authority: bytes, scheme: str) -> tuple[str, int] | None:
     return ascii_host(host), int(port) if port else DEFAULT_PORTS.get(scheme, 80)
 
 
-class RequestTarget(NamedTuple):
+class Destination(NamedTuple):
     """What a request asks, but for path and query."""
 
     scheme: str
@@ -76,41 +76,41 @@ class RequestTarget(NamedTuple):
     """In ASCII, lower case, IPv6 without brackets."""
     port: int
     http_version: int
-    """Major version."""
+    """Major version, where 3 counts as 2: the browser spoke that to the proxy."""
     origin: str
     """The serialized origin of the URL."""
 
 
-def target(flow: http.HTTPFlow, headers: Headers) -> RequestTarget:
+def destination(flow: http.HTTPFlow, headers: Headers) -> Destination:
     """Return what a flow, whose `head` `headers` are, asks, as the browser named it.
 
     The Host header knows better than the connection, which leads elsewhere in transparent mode, and in reverse mode
     where mitmproxy leaves the header alone (option keep_host_header).
     """
     data = flow.request.data
-    return target_of(data.scheme, data.authority, data.http_version, headers.get(b"host", b""), data.host, data.port)
+    return destination_of(
+        data.scheme, data.authority, data.http_version, headers.get(b"host", b""), data.host, data.port
+    )
 
 
 # A page asks the same few hosts again and again.
 @lru_cache(maxsize=1024)
-def target_of(
+def destination_of(
     scheme: bytes, authority: bytes, http_version: bytes, named: bytes, host: str, port: int
-) -> RequestTarget:
+) -> Destination:
     """Return the same by the parts of a request.
 
     `named` is its Host header; `host` and `port` are those that mitmproxy connected to.
     """
     written = "https" if scheme == b"https" else scheme.decode("latin-1").lower()
-    # HTTP/3 counts as 2: the browser spoke that to the proxy.
     version = 1 if http_version.startswith((b"HTTP/1", b"http/1")) else 2
-    asked = authority if version > 1 else b""
-    where = parse_authority(asked or named, written) or (ascii_host(host), port)
-    return RequestTarget(written, *where, version, serialize_origin(written, *where).decode("utf-8", "replace"))
+    where = parse_authority((authority if version > 1 else b"") or named, written) or (ascii_host(host), port)
+    return Destination(written, *where, version, serialize_origin(written, *where).decode("utf-8", "replace"))
 
 
 def url_of(flow: http.HTTPFlow, headers: Headers) -> str:
     """Return the URL of a flow, whose `head` `headers` are, as `modes.url_of` does that of its exchange."""
-    return target(flow, headers).origin + path_of(flow)
+    return destination(flow, headers).origin + path_of(flow)
 
 
 METADATA_KEY = "corscope"
@@ -170,7 +170,7 @@ def exchange(flow: http.HTTPFlow, client: str, headers: Head, *, answered: bool 
         # A browser's HAR has entries for requests that got no response.
         response = None
     from_har = not flow.live and connection.peername == HAR_PEER
-    asked = target(flow, headers)
+    to = destination(flow, headers)
     started = ended = data.timestamp_start
     if response is not None:
         answered_at = response.timestamp_end if from_har else response.timestamp_start
@@ -184,12 +184,12 @@ def exchange(flow: http.HTTPFlow, client: str, headers: Head, *, answered: bool 
         started=started,
         answered=ended,
         method=data.method,
-        scheme=asked.scheme,
-        host=asked.host,
-        port=asked.port,
+        scheme=to.scheme,
+        host=to.host,
+        port=to.port,
         path=path_of(flow),
-        http_version=asked.http_version,
-        request_headers=headers.fields,
+        http_version=to.http_version,
+        request_headers=request_fields(flow),
         request_picked=headers,
         status=response.status_code if response is not None else None,
         response_headers=response.headers.fields if response is not None else (),

@@ -66,7 +66,7 @@ class _Answer(NamedTuple):
 
 @dataclass(slots=True)
 class _Endpoint:
-    """What was seen of a URL without its query, where there was more than one answer."""
+    """What was seen of a URL without its query, where one answer is not all."""
 
     answers: dict[bytes, tuple[bytes | None, str, float]] = field(default_factory=dict)
     """The Allow-Origin that each origin got last, with the flow, and when, seconds since the epoch."""

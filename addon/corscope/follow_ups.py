@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from corscope.headers import names
+from corscope.engine import is_cors_safelisted_method, is_cors_safelisted_request_header
+from corscope.headers import get, names
 from corscope.model import Credentials
 from corscope.modes import Request
 from corscope.origins import OPAQUE
@@ -28,6 +29,10 @@ answer 11 milliseconds after it had sent what that permits."""
 
 CONNECTING_SECONDS = 0.5
 """How long a request may wait for a connection on HTTP/1, where the one that it could use is taken."""
+
+_BY_VALUE = frozenset((b"accept", b"accept-language"))
+"""Headers that browsers put on every request. A preflight asks for one only where a script gave it a value that is not
+CORS-safelisted, which its request then has."""
 
 UPGRADABLE = "redirect-mixed-content"
 """The one fault that a browser may mend by itself: `upgrade-insecure-requests` or HSTS turn the http URL of a Location
@@ -117,6 +122,10 @@ class Step:
                 return False
             if self.storage_access not in (None, b"sec-fetch-storage-access" in headers):
                 return False
+            for name in self.asked & _BY_VALUE:
+                value = get(exchange.request_headers, name)
+                if value is not None and is_cors_safelisted_request_header(name, value):
+                    return False
             asked = self.asked - {b"authorization"} if exchange.sanitized else self.asked
             # Almost everything that a script can set is picked anyhow.
             return self.asked.issuperset(headers.script_set) and (
@@ -206,8 +215,11 @@ class FollowUps:
         found = [step for step in found if not (step.only_omit and step.credentials is Credentials.INCLUDE)]
         if not found and credentials is not Credentials.INCLUDE:
             found = late
-        # A hop that was itself preflighted is followed from its preflight.
-        found = [step for step in found if step.is_preflight] or found
+        asked = [step.started for step in found if step.is_preflight]
+        if asked:
+            # A hop that was itself preflighted is followed from its preflight; one since then was not preflighted.
+            needs_none = is_cors_safelisted_method(request.exchange.method) and not request.headers.script_set
+            found = [step for step in found if step.is_preflight or (needs_none and step.answered > max(asked))]
         if len(found) > 1:
             if credentials is not Credentials.UNKNOWN:
                 found = [step for step in found if step.credentials is credentials] or found

@@ -48,12 +48,10 @@ that scripts set."""
 class Head(dict[bytes, bytes]):
     """What `REQUEST_HEADERS` picks of a request's headers, by lower-case name, and what follows from it alone."""
 
-    __slots__ = ("_script_set", "fields")
+    __slots__ = ("_script_set",)
 
     def __init__(self, fields: Fields) -> None:
         super().__init__(pick(fields, REQUEST_HEADERS))
-        self.fields = fields
-        """The header list that it was read of."""
         self._script_set: tuple[bytes, ...] | None = None
 
     @property

@@ -270,12 +270,12 @@ def _rewritten_headline(verdict: Verdict, rewrite: Rewrite) -> str:
 def changes(rewrite: Rewrite) -> list[str]:
     """Return what a rewrite changed or would change, header by header, line by line."""
     lines = [f"Note: {note}." for note in rewrite.notes]
-    return [*_edit_lines(rewrite.edits, rewrite.applied, rewrite.why_not), *lines]
+    return [*_changes(rewrite.edits, rewrite.applied, rewrite.why_not), *lines]
 
 
 # Of a server's answers most need the same.
 @lru_cache(maxsize=128)
-def _edit_lines(edits: tuple[Edit, ...], applied: bool, why_not: str) -> tuple[str, ...]:
+def _changes(edits: tuple[Edit, ...], applied: bool, why_not: str) -> tuple[str, ...]:
     if why_not:
         said = f"Not rewritten: {why_not}."
     elif not edits:

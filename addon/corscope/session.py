@@ -8,7 +8,7 @@ alike. State is kept per client and bounded everywhere; nothing here knows mitmp
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from corscope.causes import Answer
 from corscope.cookies import Route, TravelLog
@@ -121,7 +121,7 @@ class _Client:
     diagnosis: Diagnosis = field(default_factory=Diagnosis)
     begun: OrderedDict[str, tuple[Link, Request]] = field(default_factory=OrderedDict)
     """Requests that have begun, but not been answered, with what they follow; by exchange id."""
-    judged: OrderedDict[str, tuple[Link, Request, Record]] = field(default_factory=OrderedDict)
+    judged: OrderedDict[str, "_Judged"] = field(default_factory=OrderedDict)
     """The latest exchanges that were judged, by id: something on the proxy may still change their responses."""
 
     def connection(self, connection_id: str) -> Connection:
@@ -182,6 +182,15 @@ class _Client:
             and entry.expires >= exchange.started
             and entry.covers(exchange.method, request.headers.script_set, self.browser.family)
         ]
+
+
+class _Judged(NamedTuple):
+    """An exchange that was judged."""
+
+    link: Link
+    """What it follows."""
+    request: Request
+    record: Record
 
 
 _TELLING = frozenset(
@@ -315,23 +324,22 @@ class Session:
         before = begun = None
         if known is not None:
             before, begun = known.judged.pop(exchange.id, None), known.begun.pop(exchange.id, None)
-        if known is not None and before is not None and before[-1].mode is RequestMode.CORS:
-            known.judged[exchange.id] = before
-            self._judge_again(known, exchange, *before)
+        if before is not None and before.record.mode is RequestMode.CORS:
+            record = self._judge_again(exchange, before)
             self._pass_time(exchange.answered)
-            return [self._told(before[-1]), *self._drain(besides=before[-1])]
+            return [self._told(record), *self._drain(besides=record)]
         if begun is not None:
             link, request = begun
             request.exchange = exchange
         else:
             link, request = None, Request(exchange)
         client = self._client(request)
-        response = self._read(client, exchange)
+        response = self._take_response(client, exchange)
         subject = request_mode(request, client.browser)
         if subject.exempt is None:
             if before is not None:
-                link = before[0]
-                self._take_back(client, before[-1])
+                link = before.link
+                self._take_back(client, before.record)
             elif link is None:
                 link = self._link(client, request)
             if subject is UNDECIDED:
@@ -346,7 +354,7 @@ class Session:
             return [self._hushed(first) if self.silence else first, *self._drain()]
         link = link or NO_LINK
         record = self._judge_cors(client, request, response, subject.mode, link)
-        client.judged[exchange.id] = (link, request, record)
+        client.judged[exchange.id] = _Judged(link, request, record)
         if len(client.judged) > JUDGED:
             client.judged.popitem(last=False)
         self._pass_time(exchange.answered)
@@ -375,7 +383,7 @@ class Session:
     # ------------------------------------------------------------------ judging
 
     @staticmethod
-    def _read(client: _Client, exchange: Exchange) -> Headers:
+    def _take_response(client: _Client, exchange: Exchange) -> Headers:
         """Return the headers of a response as the client's browser reads them, and take note of cookies that go."""
         response: Headers = pick(exchange.response_headers, RESPONSE_HEADERS)
         if client.browser.family is BrowserFamily.FIREFOX:
@@ -633,14 +641,23 @@ class Session:
             else:
                 record.preflight_reason = "not in this traffic: answered before, or in the browser's preflight cache"
 
-    def _judge_again(self, client: _Client, exchange: Exchange, link: Link, request: Request, record: Record) -> None:
+    def _judge_again(self, exchange: Exchange, before: "_Judged") -> Record:
         """Judge another response to a request of mode "cors"; what the request itself told stays told."""
-        response = self._read(client, exchange)
+        link, request, record = before.link, before.request, before.record
+        if _is_same_request(exchange, request.exchange):
+            request.exchange = exchange
+        else:
+            # Somebody edited a flow and sent it again.
+            request = Request(exchange)
+        client = self._client(request)
+        client.judged[exchange.id] = _Judged(link, request, record)
+        response = self._take_response(client, exchange)
         self._take_back(client, record)
-        record.exchange = request.exchange = exchange
+        record.exchange = exchange
         record.if_include = record.if_omit = ()
         record.findings, record.hints, record.stored_unknown = (), NO_HINTS, False
         if request.is_preflight:
+            record.kind = Kind.PREFLIGHT
             self._judge_preflight(client, request, response, record)
         else:
             record.kind = Kind.ACTUAL
@@ -649,6 +666,7 @@ class Session:
             if b"set-cookie" in response:
                 self._take_cookies(client, request, record)
         self._await_credentials(record)
+        return record
 
     @staticmethod
     def _await_credentials(record: Record) -> None:
@@ -913,6 +931,16 @@ class Session:
             one.findings = tuple([finding for finding in one.findings if finding.id not in self.silence])
             one.withheld = tuple([finding for finding in one.withheld if finding.id not in self.silence])
         return verdict
+
+
+def _is_same_request(one: Exchange, other: Exchange) -> bool:
+    """Tell whether two exchanges differ in their responses at most."""
+    return (
+        (one.request_headers is other.request_headers or one.request_headers == other.request_headers)
+        and one.path == other.path
+        and one.method == other.method
+        and (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
+    )
 
 
 def _bypasses_cache(request: Request) -> bool:

@@ -397,13 +397,13 @@ def _request(target: bytes, length: bytes, block: bytes, http_version: bytes) ->
         raise ValueError("a part of a request has another length")
     fields = _fields(block, length)
     head = Head(fields)
-    asked = adapter.target_of(scheme, authority, http_version, head.get(b"host", b""), host.decode(), int(port))
+    to = adapter.destination_of(scheme, authority, http_version, head.get(b"host", b""), host.decode(), int(port))
     return _Request(
         method,
-        asked.scheme,
-        asked.host,
-        asked.port,
-        asked.http_version,
+        to.scheme,
+        to.host,
+        to.port,
+        to.http_version,
         fields,
         head,
         head.get(b"user-agent", b""),
