@@ -108,6 +108,19 @@ def test_who_may_take_a_cookie_away(host: str, forgotten: bool) -> None:
     assert (travels.expected(ROUTE, "/api/x", 1001.0) is None) is forgotten
 
 
+def test_a_cookie_that_soon_expires_is_not_expected_although_it_travels() -> None:
+    travels = TravelLog()
+    travels.set_cookie("www.b.test", fields([("Set-Cookie", "sid=x; Max-Age=10")]), {"sid"})
+    travels.travelled(ROUTE, ["sid"], "/api/x", 1000.0, "flow-1")
+    assert travels.expected(ROUTE, "/api/x", 1001.0) is None
+    travels.travelled(ROUTE, ["sid", "lasting"], "/api/x", 1001.0, "flow-2")
+    assert travels.expected(ROUTE, "/api/x", 1002.0) == ("lasting", "flow-2")
+    # Until it is set to last.
+    travels.set_cookie("b.test", fields([("Set-Cookie", "sid=x")]))
+    travels.travelled(ROUTE, ["sid"], "/", 1003.0, "flow-3")
+    assert travels.expected(ROUTE, "/", 1004.0) == ("sid", "flow-3")
+
+
 def test_every_set_cookie_line_counts() -> None:
     travels = log("/", "a", "b")
     travels.set_cookie("b.test", fields([("Set-Cookie", "a="), ("Set-Cookie", "b=")]))

@@ -1039,6 +1039,25 @@ def test_a_request_with_credentials_does_not_follow_a_hop_that_stopped_them() ->
     assert (talk[other].redirected_from, talk[first].outcome) == (None, CONDITIONAL)
 
 
+@pytest.mark.parametrize(
+    ("lasts", "outcome"),
+    [
+        ("Max-Age=2", CONDITIONAL),
+        ("Expires=Thu, 01 Jan 1970 00:17:00 GMT", CONDITIONAL),
+        ("Max-Age=600", ALLOWED),
+        ("Expires=Fri, 01 Jan 2100 00:00:00 GMT", ALLOWED),
+        ("Path=/", ALLOWED),
+    ],
+)
+def test_the_absence_of_a_cookie_that_may_have_expired_proves_nothing(lasts: str, outcome: Outcome) -> None:
+    talk = Talk(defaults=NEUTRAL)
+    talk.say(f"GET {URL}", response=[*GOOD.items(), ("Set-Cookie", f"a=1; {lasts}")])
+    talk.say(f"GET {URL}", headers={"Cookie": "a=1"}, response=GOOD)
+    talk.now += 3
+    last = talk.say(f"GET {URL}", response=ANY)
+    assert talk[last].outcome is outcome
+
+
 @pytest.mark.parametrize(("method", "outcome"), [("GET", CONDITIONAL), ("PUT", ALLOWED)])
 def test_a_hop_since_a_preflight_was_not_preflighted(method: str, outcome: Outcome) -> None:
     """What follows may come from either then, unless it needs a preflight."""

@@ -1,11 +1,12 @@
 """Which cookies were seen to travel where, so that their absence can tell something. Names and paths, no values."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from corscope.headers import Fields, get_all, text
+from corscope.memory import bound
 
 REMEMBERED_SECONDS = 300.0
 """How long a cookie that was seen to travel is expected to travel again. Longer, and scripts or expiry may have
@@ -43,10 +44,12 @@ class _Traveller:
 class TravelLog:
     """The cookies that one client sent on its credentialed requests."""
 
-    __slots__ = ("_routes",)
+    __slots__ = ("_fleeting", "_routes")
 
     def __init__(self) -> None:
         self._routes: OrderedDict[Route, dict[str, _Traveller]] = OrderedDict()
+        self._fleeting: OrderedDict[tuple[str, str], None] = OrderedDict()
+        """Cookies, by the site of who set them, that expire before they would be forgotten here: they prove nothing."""
 
     def __bool__(self) -> bool:
         return bool(self._routes)
@@ -58,6 +61,8 @@ class TravelLog:
         if len(self._routes) > CAPACITY:
             self._routes.popitem(last=False)
         path = path.partition("?")[0]
+        if self._fleeting:
+            names = [name for name in names if (_near(route.host), name) not in self._fleeting]
         for name in names:
             # Out and in again: what was seen longest ago is the first.
             traveller = known.pop(name, None)
@@ -82,19 +87,28 @@ class TravelLog:
                 return name, traveller.flow_id
         return None
 
-    def set_cookie(self, host: str, fields: Fields) -> None:
-        """Forget the cookies that Set-Cookie lines from `host` remove, on whichever host of its site, whatever path."""
+    def set_cookie(self, host: str, fields: Fields, fleeting: Container[str] = ()) -> None:
+        """Forget the cookies that Set-Cookie lines from `host` remove, on whichever host of its site, whatever path.
+
+        Of those set, the names of the `fleeting` ones expire within REMEMBERED_SECONDS.
+        """
+        site = _near(host)
         for line in get_all(fields, b"set-cookie"):
             name, removed = _removal(line)
             if removed:
                 for route, known in self._routes.items():
-                    if _near(route.host, host):
+                    if _near(route.host) == site:
                         known.pop(name, None)
+            if name in fleeting:
+                self._fleeting[site, name] = None
+                bound(self._fleeting, CAPACITY)
+            else:
+                self._fleeting.pop((site, name), None)
 
 
-def _near(one: str, other: str) -> bool:
-    """Tell whether two hosts may share cookies: an over-estimate, by the last two labels."""
-    return one.rsplit(".", 2)[-2:] == other.rsplit(".", 2)[-2:]
+def _near(host: str) -> str:
+    """Return what hosts that may share cookies have in common: an over-estimate, by the last two labels."""
+    return ".".join(host.rsplit(".", 2)[-2:])
 
 
 def common_directory(one: str, other: str) -> str:

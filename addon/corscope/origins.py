@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from string import hexdigits, octdigits
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
@@ -140,7 +141,41 @@ def is_valid_url(value: bytes) -> bool:
     if parts.scheme not in (*DEFAULT_PORTS, "ftp"):
         return True
     host = parts.netloc.rpartition("@")[2] or parts.path.lstrip("/").partition("/")[0]
-    return bool(host.partition(":")[0]) and not set(host) & set(' <>"^`{|}%#\\')
+    if not host.partition(":")[0] or set(host) & set(' <>"^`{|}%#\\'):
+        return False
+    labels = host.partition(":")[0].removesuffix(".").split(".")
+    return _ipv4_number(labels[-1]) is None or _is_ipv4(labels)
+
+
+def _ipv4_number(label: str) -> int | None:
+    """Return the number that a host's label stands for, None where it is none.
+
+    IPv4 number parser, https://url.spec.whatwg.org/#ipv4-number-parser. Digits that are no octal number though they
+    begin with 0 are one for all that: a host that ends in them is no name (ends-in-a-number checker).
+    """
+    if label[:2] in ("0x", "0X"):
+        digits = label[2:] or "0"
+        return int(digits, 16) if set(digits) <= set(hexdigits) else None
+    if not (label.isascii() and label.isdigit()):
+        return None
+    if len(label) > 1 and label[0] == "0":
+        return int(label, 8) if set(label) <= set(octdigits) else _NO_ADDRESS
+    return int(label[:_LONGEST_NUMBER])
+
+
+_LONGEST_NUMBER = 20
+_NO_ADDRESS = 1 << 32
+"""More than any part of an address may be."""
+
+
+def _is_ipv4(labels: list[str]) -> bool:
+    """Tell whether the labels of a host that ends in a number are an address: if not, no URL has such a host.
+
+    IPv4 parser, https://url.spec.whatwg.org/#concept-ipv4-parser
+    """
+    numbers = [_ipv4_number(label) for label in labels]
+    *first, last = [number if number is not None else _NO_ADDRESS for number in numbers]
+    return len(first) < 4 and all(number < 256 for number in first) and last < 256 ** (4 - len(first))
 
 
 def origin_of(url: bytes) -> bytes:

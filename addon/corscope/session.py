@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from corscope.causes import Answer
-from corscope.cookies import Route, TravelLog
+from corscope.cookie_jar import parse_set_cookie
+from corscope.cookies import REMEMBERED_SECONDS, Route, TravelLog
 from corscope.credentials import (
     Evidence,
     Strength,
@@ -48,7 +49,7 @@ from corscope.findings import (
     record_findings,
 )
 from corscope.follow_ups import NO_LINK, UPGRADABLE, FollowUps, Link, Step, Unfollowed, claim
-from corscope.headers import Fields, Headers, pick, text
+from corscope.headers import Fields, Headers, get_all, pick, text
 from corscope.memory import bound
 from corscope.model import (
     NO_HINTS,
@@ -388,8 +389,8 @@ class Session:
         response: Headers = pick(exchange.response_headers, RESPONSE_HEADERS)
         if client.browser.family is BrowserFamily.FIREFOX:
             response = as_firefox_reads(response, exchange.response_headers, exchange.http_version)
-        if b"set-cookie" in response and client.cookies:
-            client.cookies.set_cookie(exchange.host, exchange.response_headers)
+        if b"set-cookie" in response:
+            client.cookies.set_cookie(exchange.host, exchange.response_headers, _fleeting(exchange))
         return response
 
     def _judge_exempt(self, client: _Client, request: Request, response: Headers, subject: Subject) -> Verdict:
@@ -931,6 +932,18 @@ class Session:
             one.findings = tuple([finding for finding in one.findings if finding.id not in self.silence])
             one.withheld = tuple([finding for finding in one.withheld if finding.id not in self.silence])
         return verdict
+
+
+def _fleeting(exchange: Exchange) -> set[str]:
+    """Return the names of the cookies that a response sets for so short that they may be gone unseen."""
+    parsed = [parse_set_cookie(line, exchange.answered) for line in get_all(exchange.response_headers, b"set-cookie")]
+    return {
+        cookie.name
+        for cookie in parsed
+        if cookie is not None
+        and cookie.expires is not None
+        and exchange.answered < cookie.expires < exchange.answered + REMEMBERED_SECONDS
+    }
 
 
 def _is_same_request(one: Exchange, other: Exchange) -> bool:
