@@ -317,8 +317,9 @@ UNTOLD = {
     ("https", "redirect-away"): "conditional",
 }
 """What the wire may not tell: then the verdict is this one, with a warning that says so, and never a wrong one."""
-# It opens a second connection where the first takes long to come about: one on which nothing else went tells nothing.
 UNTOLD_IN_CHROMIUM = {**UNTOLD, ("http", "redirect-away"): "conditional"}
+"""It opens a second connection where the first takes long to come about, and one on which nothing else went tells
+nothing."""
 
 
 def faults_of(kind: Kind, name: str, id_: str, works: bool, lines: list[dict[str, Any]]) -> Iterator[str]:

@@ -62,7 +62,8 @@ class TravelLog:
             self._routes.popitem(last=False)
         path = path.partition("?")[0]
         if self._fleeting:
-            names = [name for name in names if (_near(route.host), name) not in self._fleeting]
+            site = _near(route.host)
+            names = [name for name in names if (site, name) not in self._fleeting]
         for name in names:
             # Out and in again: what was seen longest ago is the first.
             traveller = known.pop(name, None)

@@ -613,10 +613,10 @@ class Diagnosis:
 
     def _cached(self, request: Request, record: Record, response: Headers, fault: Fault) -> tuple[Finding, ...]:
         value, exchange = fault.values["value"], record.exchange
-        endpoint = self._endpoint((request.target, _path(exchange.path)))
         if "://" not in value or _varies(response):
             return ()
         named, evidence = value.encode("latin-1"), ""
+        endpoint = self._endpoint((request.target, _path(exchange.path)))
         answers = endpoint.answers if endpoint is not None else {}
         before = answers.get(named)
         # Who was seen to answer nobody else may be configured to name this one origin always.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from corscope.engine import is_cors_safelisted_method, is_cors_safelisted_request_header
+from corscope.engine import is_cors_safelisted_request_header
 from corscope.headers import get, names
 from corscope.model import Credentials
 from corscope.modes import Request
@@ -215,11 +215,11 @@ class FollowUps:
         found = [step for step in found if not (step.only_omit and step.credentials is Credentials.INCLUDE)]
         if not found and credentials is not Credentials.INCLUDE:
             found = late
-        asked = [step.started for step in found if step.is_preflight]
-        if asked:
+        preflights = [step for step in found if step.is_preflight]
+        if preflights:
             # A hop that was itself preflighted is followed from its preflight; one since then was not preflighted.
-            needs_none = is_cors_safelisted_method(request.exchange.method) and not request.headers.script_set
-            found = [step for step in found if step.is_preflight or (needs_none and step.answered > max(asked))]
+            latest = float("inf") if request.needs_preflight else max(step.started for step in preflights)
+            found = [step for step in found if step.is_preflight or step.answered > latest]
         if len(found) > 1:
             if credentials is not Credentials.UNKNOWN:
                 found = [step for step in found if step.credentials is credentials] or found

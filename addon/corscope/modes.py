@@ -3,7 +3,12 @@
 from functools import lru_cache
 from typing import NamedTuple
 
-from corscope.engine import is_cors_safelisted_request_header, is_report, is_set_by_browsers
+from corscope.engine import (
+    is_cors_safelisted_method,
+    is_cors_safelisted_request_header,
+    is_report,
+    is_set_by_browsers,
+)
 from corscope.headers import Fields, Headers, Names, pick
 from corscope.model import Browser, BrowserFamily, Exchange, RequestMode
 from corscope.origins import EXTENSION_SCHEMES, OPAQUE, serialize_origin
@@ -96,6 +101,11 @@ class Request:
         """The serialized origin of the URL."""
         self.url = _url(target, exchange.path)
         self.is_preflight = exchange.method == b"OPTIONS" and is_cors_preflight(exchange.method, self.headers)
+
+    @property
+    def needs_preflight(self) -> bool:
+        """Whether a browser asks first, as far as the request shows it: that somebody listens to an upload does not."""
+        return not is_cors_safelisted_method(self.exchange.method) or bool(self.headers.script_set)
 
 
 _ORDERED = (b"origin", b"referer")

@@ -281,20 +281,16 @@ def cross_site_cookie(line: bytes, *, partitioned: bool) -> bytes:
 def edited_fields(fields: Fields, edits: Iterable[Edit]) -> Fields:
     """Return a header list with edits made: every other line stays what and where it was."""
     # Status and body have no name.
-    left = {edit.name.lower().encode("latin-1"): (edit.name, edit.values) for edit in edits if edit.name}
+    changes = {edit.name.lower().encode("latin-1"): (edit.name, list(edit.values)) for edit in edits if edit.name}
     made: list[tuple[bytes, bytes]] = []
     for line in fields:
-        name = line[0].lower()
-        if name not in left:
+        change = changes.get(line[0].lower())
+        if change is None:
             made.append(line)
-            continue
-        spelled, values = left[name]
-        if values:
-            made.append((line[0], values[0]))
-            left[name] = spelled, values[1:]
-    for spelled, values in left.values():
-        if values:
-            made += [(spelled.encode("latin-1"), value) for value in values]
+        elif change[1]:
+            made.append((line[0], change[1].pop(0)))
+    for name, values in changes.values():
+        made += [(name.encode("latin-1"), value) for value in values]
     return tuple(made)
 
 

@@ -25,7 +25,6 @@ from corscope.credentials import (
 )
 from corscope.diagnosis import CROSS_ORIGIN, ELEMENTS, Diagnosis, is_data
 from corscope.engine import (
-    CORS_SAFELISTED_METHODS,
     OK_STATUS,
     REDIRECT_STATUS,
     RESPONSE_HEADERS,
@@ -103,6 +102,15 @@ IDLE_SECONDS = 60.0
 """After so long without a request a connection may be closed: it then no longer keeps another one to its class."""
 
 
+class _Judged(NamedTuple):
+    """An exchange that was judged."""
+
+    link: Link
+    """What it follows."""
+    request: Request
+    record: Record
+
+
 @dataclass(slots=True, eq=False)
 class _Client:
     """What is remembered of one client."""
@@ -122,7 +130,7 @@ class _Client:
     diagnosis: Diagnosis = field(default_factory=Diagnosis)
     begun: OrderedDict[str, tuple[Link, Request]] = field(default_factory=OrderedDict)
     """Requests that have begun, but not been answered, with what they follow; by exchange id."""
-    judged: OrderedDict[str, "_Judged"] = field(default_factory=OrderedDict)
+    judged: OrderedDict[str, _Judged] = field(default_factory=OrderedDict)
     """The latest exchanges that were judged, by id: something on the proxy may still change their responses."""
 
     def connection(self, connection_id: str) -> Connection:
@@ -183,15 +191,6 @@ class _Client:
             and entry.expires >= exchange.started
             and entry.covers(exchange.method, request.headers.script_set, self.browser.family)
         ]
-
-
-class _Judged(NamedTuple):
-    """An exchange that was judged."""
-
-    link: Link
-    """What it follows."""
-    request: Request
-    record: Record
 
 
 _TELLING = frozenset(
@@ -633,7 +632,7 @@ class Session:
             record.hints = NO_HINTS
         else:
             record.hints = client.diagnosis.actual(request, record, checked, preflight)
-        if preflight is None and (exchange.method not in CORS_SAFELISTED_METHODS or request.headers.script_set):
+        if preflight is None and request.needs_preflight:
             # How it could go without a preflight of its own is told, never accused of: caches are unseen.
             covering = client.covering(request)
             if covering:
@@ -642,7 +641,7 @@ class Session:
             else:
                 record.preflight_reason = "not in this traffic: answered before, or in the browser's preflight cache"
 
-    def _judge_again(self, exchange: Exchange, before: "_Judged") -> Record:
+    def _judge_again(self, exchange: Exchange, before: _Judged) -> Record:
         """Judge another response to a request of mode "cors"; what the request itself told stays told."""
         link, request, record = before.link, before.request, before.record
         if _is_same_request(exchange, request.exchange):
@@ -651,7 +650,7 @@ class Session:
             # Somebody edited a flow and sent it again.
             request = Request(exchange)
         client = self._client(request)
-        client.judged[exchange.id] = _Judged(link, request, record)
+        client.judged[exchange.id] = before._replace(request=request)
         response = self._take_response(client, exchange)
         self._take_back(client, record)
         record.exchange = exchange
@@ -948,12 +947,8 @@ def _fleeting(exchange: Exchange) -> set[str]:
 
 def _is_same_request(one: Exchange, other: Exchange) -> bool:
     """Tell whether two exchanges differ in their responses at most."""
-    return (
-        (one.request_headers is other.request_headers or one.request_headers == other.request_headers)
-        and one.path == other.path
-        and one.method == other.method
-        and (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
-    )
+    asked = (one.method, one.scheme, one.host, one.port, one.path, one.request_headers)
+    return asked == (other.method, other.scheme, other.host, other.port, other.path, other.request_headers)
 
 
 def _bypasses_cache(request: Request) -> bool:
