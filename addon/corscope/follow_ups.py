@@ -128,7 +128,7 @@ class Step:
                     return False
             asked = self.asked - {b"authorization"} if exchange.sanitized else self.asked
             # Almost everything that a script can set is picked anyhow.
-            return self.asked.issuperset(headers.script_set) and (
+            return self.asked.issuperset(headers.unsafe_names) and (
                 asked <= headers.keys() or asked.issubset(names(exchange.request_headers))
             )
         method = headers[b"access-control-request-method"] if request.is_preflight else exchange.method
@@ -244,7 +244,7 @@ class FollowUps:
             and headers.get(b"origin", step.origins[0]) in step.origins
             # After redirects a page's preflight may have the origin `null`.
             and (page is None or page in step.origins or OPAQUE in step.origins)
-            and step.asked.issuperset(headers.script_set)
+            and step.asked.issuperset(headers.unsafe_names)
         ]
         return steps[0] if len(steps) == 1 and steps[0].group is None else None
 

@@ -53,24 +53,34 @@ that scripts set."""
 class Head(dict[bytes, bytes]):
     """What `REQUEST_HEADERS` picks of a request's headers, by lower-case name, and what follows from it alone."""
 
-    __slots__ = ("_script_set",)
+    __slots__ = ("_unsafe_names",)
 
     def __init__(self, fields: Fields) -> None:
         super().__init__(pick(fields, REQUEST_HEADERS))
-        self._script_set: tuple[bytes, ...] | None = None
+        self._unsafe_names: tuple[bytes, ...] | None = None
 
     @property
-    def script_set(self) -> tuple[bytes, ...]:
-        """The names of the headers that only a script can have set, in lower case (Content-Type by its value)."""
-        if self._script_set is None:
+    def unsafe_names(self) -> tuple[bytes, ...]:
+        """The CORS-unsafe request-header names, in lower case, among those that only a script can have set.
+
+        What a browser may add by itself, such as Authorization, is not among them, whoever set it; Content-Type is
+        there by its value.
+        """
+        if self._unsafe_names is None:
             wanted, content_type = REQUEST_HEADERS.wanted, self.get(b"content-type")
-            names = tuple([name for name in self if name not in wanted])
+            names = tuple(
+                [
+                    name
+                    for name, value in self.items()
+                    if name not in wanted and not is_cors_safelisted_request_header(name, value)
+                ]
+            )
             if content_type is not None and not (
                 is_cors_safelisted_request_header(b"content-type", content_type) or is_report(content_type)
             ):
                 names += (b"content-type",)
-            self._script_set = names
-        return self._script_set
+            self._unsafe_names = names
+        return self._unsafe_names
 
 
 @lru_cache(maxsize=256)
@@ -105,7 +115,7 @@ class Request:
     @property
     def needs_preflight(self) -> bool:
         """Whether a browser asks first, as far as the request shows it: that somebody listens to an upload does not."""
-        return not is_cors_safelisted_method(self.exchange.method) or bool(self.headers.script_set)
+        return not is_cors_safelisted_method(self.exchange.method) or bool(self.headers.unsafe_names)
 
 
 _ORDERED = (b"origin", b"referer")
@@ -206,7 +216,7 @@ def request_mode(asked: Request, browser: Browser) -> Subject:
         return _REPORT
     if _looks_like_navigation(request):
         return _FORM
-    if request.script_set:
+    if request.unsafe_names:
         return _CORS
     if browser.family is BrowserFamily.FIREFOX and browser.version >= FIREFOX_PRIORITY_SINCE:
         # Measured on plain http: fetch sends Priority `u=4`, a beacon `u=6`; XMLHttpRequest, always in mode "cors", and

@@ -189,7 +189,7 @@ class _Client:
             for entry in known
             if entry.flow_id not in besides
             and entry.expires >= exchange.started
-            and entry.covers(exchange.method, request.headers.script_set, self.browser.family)
+            and entry.covers(exchange.method, request.headers.unsafe_names, self.browser.family)
         ]
 
 
