@@ -50,7 +50,10 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 def browsers_of(item: pytest.Item) -> list[Kind]:
     """The kinds of browsers that a test starts, in the order in which they are taken."""
     named = {kind for mark in item.iter_markers("browser") for kind in mark.args}
-    return [kind for kind in BROWSERS if kind in named or kind in getattr(item, "fixturenames", ())]
+    # A parameter may have a fixture's name, and then there is no browser in it.
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    fixtures = {name for name in getattr(item, "fixturenames", ()) if name not in parameters}
+    return [kind for kind in BROWSERS if kind in named or kind in fixtures]
 
 
 @pytest.hookimpl(tryfirst=True)
