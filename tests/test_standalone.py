@@ -31,8 +31,9 @@ FROZEN_PACKAGES = {"mitmproxy", "jinja2", "markupsafe", "werkzeug", "flask", "py
 STANDARD = {
     *("__future__", "argparse", "asyncio", "base64", "collections", "collections.abc", "contextlib", "csv"),
     *("dataclasses", "datetime", "difflib", "email.utils", "enum", "functools", "hashlib", "html"),
-    *("importlib.resources", "io", "ipaddress", "itertools", "json", "logging", "pathlib", "re", "string", "struct"),
-    *("textwrap", "time", "tomllib", "types", "typing", "unicodedata", "urllib.parse", "warnings", "weakref", "zlib"),
+    *("importlib.resources", "io", "ipaddress", "itertools", "json", "logging", "pathlib", "random", "re", "string"),
+    *("struct", "textwrap", "time", "tomllib", "types", "typing", "unicodedata", "urllib.parse", "warnings"),
+    *("weakref", "zlib"),
 }
 """What the binary has of the standard library, as far as the addon may use it."""
 ABSENT = {

@@ -58,12 +58,13 @@ def first(tag: str, web: str = "https", **wanted: object) -> Scenario:
 # -- the table ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_table_is_the_same_in_another_process() -> None:
-    # String hashes differ between processes: nothing in the table may hang on them.
-    program = (
-        "import hashlib; from corscope.lab.scenarios import scenarios;"
-        "print(hashlib.sha256(repr(scenarios('https')).encode()).hexdigest())"
-    )
+@pytest.mark.parametrize("call", ["scenarios.scenarios('https')", "drawn.scenario_drawn('https', 'seed-7')"])
+def test_what_is_made_is_the_same_in_another_process(call: str) -> None:
+    # String hashes differ between processes: nothing in the table may hang on them, nor in what chance draws.
+    program = f"""if True:
+        import hashlib
+        from corscope.lab import drawn, scenarios
+        print(hashlib.sha256(repr({call}).encode()).hexdigest())"""
     digests = {
         subprocess.run(
             [sys.executable, "-c", program],

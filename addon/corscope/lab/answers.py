@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from corscope.lab.drawn import drawn, is_drawn, scenario_drawn
 from corscope.lab.scenarios import (
     NEXT_HOP,
     RECEIVED_HEADERS,
@@ -164,7 +165,11 @@ def _by_id(web: str) -> Mapping[str, Scenario]:
 
 def scenario_of(place: Place) -> Scenario | None:
     """The scenario that a place belongs to; None if there is none."""
-    return _by_id(place.web).get(place.scenario) if place.web in WEBS and place.folder == TABLE else None
+    if place.web not in WEBS or place.folder != TABLE:
+        return None
+    if is_drawn(place.scenario):
+        return scenario_drawn(place.web, place.scenario)
+    return _by_id(place.web).get(place.scenario)
 
 
 def place_of(path: str) -> Place | None:
@@ -327,12 +332,23 @@ def hop_url(scenario: Scenario, place: Place, hop: int) -> str:
 # -- the table as the page reads it ------------------------------------------------------------------------------------
 
 
-def table_json(web: Web, only: str = "", *, local: bool = True) -> str:
-    """The part of a web's table that the page needs, as JSON; `only` keeps the tags that start with it, or with one
-    of several parted by commas. Without `local`, what asks this machine's own origins is left out, and counted.
+def selected(web: Web, only: str, *, draw: bool) -> list[Scenario]:
+    """The scenarios of a web whose tags start with `only`, or with one of several parted by commas.
+
+    With `draw`, those that chance draws as well, if `only` asks for them (`drawn`).
     """
-    chosen = [scenario for scenario in scenarios(web.name) if scenario.tag.startswith(tuple(only.split(",")))]
-    kept = [scenario for scenario in chosen if local or not asks_locally(web, scenario)]
+    found = [scenario for scenario in scenarios(web.name) if scenario.tag.startswith(tuple(only.split(",")))]
+    return [*found, *drawn(web, only)] if draw else found
+
+
+def table_json(web: Web, only: str = "", *, local: bool = True) -> str:
+    """The part of a web's table that the page needs, as JSON; `only` as in `selected`.
+
+    Without `local`, what asks this machine's own origins is left out, and counted.
+    """
+    # For the recorder alone: to draw thousands takes seconds, and any page may ask the addon for a table.
+    wanted = selected(web, only, draw=local)
+    kept = [scenario for scenario in wanted if local or not asks_locally(web, scenario)]
     rows = [
         {
             "id": scenario.id,
@@ -352,7 +368,7 @@ def table_json(web: Web, only: str = "", *, local: bool = True) -> str:
         "origins": sorted(origin for origin in web.origins.values() if local or not is_local(origin)),
         "contexts": contexts,
         "scenarios": rows,
-        "leftOut": len(chosen) - len(kept),
+        "leftOut": len(wanted) - len(kept),
     }
     return json.dumps(everything, separators=(",", ":"))
 

@@ -127,6 +127,16 @@ class Web:
         """The origin of the page that runs the scenarios."""
         return self.origins[Role.APP]
 
+    def origin_of(self, context: Context) -> str:
+        """The serialized origin of requests from a context."""
+        if context in (Context.SANDBOX, Context.DATA):
+            return "null"
+        if context is Context.IDN:
+            return self.origins[Role.IDN]
+        if context is Context.CROSS:
+            return self.origins[Role.CROSS]
+        return self.page
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -499,6 +509,26 @@ MAX_AGES: MappingProxyType[str, Lines] = MappingProxyType(
 )
 WARM = MAX_AGES["600"]
 
+ALL_METHODS = ("GET", "PUT", "PATCH", "patch", "DELETE", "QUERY", "OPTIONS")
+"""What an answer lists that allows every method."""
+_ALL_HEADERS = ", ".join(
+    sorted({name.lower() for lines in (*HEADER_SETS.values(), *SAFELIST_EDGES.values()) for name, _ in lines})
+)
+
+
+def permissive(web: Web) -> Answer:
+    """A preflight answer that allows everything in the table to everyone, credentialed or not."""
+    return Answer(
+        status=204,
+        headers=(
+            *check("good", web.page),
+            ("Access-Control-Allow-Methods", ", ".join(ALL_METHODS)),
+            ("Access-Control-Allow-Headers", _ALL_HEADERS),
+            *VARY,
+        ),
+        body=Body.EMPTY,
+    )
+
 
 class _Table:
     """Collects scenarios and numbers them; lives only while a table is made."""
@@ -507,16 +537,6 @@ class _Table:
         self.web = web
         self.scenarios: list[Scenario] = []
         self._seen: set[tuple[object, ...]] = set()
-
-    def origin(self, context: Context) -> str:
-        """The serialized origin of requests from a context."""
-        if context in (Context.SANDBOX, Context.DATA):
-            return "null"
-        if context is Context.IDN:
-            return self.web.origins[Role.IDN]
-        if context is Context.CROSS:
-            return self.web.origins[Role.CROSS]
-        return self.web.page
 
     def add(self, tag: str, hops: Iterable[Hop], steps: Iterable[Step], context: Context = Context.PAGE) -> None:
         """Adds a scenario, unless this web lacks one of its origins or the same one is there."""
@@ -532,7 +552,7 @@ class _Table:
                 id=f"{len(self.scenarios):04d}",
                 tag=tag,
                 context=context,
-                origin=self.origin(context),
+                origin=self.web.origin_of(context),
                 hops=hops,
                 steps=steps,
             )
@@ -548,30 +568,12 @@ class _Table:
         context: Context = Context.PAGE,
     ) -> None:
         """Adds a scenario of one request and one URL."""
-        preflight = preflight or self.permissive()
+        preflight = preflight or permissive(self.web)
         self.add(tag, [Hop(role=role, preflights=(preflight,), answers=(answer,))], [step], context)
 
     def answer(self, kind: str, body: Body = Body.JSON, status: int = 200, context: Context = Context.PAGE) -> Answer:
         """An answer with one of the check kinds, not to be stored."""
-        return Answer(status=status, headers=check(kind, self.origin(context)) + VARY + NO_STORE, body=body)
-
-    def permissive(self) -> Answer:
-        """A preflight answer that allows everything in the table to everyone, credentialed or not."""
-        return Answer(
-            status=204,
-            headers=(
-                *check("good", self.web.page),
-                ("Access-Control-Allow-Methods", "GET, PUT, PATCH, patch, DELETE, QUERY, OPTIONS"),
-                ("Access-Control-Allow-Headers", _ALL_HEADERS),
-                *VARY,
-            ),
-            body=Body.EMPTY,
-        )
-
-
-_ALL_HEADERS = ", ".join(
-    sorted({name.lower() for lines in (*HEADER_SETS.values(), *SAFELIST_EDGES.values()) for name, _ in lines})
-)
+        return Answer(status=status, headers=check(kind, self.web.origin_of(context)) + VARY + NO_STORE, body=body)
 
 
 @functools.cache
@@ -631,7 +633,7 @@ def _checks(table: _Table) -> None:
                     table.one(tag, put, role, table.answer(kind))
 
 
-def _asked_by(initiator: Initiator) -> tuple[Step, ...]:
+def asked_by(initiator: Initiator) -> tuple[Step, ...]:
     """The ways in which a page can use an initiator."""
     both = (
         Step(initiator=initiator, credentials=SAME),
@@ -682,7 +684,7 @@ def _asked_by(initiator: Initiator) -> tuple[Step, ...]:
 def _initiators(table: _Table) -> None:
     """Everything that makes requests, in every context that can."""
     for initiator in Initiator:
-        for step in _asked_by(initiator):
+        for step in asked_by(initiator):
             for kind in CHECK_KINDS:
                 for role in (Role.CROSS, Role.SIBLING, Role.APP):
                     if role is Role.APP and kind not in ("good", "missing"):
@@ -730,7 +732,7 @@ def _initiators(table: _Table) -> None:
                     table.one(f"context/{context}/{step.initiator}/{kind}", step, role, answer, context=context)
         for kind in ("slash", "star-and-exact", "empty", "upper", "list"):
             for credentials in (SAME, INCLUDE):
-                lines = allow_origin(kind, table.origin(context)) + allow_credentials("true")
+                lines = allow_origin(kind, table.web.origin_of(context)) + allow_credentials("true")
                 answer = Answer(headers=lines + NO_STORE)
                 table.one(
                     f"context/{context}/odd/{kind}", Step(credentials=credentials), Role.CROSS, answer, context=context
@@ -925,7 +927,7 @@ def _redirect(table: _Table, role: Role, kind: str, status: int = 302, preflight
         headers=(*check(kind, table.web.page), ("Location", NEXT_HOP), *NO_STORE),
         body=Body.EMPTY,
     )
-    return Hop(role=role, preflights=(preflight or table.permissive(),), answers=(answer,))
+    return Hop(role=role, preflights=(preflight or permissive(table.web),), answers=(answer,))
 
 
 def _end(
@@ -939,7 +941,7 @@ def _end(
     """The hop at which a chain ends."""
     return Hop(
         role=role,
-        preflights=(preflight or table.permissive(),),
+        preflights=(preflight or permissive(table.web),),
         answers=(table.answer(kind, body),),
         user_info=user_info,
     )
@@ -1038,7 +1040,7 @@ def _redirected_initiators(table: _Table) -> None:
     for initiator in Initiator:
         if initiator is Initiator.FETCH:
             continue
-        for step in _asked_by(initiator):
+        for step in asked_by(initiator):
             for first, second in ((Role.CROSS, Role.THIRD), (Role.APP, Role.CROSS)):
                 for start, end in (("good", "good"), ("star-uncredentialed", "star-uncredentialed"), ("good", "real")):
                     if step.mode is not Mode.CORS and start != "good":
@@ -1073,7 +1075,7 @@ def _cookies(table: _Table) -> None:
                             *NO_STORE,
                         )
                     )
-                    hop = Hop(role=role, preflights=(table.permissive(),), answers=(answer, table.answer("good")))
+                    hop = Hop(role=role, preflights=(permissive(table.web),), answers=(answer, table.answer("good")))
                     steps = (Step(credentials=first), Step(credentials=second))
                     table.add(f"cookie/{kind}/{first}-{second}", [hop], steps)
 
@@ -1090,7 +1092,7 @@ def _sequences(table: _Table) -> None:
                 if initiator is Initiator.XHR and OMIT in order:
                     continue
                 for kind in _VARIANTS:
-                    hop = Hop(role=role, preflights=(table.permissive(),), answers=(table.answer(kind),))
+                    hop = Hop(role=role, preflights=(permissive(table.web),), answers=(table.answer(kind),))
                     steps = [Step(initiator=initiator, credentials=credentials) for credentials in order]
                     table.add(f"sequence/{'-'.join(order)}/{kind}", [hop], steps)
                     posts = [
@@ -1189,7 +1191,7 @@ def _stored_sequences(table: _Table) -> None:
                 for second in ("good", "missing", "other", "no-credentials", "star-uncredentialed"):
                     hop = Hop(
                         role=role,
-                        preflights=(table.permissive(),),
+                        preflights=(permissive(table.web),),
                         answers=(Answer(headers=check(first, table.web.page) + stale + tagged),),
                         not_modified=Answer(
                             status=304, headers=check(second, table.web.page) + stale + tagged, body=Body.EMPTY
@@ -1201,7 +1203,7 @@ def _stored_sequences(table: _Table) -> None:
                 for cache in ("default", "no-store", "no-cache", "reload"):
                     hop = Hop(
                         role=role,
-                        preflights=(table.permissive(),),
+                        preflights=(permissive(table.web),),
                         answers=(
                             Answer(headers=check(first, table.web.page) + fresh + tagged),
                             Answer(headers=check("good", table.web.page) + fresh + tagged),
@@ -1216,7 +1218,7 @@ def _stored_sequences(table: _Table) -> None:
             for vary in (VARY, ()):
                 for credentials in (SAME, INCLUDE):
                     answer = Answer(headers=check(first, table.web.page) + vary + fresh, body=Body.IMAGE)
-                    hop = Hop(role=role, preflights=(table.permissive(),), answers=(answer,))
+                    hop = Hop(role=role, preflights=(permissive(table.web),), answers=(answer,))
                     image = Step(initiator=Initiator.IMAGE, mode=Mode.NO_CORS, credentials=INCLUDE)
                     table.add(f"stored/image-first/{first}", [hop], [image, Step(credentials=credentials)])
                     fetch = Step(mode=Mode.NO_CORS, credentials=credentials)

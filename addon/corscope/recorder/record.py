@@ -33,7 +33,7 @@ from mitmproxy import http
 from mitmproxy.io import FlowReader, FlowWriter
 
 from corscope.browsers import BrowserFailure, Kind, find_browsers, launch
-from corscope.lab.answers import AGREEMENT_PATH, RESULTS_PATH, origins
+from corscope.lab.answers import AGREEMENT_PATH, RESULTS_PATH, origins, selected
 from corscope.lab.scenarios import HTTP, HTTPS, LOCALHOST, Web
 from corscope.lab.steps import Outcome
 from corscope.lab.web import request_origin
@@ -101,12 +101,17 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
         "--only",
         metavar="TAG",
         default="",
-        help="only scenarios whose tag starts with TAG (or with one of several, parted by commas)",
+        help="only scenarios whose tag starts with TAG (or with one of several, parted by commas); random/SEED/COUNT"
+        " are as many that chance draws, the same ones for the same seed",
     )
 
 
 def go_through(name: str, said: argparse.Namespace, act: Callable[[Kind, Path, Visit], None]) -> int:
-    """Acts for each chosen web in each chosen browser; returns the exit code, 1 after the first that fails."""
+    """Acts for each chosen web in each chosen browser; returns the exit code: 1 where one fails, 2 for no scenario."""
+    if not selected(HTTPS, said.only, draw=True):
+        reason = "no scenario has a tag that starts so, and random/SEED/COUNT it is not"
+        print(f"{name}: --only {said.only}: {reason}", file=sys.stderr)
+        return 2
     found = find_browsers()
     kinds: list[Kind] = [kind for kind in ("chromium", "firefox") if not said.browser or kind in said.browser]
     if missing := [kind for kind in kinds if kind not in found]:

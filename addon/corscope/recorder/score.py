@@ -150,14 +150,19 @@ def clean(exchange: Exchange, truth: Mapping[str, Any], setters: Container[str])
     """Tell whether nothing is to be said of an exchange: the browser allowed it, and so would a careful reviewer.
 
     That is, its answer names the one origin that asked, or lets in everybody where there are no credentials; speaks of
-    credentials only where there are some; tells caches that it varies; and sets no cookie. Nor did a request with
-    credentials lose all the cookies that its host had set; `setters` are the hosts that set any.
+    credentials only where there are some; tells caches that it varies; sets no cookie; and leaves Authorization to no
+    wildcard. Nor did a request with credentials lose all the cookies that its host had set; `setters` are the hosts
+    that set any.
     """
     asked, answer = exchange.request_headers, exchange.response_headers
     origin, status, include = get(asked, b"origin"), exchange.status, truth["credentials"] == "include"
     if not truth["cors"] or truth["verdict"] != "allowed" or status is None or origin in (None, b"null"):
         return False
     if include and not truth["preflight"] and get(asked, b"cookie") is None and exchange.host in setters:
+        return False
+    wanted = get(asked, b"access-control-request-headers") or b""
+    listed = get(answer, b"access-control-allow-headers") or b""
+    if b"authorization" in wanted and b"authorization" not in listed.lower():
         return False
     allowed = get_all(answer, b"access-control-allow-origin")
     good = 200 <= status < 300 and get(answer, b"set-cookie") is None
