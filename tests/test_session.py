@@ -901,6 +901,19 @@ def hop(location: str, response: dict[str, str] | None = None) -> dict[str, Any]
     return {"status": 302, "response": {**(GOOD if response is None else response), "Location": location}}
 
 
+@pytest.mark.parametrize(("kind", "credentials"), [("text/plain", UNKNOWN), ("application/json", OMIT)])
+def test_what_may_be_none_of_corss_business_goes_on_with_credentials_too(kind: str, credentials: Credentials) -> None:
+    """On plain http a POST of plain text may be in mode "no-cors"."""
+    talk = Talk()
+    headers = {"Content-Type": kind, "Accept": "*/*"}
+    talk.say(
+        "POST http://b.test/x", origin="http://a.test", mode=None, headers=headers, **hop("/y", ANY) | {"status": 307}
+    )
+    talk.say("POST http://b.test/y", origin="http://a.test", mode=None, headers=headers, response=ANY)
+    last = talk.say("GET http://b.test/z", origin="http://a.test", mode=None, response=ANY)
+    assert talk[last].credentials is credentials
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_each_hop_is_checked_before_it_is_followed(status: int) -> None:
     talk = Talk()

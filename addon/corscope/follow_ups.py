@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from corscope.engine import is_cors_safelisted_request_header
 from corscope.headers import get, names
-from corscope.model import Credentials
+from corscope.model import Credentials, RequestMode
 from corscope.modes import Request
 from corscope.origins import OPAQUE
 from corscope.stories import Record
@@ -90,8 +90,11 @@ class Step:
     @property
     def only_omit(self) -> bool:
         """Whether the browser goes on from here only without credentials."""
-        faults = self.record.if_include if self.record is not None else ()
-        return len(faults) > 1 or (bool(faults) and faults[0].id != UPGRADABLE)
+        record = self.record
+        if record is None or not record.if_include or record.mode is RequestMode.UNKNOWN:
+            # Nor does anything stop what may not be subject to CORS.
+            return False
+        return len(record.if_include) > 1 or record.if_include[0].id != UPGRADABLE
 
     @property
     def credentials(self) -> Credentials:
