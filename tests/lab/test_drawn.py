@@ -8,7 +8,7 @@ import pytest
 
 from corscope.lab.answers import Asked, Place, answer, place_of, scenario_of, table_json
 from corscope.lab.drawn import drawn, is_drawn, scenario_drawn
-from corscope.lab.scenarios import HTTPS, METHODS, PREFLIGHT_STATUSES, WEBS, Context, Initiator, Role, Scenario
+from corscope.lab.scenarios import HTTPS, METHODS, PREFLIGHT_STATUSES, WEBS, Context, Initiator, Mode, Role, Scenario
 
 
 def many(web: str) -> list[Scenario]:
@@ -43,6 +43,7 @@ def test_much_is_combined(web: str) -> None:
         *(Initiator.STYLE, Initiator.FONT, Initiator.VIDEO, Initiator.TRACK),
     }  # fmt: skip
     assert {step.method for step in steps} == set(METHODS)
+    assert {step.mode for step in steps} == {Mode.CORS, Mode.NO_CORS}
     assert {len(one.hops) for one in found} == {1, 2, 3, 4}
     assert {len(one.steps) for one in found} == {1, 2, 3}
     answers = [preflight.status for one in found for hop in one.hops for preflight in hop.preflights]

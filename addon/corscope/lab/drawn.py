@@ -40,6 +40,7 @@ from corscope.lab.scenarios import (
     Hop,
     Initiator,
     Lines,
+    Mode,
     Role,
     Scenario,
     Step,
@@ -172,6 +173,14 @@ class _Draw:
                 headers=headers,
                 body=body_for(method),
                 upload_listener=self._chance(0.1),
+            )
+        if self._chance(0.1):
+            method = self._random.choice(("GET", "POST"))
+            return Step(
+                mode=Mode.NO_CORS,
+                credentials=self._random.choice(list(Credentials)),
+                method=method,
+                body=body_for(method),
             )
         return Step(
             credentials=self._random.choice(list(Credentials)),
