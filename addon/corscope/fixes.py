@@ -129,7 +129,7 @@ def fix_of(verdict: Verdict) -> Fix | None:
         method, names = wanted.method, wanted.names
     else:
         # Its preflight is not in sight, but what it must have asked for is.
-        method, names = exchange.method, tuple(sorted(read_head(exchange.request_headers).unsafe_names))
+        method, names = exchange.method, read_head(exchange.request_headers).unsafe_names
     # What is not known to be without credentials has to pass with them as well.
     credentials = verdict.credentials is not Credentials.OMIT
     answers = tuple([one.fields for one in (answered, actual if seen else None) if one is not None])

@@ -4,8 +4,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from corscope.engine import (
+    cors_unsafe_request_header_names,
     is_cors_safelisted_method,
-    is_cors_safelisted_request_header,
     is_report,
     is_set_by_browsers,
 )
@@ -61,25 +61,19 @@ class Head(dict[bytes, bytes]):
 
     @property
     def unsafe_names(self) -> tuple[bytes, ...]:
-        """The CORS-unsafe request-header names, in lower case, among those that only a script can have set.
+        """The CORS-unsafe request-header names, in lower case and sorted, among those that only a script can have set.
 
         What a browser may add by itself, such as Authorization, is not among them, whoever set it; Content-Type is
         there by its value.
         """
         if self._unsafe_names is None:
-            wanted, content_type = REQUEST_HEADERS.wanted, self.get(b"content-type")
-            names = tuple(
-                [
-                    name
-                    for name, value in self.items()
-                    if name not in wanted and not is_cors_safelisted_request_header(name, value)
-                ]
-            )
-            if content_type is not None and not (
-                is_cors_safelisted_request_header(b"content-type", content_type) or is_report(content_type)
-            ):
-                names += (b"content-type",)
-            self._unsafe_names = names
+            wanted = REQUEST_HEADERS.wanted
+            scripts = [
+                (name, value)
+                for name, value in self.items()
+                if name not in wanted or (name == b"content-type" and not is_report(value))
+            ]
+            self._unsafe_names = cors_unsafe_request_header_names(tuple(scripts))
         return self._unsafe_names
 
 
