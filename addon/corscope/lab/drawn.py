@@ -247,7 +247,6 @@ class _Draw:
         if self._chance(0.1):
             lines += (("Access-Control-Expose-Headers", self._random.choice(("*", "X-A", "ETag, X-B"))),)
         if self._special == "cookie/":
-            secure = "; Secure" if self._web.page.startswith("https") else ""
             name = f"r{self._random.randrange(40)}"
-            lines += (("Set-Cookie", f"{name}=1; Path=/; SameSite=None{secure}; Max-Age=2"),)
+            lines += (("Set-Cookie", f"{name}=1; Path=/; {self._web.cross_site_cookie}; Max-Age=2"),)
         return Answer(status=status, headers=lines, body=Body.EMPTY if status in (204, 304) else BODIES[initiator])

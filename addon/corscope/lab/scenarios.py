@@ -137,6 +137,11 @@ class Web:
             return self.origins[Role.CROSS]
         return self.page
 
+    @property
+    def cross_site_cookie(self) -> str:
+        """What a cookie needs to travel from other sites; over http, where nothing is Secure, browsers refuse it."""
+        return "SameSite=None; Secure" if self.page.startswith("https") else "SameSite=None"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -1065,11 +1070,10 @@ def _cookies(table: _Table) -> None:
             for first in (INCLUDE, SAME):
                 for second in (INCLUDE, SAME):
                     mark = f"c{len(table.scenarios)}"
-                    secure = "; Secure" if table.web.page.startswith("https") else ""
                     answer = Answer(
                         headers=(
                             *check(kind, table.web.page),
-                            ("Set-Cookie", f"{mark}n=1; Path=/; SameSite=None{secure}; Max-Age=2"),
+                            ("Set-Cookie", f"{mark}n=1; Path=/; {table.web.cross_site_cookie}; Max-Age=2"),
                             ("Set-Cookie", f"{mark}l=1; Path=/; SameSite=Lax; Max-Age=2"),
                             ("Set-Cookie", f"{mark}p=1; Path=/; Max-Age=2"),
                             *NO_STORE,
