@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import io
 import json
@@ -212,6 +213,31 @@ def test_a_cut_archive_gives_what_is_there_and_one_damage(recording: bytes, tmp_
     entries = list(read_capture(path, damaged=damages.append))
     assert len(entries) == 800
     assert [damage.what.partition(":")[0] for damage in damages] == ["its compression is damaged"]
+
+
+class FailingDisk(io.RawIOBase):
+    """A file of which only the beginning can be read."""
+
+    def __init__(self, readable: bytes) -> None:
+        self.left = io.BytesIO(readable)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        count = self.left.readinto(buffer)
+        if not count:
+            raise OSError(errno.EIO, "Input/output error")
+        return count
+
+
+def test_what_was_read_before_the_disk_failed_is_handed_on(recording: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = io.TextIOWrapper(io.BufferedReader(FailingDisk(recording * 200 + recording[:100])))
+    monkeypatch.setattr(sys, "stdin", disk)
+    entries: list[Entry] = []
+    with pytest.raises(OSError, match="Input/output error"):
+        entries.extend(read_capture("-", damaged=lambda damage: pytest.fail(str(damage))))
+    assert len(entries) == 400
 
 
 def test_folders_and_globs_are_searched(recording: bytes, tmp_path: Path) -> None:
