@@ -1210,6 +1210,53 @@ def test_a_target_that_was_upgraded_to_https_is_no_mixed_content(headers: dict[s
     assert talk[then].credentials is (INCLUDE if headers else UNKNOWN), "that it was followed tells nothing of them"
 
 
+@pytest.mark.parametrize(
+    ("asked", "location", "followed", "origin"),
+    [
+        # As Chromium 156 and Firefox 153 go on; the last of these are those of Chromium's shared workers.
+        ("GET https://a.test/x", "http://a.test/y", "GET https://a.test/y", None),
+        ("GET https://a.test/x", "http://a.test/y", "GET https://a.test/y", PAGE),
+        ("POST https://a.test/x", "http://a.test/y", "GET https://a.test/y", None),
+        ("POST https://a.test/x", "http://a.test/y", "GET https://a.test/y", PAGE),
+        ("GET https://a.test/x", "http://b.test/y", "GET https://b.test/y", PAGE),
+        ("GET https://a.test/x", "http://a.test/y", "GET http://a.test/y", PAGE),
+        ("POST https://a.test/x", "http://a.test/y", "GET http://a.test/y", PAGE),
+        ("GET https://a.test/x", "http://b.test/y", "GET http://b.test/y", PAGE),
+    ],
+)
+def test_a_redirect_from_home_that_was_followed_is_no_mixed_content(
+    asked: str, location: str, followed: str, origin: str | None
+) -> None:
+    talk = Talk()
+    own = {"origin": PAGE if asked.startswith("POST") else None, "site": "same-origin"}
+    first = talk.say(asked, **own, **hop(location, {}))
+    assert (talk[first].outcome, ids(talk[first])) == (BLOCKED, ["redirect-mixed-content"])
+    home = followed.startswith("GET https://a.test/")
+    then = talk.say(followed, origin=origin, site="same-origin" if home else "cross-site", response=ANY)
+    assert (talk[first].outcome, ids(talk[first]), talk[first].devtools_error) == (EXEMPT, [], None)
+    assert talk[then].outcome is (EXEMPT if home else ALLOWED if followed.startswith("GET https:") else CONDITIONAL)
+
+
+def test_what_follows_an_upgrade_at_home_is_not_passed_by() -> None:
+    session, own = Session(), {"origin": None, "site": "same-origin"}
+    ordinary = exchange("GET https://a.test/y", **own, at=1000.1, flow="next")
+    session.judge(exchange("GET https://a.test/x", **own, **hop("http://a.test/y", {}), flow="first"))
+    assert pass_by(session, exchange("GET https://a.test/z", **own, at=1000.1)), "nothing leads there"
+    assert not pass_by(session, ordinary)
+    assert [(one.flow_id, one.outcome) for one in session.judge(ordinary)] == [("next", EXEMPT), ("first", EXEMPT)]
+    assert pass_by(session, ordinary), "it was followed, so nobody waits for it any more"
+
+
+@pytest.mark.parametrize(("followed", "origin"), [("https://b.test/y", PAGE), ("http://b.test/y", "null")])
+def test_a_redirect_at_the_api_that_was_followed_is_no_mixed_content(followed: str, origin: str) -> None:
+    """Chromium asks an upgraded target in the page's name, for it is of the same origin; its shared workers go on."""
+    talk = Talk()
+    first = talk.say(f"GET {URL}", **hop("http://b.test/y"))
+    assert talk[first].outcome is BLOCKED
+    then = talk.say(f"GET {followed}", origin=origin, response=ANY)
+    assert (talk[first].outcome, talk[then].redirected_from) == (ALLOWED, first)
+
+
 def chain_of_redirects(talk: Talk, urls: list[str]) -> list[str]:
     """Follows redirects over `urls`; the last one redirects, too."""
     flows = []

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from corscope.engine import is_cors_safelisted_request_header
 from corscope.headers import get, names
-from corscope.model import Credentials, RequestMode
+from corscope.model import Credentials, RequestMode, Verdict
 from corscope.modes import Request
 from corscope.origins import OPAQUE
 from corscope.stories import Record
@@ -36,7 +36,7 @@ CORS-safelisted, which its request then has."""
 
 UPGRADABLE = "redirect-mixed-content"
 """The one fault that a browser may mend by itself: `upgrade-insecure-requests` or HSTS turn the http URL of a Location
-into https, without a trace on the wire."""
+into https, without a trace on the wire. Besides, Chromium's shared workers go on to plain http (measured, 156)."""
 
 CAPACITY = 2048
 """URLs of which steps are remembered; and STEPS_PER_URL of each."""
@@ -86,6 +86,8 @@ class Step:
     given_up: bool = False
     """Whether only the time that passed told that nothing follows: a late follower still proves the contrary."""
     group: Group | None = None
+    otherwise: Verdict | None = None
+    """For a hop on the page's own origin that is taken for mixed content: what is to be said if something follows."""
 
     @property
     def only_omit(self) -> bool:
@@ -118,7 +120,11 @@ class Step:
         since = exchange.started - self.answered + (0 if exchange.in_order else CLOCK_SECONDS)
         if self.claimed or not 0 <= since <= FOLLOW_UP_SECONDS:
             return False
-        if headers.get(b"origin") not in self.origins or headers.get(b"sec-fetch-dest", b"") != self.dest:
+        if headers.get(b"origin") not in self.origins:
+            return False
+        dest = headers.get(b"sec-fetch-dest", b"")
+        # A redirect may lead to plain http, where there is none, or from there.
+        if dest != self.dest and dest and self.dest:
             return False
         if self.is_preflight:
             if request.is_preflight or exchange.method != self.method:
@@ -229,6 +235,12 @@ class FollowUps:
             found = [step for step in found if not any(step.is_superseded_by(other) for other in found)]
         return found
 
+    def at_home(self, request: Request) -> Step | None:
+        """Return the hop on the page's own origin that `request`, which is there too, may follow; None for none."""
+        if not self._steps.get(request.url):
+            return None
+        return next((step for step in self.candidates(request, Credentials.UNKNOWN) if step.record is None), None)
+
     def stopped(self, request: Request) -> Step | None:
         """Return the preflight because of which a browser never sent `request`, None where there are several or none.
 
@@ -315,6 +327,14 @@ class Unfollowed[Owner]:
         """Forget all."""
         self._waiting.clear()
         self._paths.clear()
+
+
+def upgrade(url: str) -> str | None:
+    """Return the https URL that browsers upgrade an http URL to, where they do; None for any other scheme.
+
+    https://www.w3.org/TR/upgrade-insecure-requests/#upgrade-request
+    """
+    return f"https{url[4:]}" if url.startswith("http:") else None
 
 
 def claim(candidates: list[Step], *, maybe_none: bool) -> Link:

@@ -1,0 +1,67 @@
+"""Redirects from https to plain http in real browsers, which stop them as mixed content, or upgrade them, or go on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from corscope.browsers import Kind
+from proxies import Mitmdump, eventually, final, read_report
+from upgrades_web import CASES, CONTEXTS, PAGE
+from visitors import visitor
+
+WEB = Path(__file__).parent / "upgrades_web.py"
+
+type Ends = Mapping[str, Mapping[str, bool]]
+"""By context and case, whether the page got an answer."""
+
+
+@pytest.fixture(scope="module", params=["upgrades", "plain"])
+def page(request: pytest.FixtureRequest) -> str:
+    """The page that is opened."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def visit(kind: Kind, page: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Ends, dict[str, str]]:
+    """How each redirect ended in the page, and the verdict on it, by its mark."""
+    report = tmp_path_factory.mktemp("upgrades") / "verdicts.jsonl"
+    with Mitmdump("-s", str(WEB), cors_report=report) as mitmdump, visitor(kind, mitmdump) as browser:
+        browser.open(f"{PAGE}/{page}")
+        eventually(lambda: browser.run("typeof go === 'function'"))
+        browser.run(f"go({json.dumps(CASES)}).then((ends) => {{ window.ends = ends; }}), true")
+        ends: Ends = eventually(lambda: browser.run("window.ends"))
+        mitmdump.stop()
+    verdicts = {
+        line["url"].partition("?")[2].partition("&")[0]: line["verdict"]
+        for line in final(read_report(report))
+        if "/hop?" in line["url"]
+    }
+    return ends, verdicts
+
+
+def test_each_redirect_is_judged_as_it_ended(visit: tuple[Ends, dict[str, str]]) -> None:
+    ends, verdicts = visit
+    said = {
+        (context, case): verdicts[quote(f"{case}, {context}", safe="")] != "blocked"
+        for context in CONTEXTS
+        for case in CASES
+    }
+    assert said == {(context, case): ended for context, cases in ends.items() for case, ended in cases.items()}
+
+
+def test_a_policy_upgrades_what_the_window_asks_for(visit: tuple[Ends, dict[str, str]], page: str) -> None:
+    ends, _ = visit
+    assert set(ends["window"].values()) == {page == "upgrades"}
+    assert set(ends["worker"].values()) == {False}
+
+
+def test_shared_workers_go_on_to_plain_http_in_chromium_alone(visit: tuple[Ends, dict[str, str]], kind: Kind) -> None:
+    """Should this fail, a browser has changed its mind: the verdicts above hold whatever it does."""
+    ends, _ = visit
+    assert set(ends["shared worker"].values()) == {kind == "chromium"}
