@@ -1199,6 +1199,18 @@ def test_a_redirect_from_home_to_user_info_is_blocked_though_home_is_exempt() ->
     assert within.outcome is EXEMPT
 
 
+@pytest.mark.parametrize(
+    ("location", "finding"),
+    [("http://b.test/y", "redirect-mixed-content"), ("data:,hi", "redirect-scheme"), ("mailto:a@b", "redirect-scheme")],
+)
+def test_a_redirect_from_home_that_stops_without_cors_is_exempt_with_a_warning(location: str, finding: str) -> None:
+    """A fetch with `redirect: "manual"` gets it all the same."""
+    verdict = judged(exchange("GET https://a.test/x", origin=None, site="same-origin", **hop(location, {})))
+    assert verdict.outcome is EXEMPT
+    assert [(one.id, one.severity) for one in verdict.findings] == [(finding, Severity.WARNING)]
+    assert (verdict.reason, verdict.devtools_error) == (verdict.findings[0], None)
+
+
 @pytest.mark.parametrize("headers", [{}, {"Cookie": "a=1"}], ids=["without cookies", "with cookies"])
 def test_a_target_that_was_upgraded_to_https_is_no_mixed_content(headers: dict[str, str]) -> None:
     """`upgrade-insecure-requests` turns http into https without a trace on the wire."""
@@ -1230,10 +1242,10 @@ def test_a_redirect_from_home_that_was_followed_is_no_mixed_content(
     talk = Talk()
     own = {"origin": PAGE if asked.startswith("POST") else None, "site": "same-origin"}
     first = talk.say(asked, **own, **hop(location, {}))
-    assert (talk[first].outcome, ids(talk[first])) == (BLOCKED, ["redirect-mixed-content"])
+    assert (talk[first].outcome, ids(talk[first])) == (EXEMPT, ["redirect-mixed-content"])
     home = followed.startswith("GET https://a.test/")
     then = talk.say(followed, origin=origin, site="same-origin" if home else "cross-site", response=ANY)
-    assert (talk[first].outcome, ids(talk[first]), talk[first].devtools_error) == (EXEMPT, [], None)
+    assert (talk[first].outcome, ids(talk[first]), talk[first].reason) == (EXEMPT, [], None)
     assert talk[then].outcome is (EXEMPT if home else ALLOWED if followed.startswith("GET https:") else CONDITIONAL)
 
 

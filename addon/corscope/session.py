@@ -7,7 +7,7 @@ alike. State is kept per client and bounded everywhere; nothing here knows mitmp
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from corscope.causes import Answer
@@ -205,7 +205,9 @@ _TELLING = frozenset(
 """Response headers for which an ordinary exchange is looked at, in the spellings that servers use."""
 
 
-_DECIDE = frozenset(("mode-unknown", "cross-origin-resource-policy"))
+_DECIDE = frozenset(
+    ("cross-origin-resource-policy", "mode-unknown", "redirect-limit", "redirect-mixed-content", "redirect-scheme")
+)
 """What decides of an exchange that is none of CORS's business."""
 
 
@@ -240,7 +242,7 @@ class Session:
         self._unfollowed: Unfollowed[_Client] = Unfollowed()
         self._evidences = Evidences()
         self._followed: list[Verdict] = []
-        """What is to be said of exempt exchanges, after all, that were said to be blocked."""
+        """What is to be said of exempt exchanges from which browsers went on, although that is mixed content."""
         self._now = 0.0
         self._latest: _Client | None = None
         """The client that was heard of last."""
@@ -442,22 +444,28 @@ class Session:
                 )
         answer = Answer(request.url, exchange.response_headers, False)
         may_fail = None
+        stops: Faults = ()
         if subject is BEACON and origin is not None:
             may_fail = cors_check(origin, response, include=False)[0]
         elif faults and mode is RequestMode.UNKNOWN:
             may_fail, faults = faults[0], ()
+        elif faults and devtools_error(faults[0], preflight=False) is None:
+            # No CORS error, on the page's own origin; and a fetch with `redirect: "manual"` does not even fail.
+            stops, faults = faults, ()
         findings: tuple[Finding, ...] = ()
         if may_fail is not None:
             findings = (conditional_finding("mode-unknown", may_fail, text(origin or request.target), answer),)
         findings += client.diagnosis.exempt(request, mode)
         if b"set-cookie" in response:
             findings += self._set_cookies(client, request, navigation=mode is RequestMode.NAVIGATE)
-        verdict = _exempt_verdict(client.browser, request, subject, kind, findings, faults)
-        if step is not None and upgraded is not None and faults and faults[0].id == UPGRADABLE:
+        if not stops:
+            return _exempt_verdict(client.browser, request, subject, kind, findings, faults)
+        if step is not None and upgraded is not None and stops[0].id == UPGRADABLE:
             step.otherwise = _exempt_verdict(client.browser, request, subject, kind, findings, ())
             client.upgraded[upgraded] = None
             bound(client.upgraded, UPGRADED)
-        return verdict
+        warnings = tuple([replace(one, severity=Severity.WARNING) for one in fault_findings(stops, answer)])
+        return _exempt_verdict(client.browser, request, subject, kind, warnings + findings, ())
 
     def _go_on_from(self, step: Step) -> None:
         """Take note that the browser went on from a hop on the page's own origin."""
