@@ -137,6 +137,15 @@ def test_allowed_and_conditional_flows_have_marks_of_their_own(loaded: CorsAddon
     assert judged(conditional_flow(), loaded).marked == ":grey_question:"
 
 
+def test_a_redirect_to_plain_http_that_was_upgraded_says_so_on_its_flow(loaded: CorsAddon) -> None:
+    allows = [("access-control-allow-origin", PAGE), ("access-control-allow-credentials", "true")]
+    location = [*allows, ("location", "http://api.example/there")]
+    hop = judged(cors_flow(f"{API}/here", status=302, response=location, live=True), loaded)
+    assert (hop.marked, hop.metadata["corscope"]["reason"]) == (":no_entry:", "redirect-mixed-content")
+    judged(cors_flow(f"{API}/there", response=allows, live=True, started=1_795_278_746.1), loaded)
+    assert (hop.marked, hop.metadata["corscope"]["verdict"]) == (":white_check_mark:", "allowed")
+
+
 def test_an_exempt_flow_is_left_alone(loaded: CorsAddon) -> None:
     before = exempt_flow()
     state = before.get_state()

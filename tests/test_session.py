@@ -1204,7 +1204,7 @@ def test_a_redirect_from_home_to_user_info_is_blocked_though_home_is_exempt() ->
     [("http://b.test/y", "redirect-mixed-content"), ("data:,hi", "redirect-scheme"), ("mailto:a@b", "redirect-scheme")],
 )
 def test_a_redirect_from_home_that_stops_without_cors_is_exempt_with_a_warning(location: str, finding: str) -> None:
-    """A fetch with `redirect: "manual"` gets it all the same."""
+    """A fetch with `redirect: "manual"` gets it all the same, and a policy may upgrade plain http."""
     verdict = judged(exchange("GET https://a.test/x", origin=None, site="same-origin", **hop(location, {})))
     assert verdict.outcome is EXEMPT
     assert [(one.id, one.severity) for one in verdict.findings] == [(finding, Severity.WARNING)]
@@ -1223,50 +1223,53 @@ def test_a_target_that_was_upgraded_to_https_is_no_mixed_content(headers: dict[s
 
 
 @pytest.mark.parametrize(
-    ("asked", "location", "followed", "origin"),
+    ("followed", "browser", "origin"),
     [
-        # As Chromium 156 and Firefox 153 go on; the last of these are those of Chromium's shared workers.
-        ("GET https://a.test/x", "http://a.test/y", "GET https://a.test/y", None),
-        ("GET https://a.test/x", "http://a.test/y", "GET https://a.test/y", PAGE),
-        ("POST https://a.test/x", "http://a.test/y", "GET https://a.test/y", None),
-        ("POST https://a.test/x", "http://a.test/y", "GET https://a.test/y", PAGE),
-        ("GET https://a.test/x", "http://b.test/y", "GET https://b.test/y", PAGE),
-        ("GET https://a.test/x", "http://a.test/y", "GET http://a.test/y", PAGE),
-        ("POST https://a.test/x", "http://a.test/y", "GET http://a.test/y", PAGE),
-        ("GET https://a.test/x", "http://b.test/y", "GET http://b.test/y", PAGE),
+        ("https://b.test/y", "chromium", PAGE),
+        ("https://b.test/y", "firefox", "null"),
+        pytest.param("http://b.test/y", "chromium", "null", id="a shared worker of Chromium"),
     ],
 )
-def test_a_redirect_from_home_that_was_followed_is_no_mixed_content(
-    asked: str, location: str, followed: str, origin: str | None
+def test_a_redirect_to_plain_http_that_was_followed_is_no_mixed_content(
+    followed: str, browser: str, origin: str
 ) -> None:
-    talk = Talk()
-    own = {"origin": PAGE if asked.startswith("POST") else None, "site": "same-origin"}
-    first = talk.say(asked, **own, **hop(location, {}))
-    assert (talk[first].outcome, ids(talk[first])) == (EXEMPT, ["redirect-mixed-content"])
-    home = followed.startswith("GET https://a.test/")
-    then = talk.say(followed, origin=origin, site="same-origin" if home else "cross-site", response=ANY)
-    assert (talk[first].outcome, ids(talk[first]), talk[first].reason) == (EXEMPT, [], None)
-    assert talk[then].outcome is (EXEMPT if home else ALLOWED if followed.startswith("GET https:") else CONDITIONAL)
-
-
-def test_what_follows_an_upgrade_at_home_is_not_passed_by() -> None:
-    session, own = Session(), {"origin": None, "site": "same-origin"}
-    ordinary = exchange("GET https://a.test/y", **own, at=1000.1, flow="next")
-    session.judge(exchange("GET https://a.test/x", **own, **hop("http://a.test/y", {}), flow="first"))
-    assert pass_by(session, exchange("GET https://a.test/z", **own, at=1000.1)), "nothing leads there"
-    assert not pass_by(session, ordinary)
-    assert [(one.flow_id, one.outcome) for one in session.judge(ordinary)] == [("next", EXEMPT), ("first", EXEMPT)]
-    assert pass_by(session, ordinary), "it was followed, so nobody waits for it any more"
-
-
-@pytest.mark.parametrize(("followed", "origin"), [("https://b.test/y", PAGE), ("http://b.test/y", "null")])
-def test_a_redirect_at_the_api_that_was_followed_is_no_mixed_content(followed: str, origin: str) -> None:
-    """Chromium asks an upgraded target in the page's name, for it is of the same origin; its shared workers go on."""
-    talk = Talk()
+    """As Chromium 156 and Firefox 153 ask for an upgraded target, and Chromium's shared workers for the plain one."""
+    talk = Talk(defaults={"browser": browser})
     first = talk.say(f"GET {URL}", **hop("http://b.test/y"))
     assert talk[first].outcome is BLOCKED
     then = talk.say(f"GET {followed}", origin=origin, response=ANY)
     assert (talk[first].outcome, talk[then].redirected_from) == (ALLOWED, first)
+
+
+@pytest.mark.parametrize(
+    ("followed", "origin", "later"),
+    [
+        pytest.param("https://b.test/y", PAGE, 1.1, id="too late"),
+        pytest.param("http://b.test/y", PAGE, 0.0, id="the plain target is of another origin"),
+        pytest.param("https://b.test/z", PAGE, 0.0, id="another URL"),
+    ],
+)
+def test_what_does_not_follow_a_redirect_to_plain_http(followed: str, origin: str, later: float) -> None:
+    talk = Talk()
+    first = talk.say(f"GET {URL}", **hop("http://b.test/y"))
+    talk.now += later
+    then = talk.say(f"GET {followed}", origin=origin, response=ANY)
+    assert (talk[first].outcome, talk[then].redirected_from) == (BLOCKED, None)
+
+
+def test_a_hop_from_plain_http_is_followed_to_https_where_there_are_more_headers() -> None:
+    talk = Talk()
+    first = talk.say("GET http://b.test/x", origin="http://a.test", **hop("https://c.test/y", ANY))
+    then = talk.say("GET https://c.test/y", origin="null", response=ANY)
+    assert talk[then].redirected_from == first
+
+
+def test_a_hop_of_unknown_mode_is_followed_by_no_other_kind_of_request() -> None:
+    """An image on the page's own origin, on plain http, and a font of the page's."""
+    talk = Talk()
+    talk.say("GET http://a.test/x", origin=None, mode=None, site=None, dest=None, **hop("https://b.test/y", {}))
+    then = talk.say("GET https://b.test/y", origin="http://a.test", dest="font", response=ANY)
+    assert talk[then].redirected_from is None
 
 
 def chain_of_redirects(talk: Talk, urls: list[str]) -> list[str]:
@@ -1286,6 +1289,16 @@ def test_twenty_redirects_are_followed_and_no_more() -> None:
     assert talk.outcomes(*flows) == [ALLOWED] * 20 + [BLOCKED]
     assert ids(talk[flows[-1]]) == ["redirect-limit"]
     assert [talk[flow].redirected_from for flow in flows] == [None, *flows[:-1]]
+
+
+@pytest.mark.parametrize(
+    ("location", "outcome"), [("data:,hi", BLOCKED), ("http://b.test/y", EXEMPT), ("https://b.test/y", EXEMPT)]
+)
+def test_a_redirect_from_home_that_follows_another_is_no_manual_one(location: str, outcome: Outcome) -> None:
+    talk, own = Talk(), {"origin": None, "site": "same-origin"}
+    talk.say("GET https://a.test/x", **own, **hop("/y", {}))
+    then = talk.say("GET https://a.test/y", **own, **hop(location, {}))
+    assert talk[then].outcome is outcome
 
 
 @pytest.mark.parametrize("home", [1, 3])

@@ -232,6 +232,7 @@ class FailingDisk(io.RawIOBase):
 
 
 def test_what_was_read_before_the_disk_failed_is_handed_on(recording: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the disk's own is told only when the rest has been."""
     disk = io.TextIOWrapper(io.BufferedReader(FailingDisk(recording * 200 + recording[:100])))
     monkeypatch.setattr(sys, "stdin", disk)
     entries: list[Entry] = []

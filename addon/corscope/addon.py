@@ -19,6 +19,7 @@ from mitmproxy.utils import asyncio_utils
 from corscope import adapter, report, rewriter, rewriting
 from corscope.adapter import METADATA_KEY
 from corscope.advice import configuration_lines, verdict_json
+from corscope.follow_ups import UPGRADABLE
 from corscope.headers import Fields
 from corscope.model import Edit, Exchange, Outcome, Rewrite, Verdict
 from corscope.modes import Head
@@ -408,7 +409,8 @@ class CorsAddon:
                 rewrite = rewrite._replace(edits=rewriting.with_restored(rewrite.edits, self.restored.get(flow.id)))
             if said not in rewrite.notes:
                 rewrite = rewrite._replace(notes=(*rewrite.notes, said))
-        if not own.settled:
+        # What stops at plain http is settled, unless the browser goes on all the same.
+        if not own.settled or (own.reason is not None and own.reason.id == UPGRADABLE):
             self.flows[flow.id] = flow
             if rewrite is not None:
                 if len(self.plans) >= PLANS:

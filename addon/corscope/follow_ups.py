@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from corscope.engine import is_cors_safelisted_request_header
 from corscope.headers import get, names
-from corscope.model import Credentials, RequestMode, Verdict
+from corscope.model import Credentials, RequestMode
 from corscope.modes import Request
 from corscope.origins import OPAQUE
 from corscope.stories import Record
@@ -37,6 +37,9 @@ CORS-safelisted, which its request then has."""
 UPGRADABLE = "redirect-mixed-content"
 """The one fault that a browser may mend by itself: `upgrade-insecure-requests` or HSTS turn the http URL of a Location
 into https, without a trace on the wire. Besides, Chromium's shared workers go on to plain http (measured, 156)."""
+
+UPGRADE_SECONDS = 1.0
+"""How long what follows from there may take: later it is a request of its own to the URL as it should have been."""
 
 CAPACITY = 2048
 """URLs of which steps are remembered; and STEPS_PER_URL of each."""
@@ -86,8 +89,8 @@ class Step:
     given_up: bool = False
     """Whether only the time that passed told that nothing follows: a late follower still proves the contrary."""
     group: Group | None = None
-    otherwise: Verdict | None = None
-    """For a hop on the page's own origin that is taken for mixed content: what is to be said if something follows."""
+    upgraded_origins: tuple[bytes | None, ...] = ()
+    """For a redirect to plain http, Origin headers that the follower may carry if its URL is upgraded to https."""
 
     @property
     def only_omit(self) -> bool:
@@ -97,6 +100,12 @@ class Step:
             # Nor does anything stop what may not be subject to CORS.
             return False
         return len(record.if_include) > 1 or record.if_include[0].id != UPGRADABLE
+
+    @property
+    def is_mixed_content(self) -> bool:
+        """Whether browsers stop here unless they upgrade the URL."""
+        record = self.record
+        return record is not None and bool(record.if_omit) and record.if_omit[0].id == UPGRADABLE
 
     @property
     def credentials(self) -> Credentials:
@@ -118,13 +127,14 @@ class Step:
         """Tell whether `request` is what the browser would send next."""
         exchange, headers = request.exchange, request.headers
         since = exchange.started - self.answered + (0 if exchange.in_order else CLOCK_SECONDS)
-        if self.claimed or not 0 <= since <= FOLLOW_UP_SECONDS:
+        if self.claimed or not 0 <= since <= (UPGRADE_SECONDS if self.is_mixed_content else FOLLOW_UP_SECONDS):
             return False
-        if headers.get(b"origin") not in self.origins:
+        is_upgraded = self.upgraded_origins and exchange.scheme == "https"
+        if headers.get(b"origin") not in (self.upgraded_origins if is_upgraded else self.origins):
             return False
         dest = headers.get(b"sec-fetch-dest", b"")
         # A redirect may lead to plain http, where there is none, or from there.
-        if dest != self.dest and dest and self.dest:
+        if dest != self.dest and (self.record is None or (dest and self.dest)):
             return False
         if self.is_preflight:
             if request.is_preflight or exchange.method != self.method:
@@ -235,12 +245,6 @@ class FollowUps:
             found = [step for step in found if not any(step.is_superseded_by(other) for other in found)]
         return found
 
-    def at_home(self, request: Request) -> Step | None:
-        """Return the hop on the page's own origin that `request`, which is there too, may follow; None for none."""
-        if not self._steps.get(request.url):
-            return None
-        return next((step for step in self.candidates(request, Credentials.UNKNOWN) if step.record is None), None)
-
     def stopped(self, request: Request) -> Step | None:
         """Return the preflight because of which a browser never sent `request`, None where there are several or none.
 
@@ -327,14 +331,6 @@ class Unfollowed[Owner]:
         """Forget all."""
         self._waiting.clear()
         self._paths.clear()
-
-
-def upgrade(url: str) -> str | None:
-    """Return the https URL that browsers upgrade an http URL to, where they do; None for any other scheme.
-
-    https://www.w3.org/TR/upgrade-insecure-requests/#upgrade-request
-    """
-    return f"https{url[4:]}" if url.startswith("http:") else None
 
 
 def claim(candidates: list[Step], *, maybe_none: bool) -> Link:

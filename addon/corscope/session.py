@@ -47,7 +47,7 @@ from corscope.findings import (
     preflight_findings,
     record_findings,
 )
-from corscope.follow_ups import NO_LINK, UPGRADABLE, FollowUps, Link, Step, Unfollowed, claim, upgrade
+from corscope.follow_ups import NO_LINK, UPGRADABLE, FollowUps, Link, Step, Unfollowed, claim
 from corscope.headers import Fields, Headers, get_all, pick, text
 from corscope.memory import bound
 from corscope.model import (
@@ -87,10 +87,9 @@ DEFAULT_GRACE = 3.0
 ACTIVITY_SECONDS = 0.5
 """At the end of a capture: for how long a client must have gone on after such a preflight."""
 
-CLIENTS, CONNECTIONS, SITES, PERMISSIONS, STORED, BEGUN, JUDGED, UPGRADED = 256, 512, 512, 1024, 1024, 2048, 32, 64
+CLIENTS, CONNECTIONS, SITES, PERMISSIONS, STORED, BEGUN, JUDGED = 256, 512, 512, 1024, 1024, 2048, 32
 """How much is remembered: clients, and of each its connections, top-level sites, preflights' permissions, stored
-responses, requests without a response, exchanges that may be judged again, and redirects to plain http that the page
-may upgrade. The oldest go first."""
+responses, requests without a response and exchanges that may be judged again. The oldest go first."""
 
 PERMISSIONS_PER_URL = 16
 
@@ -133,9 +132,6 @@ class _Client:
     """Requests that have begun, but not been answered, with what they follow; by exchange id."""
     judged: OrderedDict[str, _Judged] = field(default_factory=OrderedDict)
     """The latest exchanges that were judged, by id: something on the proxy may still change their responses."""
-    upgraded: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    """Where redirects at home would lead that were taken for mixed content, if the page upgrades them: on the page's
-    own origin what follows is an ordinary exchange."""
 
     def connection(self, connection_id: str) -> Connection:
         connection = self.connections.get(connection_id)
@@ -241,8 +237,6 @@ class Session:
         self._clients: OrderedDict[str, _Client] = OrderedDict()
         self._unfollowed: Unfollowed[_Client] = Unfollowed()
         self._evidences = Evidences()
-        self._followed: list[Verdict] = []
-        """What is to be said of exempt exchanges from which browsers went on, although that is mixed content."""
         self._now = 0.0
         self._latest: _Client | None = None
         """The client that was heard of last."""
@@ -274,8 +268,6 @@ class Session:
         get = headers.get
         mode = get(b"sec-fetch-mode")
         if known is None or mode == b"navigate":
-            return False
-        if known.upgraded and url_of(flow, headers) in known.upgraded:
             return False
         told = dict(response)
         if not _TELLING.isdisjoint(told):
@@ -388,7 +380,6 @@ class Session:
         self._latest = None
         self._unfollowed.clear()
         self._evidences = Evidences()
-        self._followed = []
         self._now = 0.0
 
     # ------------------------------------------------------------------ judging
@@ -422,56 +413,69 @@ class Session:
         origin = headers.get(b"origin")
         faults: Faults = ()
         kind = Kind.ACTUAL
-        # Only hops on the page's own origin lead to another one there that is exempt.
-        before = client.follow_ups.at_home(request)
-        if before is not None:
-            before.claimed = True
-            client.upgraded.pop(request.url, None)
-            self._go_on_from(before)
-        step = upgraded = None
+        before: list[Step] = []
         if exchange.status in REDIRECT_STATUS and b"location" in response:
             kind = Kind.REDIRECT
             to = parse_location(request.url, text(response[b"location"]))
-            upgraded = upgrade(to.url) if to is not None else None
             if to is not None and mode in (RequestMode.CORS, RequestMode.UNKNOWN) and not is_unseen(subject):
                 first_url, redirects = request.url, 0
-                if before is not None:
-                    first_url, redirects = before.first_url or request.url, before.redirects
+                # Only hops on the page's own origin lead to another one there that is exempt.
+                before = [
+                    step for step in client.follow_ups.candidates(request, Credentials.UNKNOWN) if step.record is None
+                ]
+                if before:
+                    before[0].claimed = True
+                    first_url, redirects = before[0].first_url or request.url, before[0].redirects
                 if mode is RequestMode.CORS or (to.has_credentials and may_be_cors(subject, headers)):
                     faults = _redirect_faults(request, origin, to, redirects=redirects)
-                step = self._expect_redirect(
+                self._expect_redirect(
                     client, request, origin, to, record=None, first_url=first_url, redirects=redirects + 1
                 )
         answer = Answer(request.url, exchange.response_headers, False)
         may_fail = None
-        stops: Faults = ()
         if subject is BEACON and origin is not None:
             may_fail = cors_check(origin, response, include=False)[0]
         elif faults and mode is RequestMode.UNKNOWN:
             may_fail, faults = faults[0], ()
-        elif faults and devtools_error(faults[0], preflight=False) is None:
-            # No CORS error, on the page's own origin; and a fetch with `redirect: "manual"` does not even fail.
-            stops, faults = faults, ()
-        findings: tuple[Finding, ...] = ()
+        findings = fault_findings(faults, answer)
+        # Whoever followed a redirect to here is no fetch with `redirect: "manual"`, which would not even fail.
+        unsure = not before or (faults and faults[0].id == UPGRADABLE)
+        if faults and unsure and devtools_error(faults[0], preflight=False) is None:
+            findings, faults = tuple([replace(one, severity=Severity.WARNING) for one in findings]), ()
+        fault = faults[0] if faults else None
         if may_fail is not None:
             findings = (conditional_finding("mode-unknown", may_fail, text(origin or request.target), answer),)
         findings += client.diagnosis.exempt(request, mode)
         if b"set-cookie" in response:
             findings += self._set_cookies(client, request, navigation=mode is RequestMode.NAVIGATE)
-        if not stops:
-            return _exempt_verdict(client.browser, request, subject, kind, findings, faults)
-        if step is not None and upgraded is not None and stops[0].id == UPGRADABLE:
-            step.otherwise = _exempt_verdict(client.browser, request, subject, kind, findings, ())
-            client.upgraded[upgraded] = None
-            bound(client.upgraded, UPGRADED)
-        warnings = tuple([replace(one, severity=Severity.WARNING) for one in fault_findings(stops, answer)])
-        return _exempt_verdict(client.browser, request, subject, kind, warnings + findings, ())
-
-    def _go_on_from(self, step: Step) -> None:
-        """Take note that the browser went on from a hop on the page's own origin."""
-        if step.otherwise is not None:
-            self._followed.append(step.otherwise)
-            step.otherwise = None
+        outcome = Outcome.BLOCKED if fault else Outcome.EXEMPT
+        note, page = subject.exempt or "", text(origin if origin is not None else request.target)
+        if origin is None and exchange.asker is not None and exchange.asker.page not in ("", page):
+            page = exchange.asker.page
+            note += f" (asked by {page}, as {exchange.asker.evidence} tells)"
+        findings += record_findings(exchange, outcome)
+        return Verdict(
+            flow_id=exchange.id,
+            timestamp=exchange.started,
+            method=text(exchange.method),
+            url=request.url,
+            status=exchange.status or 0,
+            kind=kind,
+            mode=mode,
+            origin=text(origin) if origin is not None else None,
+            credentials=Credentials.UNKNOWN,
+            credentials_evidence=(),
+            outcome=outcome,
+            devtools_error=devtools_error(fault, preflight=False) if fault else None,
+            failed_parameter=fault.parameter if fault else None,
+            findings=findings,
+            note=note,
+            page=page,
+            browser=str(client.browser.family),
+            reason=next((one for one in findings if one.severity is Severity.ERROR or one.id in _DECIDE), None),
+            story_id=exchange.id,
+            exchange=exchange,
+        )
 
     def _judge_cors(
         self, client: _Client, request: Request, response: Headers, mode: RequestMode, link: Link
@@ -725,24 +729,23 @@ class Session:
         record: Record | None,
         first_url: str,
         redirects: int,
-    ) -> Step:
+    ) -> None:
         exchange = request.exchange
-        upgraded = upgrade(to.url)
-        # Browsers upgrade the URL before they ask whether it is of another origin (measured).
-        targets = (to.origin,) if upgraded is None else (to.origin, b"https" + to.origin[4:])
-        origins = {origin_after_redirect(origin, request.target, target) for target in targets}
-        if record is None:
-            # Of requests to the page's own origin only those that are no GET have an Origin.
-            origins |= {origin_after_redirect(None, request.target, target) for target in targets}
+        origins = [origin_after_redirect(origin, request.target, to.origin)]
         if client.browser.family is BrowserFamily.FIREFOX and origin is not None:
             # Firefox asks the preflight of a tainted hop with the real origin (nsCORSListenerProxy.cpp, a known fault).
-            origins.add(origin)
+            origins.append(origin)
+        upgraded_origins: tuple[bytes | None, ...] = ()
+        if to.scheme == "http":
+            # Chromium upgrades the URL before it asks whether that is of another origin, Firefox afterwards (measured).
+            upgraded_origins = (*origins, origin_after_redirect(origin, request.target, b"https" + to.origin[4:]))
         step = Step(
             flow_id=exchange.id,
             record=record,
             started=exchange.started,
             answered=exchange.answered,
             origins=tuple(origins),
+            upgraded_origins=upgraded_origins,
             method=method_after_redirect(exchange.method, exchange.status or 0),
             asked=frozenset(),
             is_preflight=False,
@@ -754,9 +757,8 @@ class Session:
             multiplexed=exchange.http_version > 1,
         )
         client.follow_ups.expect(to.url, step)
-        if upgraded is not None:
-            client.follow_ups.expect(upgraded, step)
-        return step
+        if to.scheme == "http":
+            client.follow_ups.expect(f"https{to.url[4:]}", step)
 
     def _link(self, client: _Client, request: Request) -> Link:
         """Find the step that a request follows, and learn what its having been followed proves."""
@@ -772,7 +774,6 @@ class Session:
         for step in link.followed:
             record = step.record
             if record is None:
-                self._go_on_from(step)
                 continue
             if record.if_omit and record.if_omit[0].id == UPGRADABLE:
                 record.if_omit, record.if_include = (), record.if_include[:-1]
@@ -927,12 +928,11 @@ class Session:
 
     def _drain(self, besides: Record | None = None) -> list[Verdict]:
         """Return the verdicts that were settled since, each once."""
-        if not (self._evidences.settled or self._followed):
+        if not self._evidences.settled:
             return []
-        settled, followed = dict.fromkeys(self._evidences.settled), self._followed
-        self._evidences.settled, self._followed = [], []
-        told = [self._told(record) for record in settled if record is not besides]
-        return told + [self._hushed(verdict) if self.silence else verdict for verdict in followed]
+        settled = dict.fromkeys(self._evidences.settled)
+        self._evidences.settled = []
+        return [self._told(record) for record in settled if record is not besides]
 
     def _told(self, record: Record) -> Verdict:
         """Say what is known of an exchange now, but for what the user does not want to hear."""
@@ -944,43 +944,6 @@ class Session:
             one.findings = tuple([finding for finding in one.findings if finding.id not in self.silence])
             one.withheld = tuple([finding for finding in one.withheld if finding.id not in self.silence])
         return verdict
-
-
-def _exempt_verdict(
-    browser: Browser, request: Request, subject: Subject, kind: Kind, besides: tuple[Finding, ...], faults: Faults
-) -> Verdict:
-    """Say what is known of an exchange that CORS does not apply to; `faults` are those of where it redirects."""
-    exchange, headers = request.exchange, request.headers
-    origin, fault = headers.get(b"origin"), faults[0] if faults else None
-    outcome = Outcome.BLOCKED if fault else Outcome.EXEMPT
-    note, page = subject.exempt or "", text(origin if origin is not None else request.target)
-    if origin is None and exchange.asker is not None and exchange.asker.page not in ("", page):
-        page = exchange.asker.page
-        note += f" (asked by {page}, as {exchange.asker.evidence} tells)"
-    findings = fault_findings(faults, Answer(request.url, exchange.response_headers, False)) + besides
-    findings += record_findings(exchange, outcome)
-    return Verdict(
-        flow_id=exchange.id,
-        timestamp=exchange.started,
-        method=text(exchange.method),
-        url=request.url,
-        status=exchange.status or 0,
-        kind=kind,
-        mode=subject.mode,
-        origin=text(origin) if origin is not None else None,
-        credentials=Credentials.UNKNOWN,
-        credentials_evidence=(),
-        outcome=outcome,
-        devtools_error=devtools_error(fault, preflight=False) if fault else None,
-        failed_parameter=fault.parameter if fault else None,
-        findings=findings,
-        note=note,
-        page=page,
-        browser=str(browser.family),
-        reason=next((one for one in findings if one.severity is Severity.ERROR or one.id in _DECIDE), None),
-        story_id=exchange.id,
-        exchange=exchange,
-    )
 
 
 def _fleeting(exchange: Exchange) -> set[str]:

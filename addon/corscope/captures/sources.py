@@ -116,7 +116,8 @@ def read_capture(
 ) -> Iterator[Entry]:
     """Read the exchanges of one capture, in its order; `-` is standard input. See `capture.Reader` for the rest.
 
-    They come some at a time, and `at` is told at which byte of the file the reading is then.
+    They come some at a time, so that damage is told before what was read before it; `at` is told at which byte of the
+    file the reading is then.
 
     Raises UnreadableCapture where nothing can be read, OSError where the file can't be opened.
     """
@@ -143,11 +144,13 @@ def read_capture(
                     read += len(some)
                     yield from some
                     some = []
-        except _UNREADABLE as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, what was read before is handed on
             fault = error
         read += len(some)
         yield from some
         if fault is not None:
+            if not isinstance(fault, _UNREADABLE):
+                raise fault
             said = _why_unreadable(fault)
             if not read:
                 raise UnreadableCapture(f"{shown_name(name)}: {said}") from fault

@@ -207,8 +207,8 @@ FAULTS = (
         id="redirect-mixed-content",
         severity="error",
         title="redirect to http",
-        why="The page is secure and the Location {location} is not: browsers block it as mixed content. This is not "
-        "CORS, though it looks like it.",
+        why="The page is secure and the Location {location} is not: browsers block it as mixed content, unless a "
+        "policy of the page upgrades it. This is not CORS, though it looks like it.",
         fix="Send a Location that begins with https://",
         section="https://w3c.github.io/webappsec-mixed-content/#should-block-fetch",
     ),
