@@ -201,9 +201,7 @@ _TELLING = frozenset(
 """Response headers for which an ordinary exchange is looked at, in the spellings that servers use."""
 
 
-_DECIDE = frozenset(
-    ("cross-origin-resource-policy", "mode-unknown", "redirect-limit", "redirect-mixed-content", "redirect-scheme")
-)
+_DECIDE = frozenset(("cross-origin-resource-policy", "mode-unknown", "redirect-mixed-content", "redirect-scheme"))
 """What decides of an exchange that is none of CORS's business."""
 
 
@@ -439,8 +437,7 @@ class Session:
             may_fail, faults = faults[0], ()
         findings = fault_findings(faults, answer)
         # Whoever followed a redirect to here is no fetch with `redirect: "manual"`, which would not even fail.
-        unsure = not before or (faults and faults[0].id == UPGRADABLE)
-        if faults and unsure and devtools_error(faults[0], preflight=False) is None:
+        if faults and (not before or faults[0].id == UPGRADABLE) and devtools_error(faults[0], preflight=False) is None:
             findings, faults = tuple([replace(one, severity=Severity.WARNING) for one in findings]), ()
         fault = faults[0] if faults else None
         if may_fail is not None:
@@ -775,7 +772,7 @@ class Session:
             record = step.record
             if record is None:
                 continue
-            if record.if_omit and record.if_omit[0].id == UPGRADABLE:
+            if step.is_mixed_content:
                 record.if_omit, record.if_include = (), record.if_include[:-1]
                 self._evidences.settled.append(record)
             if any(one.id == "csp-connect-src" for one in record.findings):

@@ -33,7 +33,7 @@ COMPRESSED = ("", ".gz", ".xz", ".bz2", ".zip")
 
 _AHEAD = 256
 """Exchanges that are read before they are handed on. Where reading and judging take turns at each, they keep pushing
-each other out of the processor's caches, which costs a quarter of the time."""
+each other out of the processor's caches, which costs a tenth of the time."""
 
 _IN_MEMORY = 16_000_000
 """Bytes of a zip from a pipe that are kept in memory; more go into a temporary file."""
