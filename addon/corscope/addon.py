@@ -333,16 +333,15 @@ class CorsAddon:
         """Judge what mitmproxy answers in the server's place: to the page it looks like a CORS failure."""
         head = adapter.head(flow)
         exchange = adapter.failed_exchange(flow, adapter.client_key(flow, head), head)
-        if exchange is None or b"origin" not in head:
+        if exchange is None or (b"origin" not in head and self.report is None):
             if flow.response is None:
                 self.begin(flow)
             return
         # Nothing that was planned for the server's response has come true.
         self.plans.pop(flow.id, None)
-        verdicts = self.session.judge(exchange)
-        if verdicts[0].outcome is not Outcome.EXEMPT:
-            self.write(verdicts[0], self.say(flow, verdicts[0]))
-        self.tell(verdicts[1:])
+        own, *others = self.session.judge(exchange)
+        self.write(own, self.say(flow, own) if own.outcome is not Outcome.EXEMPT else None)
+        self.tell(others)
 
     def judge_departed(self, flow: http.HTTPFlow) -> None:
         """Judge a streamed response that another addon has changed: its headers have left, and stay what they are."""
