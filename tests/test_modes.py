@@ -105,6 +105,23 @@ def test_a_report_is_exempt() -> None:
     assert mode_of(asked).mode is NO_CORS
 
 
+@pytest.mark.parametrize(
+    ("url", "given", "exempt"),
+    [
+        pytest.param("https://b.test/r", {"mode": None, "site": None, "dest": None}, True, id="Chromium's own"),
+        pytest.param("https://b.test/r", {}, False, id="a page's fetch"),
+        pytest.param("http://b.test/r", {}, False, id="where nobody says a mode"),
+        pytest.param("https://b.test/r", {"mode": None, "browser": "firefox"}, False, id="Firefox says the mode"),
+    ],
+)
+def test_what_the_reporting_api_delivers_is_exempt_where_the_answer_is_not_checked(
+    url: str, given: dict[str, Any], exempt: bool
+) -> None:
+    asked = Request(exchange(f"POST {url}", headers={"Content-Type": "application/reports+json"}, **given))
+    assert mode_of(asked).mode is (UNKNOWN if exempt else CORS)
+    assert bool(mode_of(asked).exempt) is exempt
+
+
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

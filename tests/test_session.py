@@ -450,6 +450,33 @@ def test_a_preflight_settles_what_a_plain_post_is() -> None:
     assert (talk[flow].outcome, talk[flow].mode, talk[flow].preflight) == (BLOCKED, RequestMode.CORS, asked)
 
 
+REPORT: dict[str, Any] = {"mode": None, "site": None, "dest": None}
+"""Chromium delivers reports without a word of who asks for what."""
+REPORT_TYPE = {"Content-Type": "application/reports+json"}
+
+
+def test_a_report_follows_its_preflight_and_its_answer_is_not_checked() -> None:
+    talk = Talk(defaults=REPORT)
+    # The second time the first answer is still in the preflight cache, which reports do not use.
+    for _ in range(2):
+        asked = talk.ask(URL, "POST", "content-type", response=PUT_ANY)
+        assert talk[asked].outcome is CONDITIONAL
+        flow = talk.say(f"POST {URL}", headers=REPORT_TYPE)
+        assert talk.outcomes(asked, flow) == [ALLOWED, EXEMPT]
+        assert (talk[asked].credentials, talk[flow].preflight, talk[flow].findings) == (OMIT, asked, ())
+
+
+def test_a_report_that_waits_for_its_answer_has_followed() -> None:
+    talk = Talk(defaults=REPORT)
+    asked = talk.ask(URL, "POST", "content-type", response=PUT_ANY)
+    slow = exchange(f"POST {URL}", headers=REPORT_TYPE, status=None, at=talk.now, flow="slow", **REPORT)
+    talk.take(talk.session.begin(slow))
+    talk.wait(60)
+    assert talk[asked].outcome is ALLOWED
+    talk.take(talk.session.judge(replace(slow, status=204, answered=talk.now)))
+    assert (talk["slow"].outcome, talk["slow"].preflight) == (EXEMPT, asked)
+
+
 def test_an_actual_response_is_checked_by_itself() -> None:
     """The preflight's headers do not serve for it."""
     talk = Talk()

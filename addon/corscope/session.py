@@ -70,6 +70,7 @@ from corscope.modes import (
     UNDECIDED,
     Request,
     Subject,
+    is_report_upload,
     is_unseen,
     may_be_cors,
     post_mode,
@@ -306,7 +307,9 @@ class Session:
         request = Request(exchange)
         client = self._client(request)
         # One that dies comes a second time, and must not take a second step for its own.
-        if exchange.id not in client.begun and request_mode(request, client.browser).exempt is None:
+        if exchange.id not in client.begun and (
+            request_mode(request, client.browser).exempt is None or is_report_upload(request, client.browser)
+        ):
             client.begun[exchange.id] = (self._link(client, request), request)
             bound(client.begun, BEGUN)
         return self._drain()
@@ -350,6 +353,9 @@ class Session:
                 subject = post_mode(request.headers, response, follows_cors=follows_cors)
         if subject.exempt is not None:
             first = self._judge_exempt(client, request, response, subject)
+            if is_report_upload(request, client.browser):
+                step = (link or self._link(client, request)).step
+                first.preflight = step.flow_id if step is not None else None
             self._pass_time(exchange.answered)
             return [self._hushed(first) if self.silence else first, *self._drain()]
         link = link or NO_LINK
@@ -800,7 +806,7 @@ class Session:
     @staticmethod
     def _could_be_cached(client: _Client, request: Request, candidates: list[Step]) -> bool:
         """Tell whether the preflight cache may have let a request go, so that it need not follow any candidate."""
-        if _bypasses_cache(request):
+        if _bypasses_cache(request) or is_report_upload(request, client.browser):
             return False
         return bool(client.covering(request, besides=[step.flow_id for step in candidates]))
 
