@@ -14,7 +14,7 @@ from reports_web import PAGE, PREFLIGHTS, collector
 WEB = Path(__file__).parent / "reports_web.py"
 
 
-def test_reports_are_no_cors_requests_of_a_page(chromium: Path, tmp_path: Path) -> None:
+def test_what_chromium_delivers_is_judged_as_it_went(chromium: Path, tmp_path: Path) -> None:
     hurried = tmp_path / "chromium"
     # Otherwise reports are on their way a minute later.
     hurried.write_text(f'#!/bin/sh\nexec "{chromium}" --short-reporting-delay "$@"\n')
@@ -47,4 +47,4 @@ def test_reports_are_no_cors_requests_of_a_page(chromium: Path, tmp_path: Path) 
     for name in delivered:
         sent = verdicts["POST", name]
         assert (sent["verdict"], sent["preflight"]) == ("exempt", verdicts["OPTIONS", name]["flow_id"])
-        assert sent["note"] == "it is a report of the browser's own, whose answer nobody reads"
+        assert sent["note"] == "it is a report of the browser's own, whose answer no page reads"

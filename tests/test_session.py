@@ -455,26 +455,60 @@ REPORT: dict[str, Any] = {"mode": None, "site": None, "dest": None}
 REPORT_TYPE = {"Content-Type": "application/reports+json"}
 
 
-def test_a_report_follows_its_preflight_and_its_answer_is_not_checked() -> None:
-    talk = Talk(defaults=REPORT)
+def ask_to_report(talk: Talk, **given: Any) -> str:  # noqa: ANN401
+    return talk.ask(URL, "POST", "content-type", response=PUT_ANY, **REPORT, **given)
+
+
+@pytest.mark.parametrize("origin", [PAGE, None])
+def test_a_report_follows_its_preflight_and_its_answer_is_not_checked(origin: str | None) -> None:
+    """Some versions send it without Origin."""
+    talk = Talk()
     # The second time the first answer is still in the preflight cache, which reports do not use.
     for _ in range(2):
-        asked = talk.ask(URL, "POST", "content-type", response=PUT_ANY)
+        asked = ask_to_report(talk)
         assert talk[asked].outcome is CONDITIONAL
-        flow = talk.say(f"POST {URL}", headers=REPORT_TYPE)
-        assert talk.outcomes(asked, flow) == [ALLOWED, EXEMPT]
-        assert (talk[asked].credentials, talk[flow].preflight, talk[flow].findings) == (OMIT, asked, ())
+        report = exchange(f"POST {URL}", headers=REPORT_TYPE, origin=origin, at=talk.now, flow=asked + "+", **REPORT)
+        assert not pass_by(talk.session, report)
+        talk.take(talk.session.judge(report))
+        talk.now += 1
+        assert talk.outcomes(asked, report.id) == [ALLOWED, EXEMPT]
+        assert (talk[asked].credentials, talk[report.id].preflight, talk[report.id].findings) == (OMIT, asked, ())
 
 
 def test_a_report_that_waits_for_its_answer_has_followed() -> None:
-    talk = Talk(defaults=REPORT)
-    asked = talk.ask(URL, "POST", "content-type", response=PUT_ANY)
+    talk = Talk()
+    asked = ask_to_report(talk)
     slow = exchange(f"POST {URL}", headers=REPORT_TYPE, status=None, at=talk.now, flow="slow", **REPORT)
     talk.take(talk.session.begin(slow))
     talk.wait(60)
     assert talk[asked].outcome is ALLOWED
     talk.take(talk.session.judge(replace(slow, status=204, answered=talk.now)))
     assert (talk["slow"].outcome, talk["slow"].preflight) == (EXEMPT, asked)
+
+
+def test_reports_and_requests_of_a_page_do_not_follow_each_others_preflights() -> None:
+    talk = Talk()
+    pages = talk.ask(URL, "POST", "content-type", response=PUT_ANY)
+    asked = ask_to_report(talk)
+    report = exchange(f"POST {URL}", headers=REPORT_TYPE, at=talk.now, flow="report", **REPORT)
+    talk.take(talk.session.judge(report))
+    assert talk.outcomes(pages, asked) == [CONDITIONAL, ALLOWED]
+    # It comes a second time where it dies in its body, or another addon changes the response.
+    talk.take(talk.session.judge(replace(report, status=502)))
+    assert (talk["report"].preflight, talk[pages].outcome) == (asked, CONDITIONAL)
+    talk.wait(60)
+    assert talk[pages].outcome is BLOCKED
+    asked = ask_to_report(talk)
+    talk.say(f"POST {URL}", headers={"Content-Type": "text/plain"}, response=GOOD)
+    assert talk[asked].outcome is CONDITIONAL
+
+
+def test_a_report_follows_no_redirect_of_a_page() -> None:
+    talk = Talk(defaults=NEUTRAL | {"browser": "chromium", "connection": None})
+    moved = {**ANY, "Location": "/reports"}
+    hop = talk.say(f"POST {URL}", status=307, headers={"Content-Type": "text/plain"}, response=moved)
+    report = talk.say("POST https://b.test/reports", headers=REPORT_TYPE, **REPORT)
+    assert (talk[hop].credentials, talk[report].preflight) == (talk.first[hop].credentials, None)
 
 
 def test_an_actual_response_is_checked_by_itself() -> None:

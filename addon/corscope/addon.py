@@ -22,7 +22,7 @@ from corscope.advice import configuration_lines, verdict_json
 from corscope.follow_ups import UPGRADABLE
 from corscope.headers import Fields
 from corscope.model import Edit, Exchange, Outcome, Rewrite, Verdict
-from corscope.modes import Head
+from corscope.modes import REPORTS, Head
 from corscope.pages.hosts import Place, place_of_host
 from corscope.pages.pages import LastLook, Pages, add_options, check_who
 from corscope.privacy import shown_url
@@ -325,7 +325,7 @@ class CorsAddon:
         if not self.session.waits_for(adapter.path_of(flow)):
             return
         headers = adapter.head(flow)
-        if b"origin" in headers:
+        if b"origin" in headers or headers.get(b"content-type") == REPORTS:
             client = adapter.client_key(flow, headers)
             self.tell(self.session.begin(adapter.exchange(flow, client, headers, answered=False)))
 

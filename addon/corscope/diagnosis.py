@@ -321,7 +321,7 @@ class Diagnosis:
             dest = headers.get(b"sec-fetch-dest")
             if dest is not None:
                 self._opened(request, in_tab=dest == b"document")
-            if dest in (b"document", b"iframe", b"frame"):
+            if dest in (b"document", b"iframe", b"frame") and not exchange.proxy_made:
                 policies = tuple(get_all(fields, b"content-security-policy"))
                 if policies:
                     self._policies[request.target] = policies

@@ -134,7 +134,7 @@ class Step:
             return False
         dest = headers.get(b"sec-fetch-dest", b"")
         # A redirect may lead to plain http, where there is none, or from there.
-        if dest != self.dest and (self.record is None or (dest and self.dest)):
+        if dest != self.dest and (self.is_preflight or self.record is None or (dest and self.dest)):
             return False
         if self.is_preflight:
             if request.is_preflight or exchange.method != self.method:

@@ -159,7 +159,7 @@ BEACON = Subject(
     RequestMode.UNKNOWN,
     "it looks like a beacon or a no-cors fetch: plain text to a server that answers without any CORS header",
 )
-_BROWSERS_OWN = "it is a report of the browser's own, whose answer nobody reads"
+_BROWSERS_OWN = "it is a report of the browser's own, whose answer no page reads"
 _REPORT = Subject(RequestMode.NO_CORS, _BROWSERS_OWN)
 _REPORT_UPLOAD = Subject(RequestMode.UNKNOWN, _BROWSERS_OWN)
 _FORM = Subject(RequestMode.NAVIGATE, "it is a form's navigation (it asks for HTML and upgrades insecure requests)")
@@ -173,17 +173,21 @@ def is_cors_preflight(method: bytes, request: Headers) -> bool:
     return method == b"OPTIONS" and b"origin" in request and b"access-control-request-method" in request
 
 
+REPORTS = b"application/reports+json"
+"""The Content-Type of what the Reporting API delivers, https://w3c.github.io/reporting/#media-type"""
+
+
 def is_report_upload(asked: Request, browser: Browser) -> bool:
     """Tell what Chromium delivers for the Reporting API and Network Error Logging.
 
-    In the standard that is a request in mode "cors", https://w3c.github.io/reporting/#try-delivery. Chromium asks
-    first, past its preflight cache and without credentials, but does not check the answer to the report itself, and
-    says nothing of modes (net/reporting/reporting_uploader.cc). A page's request to https would have Sec-Fetch-Mode.
+    In the standard that is a request in mode "cors", https://w3c.github.io/reporting/#try-delivery. Chromium asks a
+    server of another origin first, past its preflight cache and without credentials, but does not check the answer to
+    the report itself, says nothing of modes, and in some versions has no Origin there
+    (net/reporting/reporting_uploader.cc). A page's request to https would have Sec-Fetch-Mode.
     """
     return (
-        asked.headers.get(b"content-type") == b"application/reports+json"
+        asked.headers.get(b"content-type") == REPORTS
         and browser.family is BrowserFamily.CHROMIUM
-        and asked.exchange.method == b"POST"
         and asked.exchange.scheme == "https"
         and b"sec-fetch-mode" not in asked.headers
     )

@@ -67,6 +67,7 @@ from corscope.model import (
 )
 from corscope.modes import (
     BEACON,
+    REPORTS,
     UNDECIDED,
     Request,
     Subject,
@@ -255,8 +256,9 @@ class Session:
     ) -> bool:
         """Take note of an ordinary exchange; False when it needs `judge`.
 
-        That is when it has an Origin, is a navigation or a redirect, sets a cookie, has a policy of its own, or is
-        what an element of another origin's page asked for, and data or to be compared with what a CORS request got.
+        That is when it has an Origin, is a navigation, a redirect or a report, sets a cookie, has a policy of its own,
+        or is what an element of another origin's page asked for, and data or to be compared with what a CORS request
+        got.
 
         `headers` are what `modes.read_head` reads of the request. This is the path of most traffic: it builds nothing,
         and asks for the URL (`url_of` a flow and its headers) only where that may matter.
@@ -266,7 +268,7 @@ class Session:
         known = self._clients.get(client)
         get = headers.get
         mode = get(b"sec-fetch-mode")
-        if known is None or mode == b"navigate":
+        if known is None or mode == b"navigate" or (mode is None and get(b"content-type") == REPORTS):
             return False
         told = dict(response)
         if not _TELLING.isdisjoint(told):
@@ -354,8 +356,11 @@ class Session:
         if subject.exempt is not None:
             first = self._judge_exempt(client, request, response, subject)
             if is_report_upload(request, client.browser):
-                step = (link or self._link(client, request)).step
-                first.preflight = step.flow_id if step is not None else None
+                link = link or self._link(client, request)
+                first.preflight = link.step.flow_id if link.step is not None else None
+                # It may come a second time, with another response.
+                client.begun[exchange.id] = (link, request)
+                bound(client.begun, BEGUN)
             self._pass_time(exchange.answered)
             return [self._hushed(first) if self.silence else first, *self._drain()]
         link = link or NO_LINK
@@ -565,13 +570,19 @@ class Session:
         record.findings = preflight_findings(unsafe, response, family)
         if not exchange.edited:
             record.findings += client.diagnosis.preflight(request, record, response)
+        origins: tuple[bytes | None, ...] = (origin,)
+        if firefox:
+            # It sends the preflight of a redirect-tainted request with the real origin, the request with `null`.
+            origins = (origin, b"null")
+        elif b"sec-fetch-mode" not in headers:
+            # What follows without Origin can only be a report.
+            origins = (origin, None)
         step = Step(
             flow_id=exchange.id,
             record=record,
             started=exchange.started,
             answered=exchange.answered,
-            # Firefox sends the preflight of a redirect-tainted request with the real origin, the request with `null`.
-            origins=(origin, b"null") if firefox else (origin,),
+            origins=origins,
             method=method,
             asked=frozenset(unsafe),
             is_preflight=True,
@@ -768,9 +779,12 @@ class Session:
         if not client.follow_ups.awaits(request.url):
             return NO_LINK
         candidates = client.follow_ups.candidates(request, self._known_credentials(client, request))
+        is_report = is_report_upload(request, client.browser)
+        if is_report:
+            candidates = [step for step in candidates if step.is_preflight]
         if not candidates:
             return NO_LINK
-        maybe_none = candidates[0].is_preflight and self._could_be_cached(client, request, candidates)
+        maybe_none = candidates[0].is_preflight and not is_report and self._could_be_cached(client, request, candidates)
         link = claim(candidates, maybe_none=maybe_none)
         if link.certain and link.step is not None:
             client.follow_ups.settle(request.url, link.step)
@@ -806,7 +820,7 @@ class Session:
     @staticmethod
     def _could_be_cached(client: _Client, request: Request, candidates: list[Step]) -> bool:
         """Tell whether the preflight cache may have let a request go, so that it need not follow any candidate."""
-        if _bypasses_cache(request) or is_report_upload(request, client.browser):
+        if _bypasses_cache(request):
             return False
         return bool(client.covering(request, besides=[step.flow_id for step in candidates]))
 
