@@ -693,6 +693,8 @@ def test_the_latest_policy_of_a_page_counts() -> None:
     away = {"status": 302, "response": {**ANY, "Location": "https://c.test/y"}}
     navigate(talk, PAGE + "/", response={"Content-Security-Policy": "connect-src https://b.test"})
     assert ids(talk[talk.say("GET https://b.test/1", **away)]) == ["csp-connect-src"]
+    # In the place of a page that did not come, the proxy's own stands.
+    navigate(talk, PAGE + "/", status=502, proxy_made=True)
     assert "(connect-src https://b.test)" in comment(talk[talk.say("GET https://b.test/2", **away)])
     navigate(talk, PAGE + "/", response={"Content-Security-Policy": "connect-src"})
     assert "(connect-src 'none')" in comment(talk[talk.say("GET https://b.test/3", **away)])

@@ -548,14 +548,26 @@ def test_a_preflight_asked_again_that_nothing_follows_had_credentials() -> None:
     assert (talk[again].outcome, talk[again].devtools_error) == (BLOCKED, "PreflightWildcardOriginNotAllowed")
 
 
-def test_a_request_may_go_on_a_kept_preflight_though_a_new_one_is_there() -> None:
+@pytest.mark.parametrize(
+    ("method", "given"),
+    [
+        pytest.param("PUT", NEUTRAL, id="any"),
+        # A page's own, for it has Sec-Fetch-Mode.
+        pytest.param(
+            "POST", {"connection": None, "site": "same-site", "headers": REPORT_TYPE}, id="of a report's type"
+        ),
+    ],
+)
+def test_a_request_may_go_on_a_kept_preflight_though_a_new_one_is_there(method: str, given: dict[str, Any]) -> None:
     """Which of the two it went on can't be told, so nothing is concluded from either."""
-    talk = Talk(defaults=NEUTRAL)
-    talk.ask(URL, response={**PUT_GOOD, MAX_AGE: "600"})
-    talk.say(f"PUT {URL}", response=GOOD)
+    talk = Talk(defaults={key: value for key, value in given.items() if key != "headers"})
+    headers = given.get("headers", {})
+    permits = {ALLOW_METHODS: "PUT", ALLOW_HEADERS: "content-type"}
+    talk.ask(URL, method, "content-type" if headers else "", response={**GOOD, **permits, MAX_AGE: "600"})
+    talk.say(f"{method} {URL}", headers=headers, response=GOOD)
     talk.wait(1)
-    again = talk.ask(URL, response=PUT_ANY)
-    flow = talk.say(f"PUT {URL}", response=ANY)
+    again = talk.ask(URL, method, "content-type" if headers else "", response=PUT_ANY)
+    flow = talk.say(f"{method} {URL}", headers=headers, response=ANY)
     talk.wait(10)
     talk.end()
     assert talk.outcomes(again, flow) == [CONDITIONAL, CONDITIONAL]
