@@ -12,11 +12,14 @@ PERMITTED = {"Access-Control-Allow-Headers": "content-type"}
 PREFLIGHTS = {
     "anyone": {**ANYONE, **PERMITTED},
     "named": {"Access-Control-Allow-Origin": PAGE, **PERMITTED},
+    "heard": {**ANYONE, **PERMITTED},
     "another": {"Access-Control-Allow-Origin": "https://other.test", **PERMITTED},
     "type": ANYONE,
     "nothing": {},
 }
-"""By collector, how it answers a preflight. To reports all of them answer without any CORS header."""
+"""By collector, how it answers a preflight."""
+ANSWERS = {"heard": ANYONE}
+"""By collector, how it answers a report; the others without any CORS header."""
 
 
 def collector(name: str) -> str:
@@ -31,7 +34,7 @@ class ReportsWeb:
         request = flow.request
         name, _, domain = request.pretty_host.partition(".")
         if domain == "collector.test":
-            headers = PREFLIGHTS[name] if request.method == "OPTIONS" else {}
+            headers = PREFLIGHTS[name] if request.method == "OPTIONS" else ANSWERS.get(name, {})
             flow.response = http.Response.make(204, b"", headers)
         elif request.pretty_host == "app.reports.test":
             policies = [f"img-src 'none'; report-to {name}" for name in PREFLIGHTS]

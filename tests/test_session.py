@@ -23,6 +23,7 @@ from builders import (
     STORAGE_ACCESS,
     Talk,
     exchange,
+    fields,
     ids,
     judged,
     pass_by,
@@ -571,6 +572,57 @@ def test_a_request_may_go_on_a_kept_preflight_though_a_new_one_is_there(method: 
     talk.wait(10)
     talk.end()
     assert talk.outcomes(again, flow) == [CONDITIONAL, CONDITIONAL]
+
+
+@pytest.mark.parametrize(
+    ("given", "pause", "answer", "knows"),
+    [
+        pytest.param({}, 1, {}, True, id="the answer failed"),
+        pytest.param({}, 1, ANY, False, id="the answer passed"),
+        pytest.param({}, 0.05, {}, False, id="it may not have been forgotten yet"),
+        pytest.param({"in_order": False}, 1, {}, False, id="a capture that does not tell when"),
+        pytest.param({"browser": "chromium"}, 1, {}, False, id="Chromium forgets nothing"),
+    ],
+)
+def test_firefox_forgets_a_preflight_whose_request_fails(
+    given: dict[str, Any], pause: float, answer: dict[str, str], knows: bool
+) -> None:
+    """Then whoever tries once more can only have gone on the preflight that was just asked."""
+    talk = Talk(defaults={"site": "same-site", "connection": None, "browser": "firefox", **given})
+    first = talk.ask(URL, response={**ANY, ALLOW_METHODS: "PUT", MAX_AGE: "600"})
+    talk.say(f"PUT {URL}", response=answer)
+    talk.wait(pause)
+    asked = talk.ask(URL, response=PUT_ANY)
+    flow = talk.say(f"PUT {URL}", response=ANY)
+    assert talk.outcomes(first, asked, flow) == [ALLOWED, *[ALLOWED if knows else CONDITIONAL] * 2]
+    assert talk[flow].preflight == asked
+
+
+def test_firefox_keeps_a_preflight_whose_request_passes_after_all() -> None:
+    """The proxy mended the answer before the browser saw it."""
+    talk = Talk(defaults={"site": "same-site", "connection": None, "browser": "firefox"})
+    talk.ask(URL, response={**ANY, ALLOW_METHODS: "PUT", MAX_AGE: "600"})
+    sent = exchange(f"PUT {URL}", at=talk.now, flow="sent", site="same-site", connection=None, browser="firefox")
+    talk.take(talk.session.judge(sent))
+    assert talk["sent"].outcome is BLOCKED
+    talk.take(talk.session.judge(sent.with_response(200, fields(ANY))))
+    talk.wait(1)
+    asked = talk.ask(URL, response=PUT_ANY)
+    flow = talk.say(f"PUT {URL}", response=ANY)
+    assert talk.outcomes(asked, flow) == [CONDITIONAL, CONDITIONAL]
+
+
+def test_the_stored_response_of_a_304_may_have_passed() -> None:
+    """Then Firefox has forgotten nothing."""
+    talk = Talk(defaults={"site": "same-site", "connection": None, "browser": "firefox"})
+    permits = {**ANY, ALLOW_HEADERS: "x-t"}
+    tagged = {"X-T": "1", "If-None-Match": "1"}
+    talk.ask(URL, "GET", "x-t", response={**permits, MAX_AGE: "600"})
+    talk.say(f"GET {URL}", status=304, headers=tagged)
+    talk.wait(1)
+    asked = talk.ask(URL, "GET", "x-t", response=permits)
+    flow = talk.say(f"GET {URL}", headers=tagged, response=ANY)
+    assert talk.outcomes(asked, flow) == [CONDITIONAL, CONDITIONAL]
 
 
 def test_two_faults_of_which_credentials_decide() -> None:

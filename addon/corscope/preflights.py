@@ -11,7 +11,10 @@ from corscope.engine import (
 )
 from corscope.headers import Headers, extract_tokens
 from corscope.model import BrowserFamily, Credentials
-from corscope.stories import Record, Story
+from corscope.stories import Record
+
+FORGETTING_SECONDS = 0.1
+"""How long Firefox takes at most, once an answer fails, to forget what its preflight allowed; its processes agree."""
 
 
 class Permission(NamedTuple):
@@ -21,9 +24,8 @@ class Permission(NamedTuple):
     browsers drop entries when they like.
     """
 
-    flow_id: str
-    story: Story
-    """The preflight's: an entry serves no request with more credentials than its own."""
+    record: Record
+    """The preflight's. An entry serves no request with more credentials than its own."""
     only_omit: bool
     """Whether the preflight passed only if it was for an uncredentialed request: otherwise there is no entry."""
     expires: float
@@ -32,20 +34,23 @@ class Permission(NamedTuple):
     headers: frozenset[bytes]
     """In lower case."""
 
-    def covers(self, method: bytes, names: tuple[bytes, ...], family: BrowserFamily) -> bool:
-        """Tell whether a browser may spare an uncredentialed request its preflight.
+    def covers(self, method: bytes, names: tuple[bytes, ...], family: BrowserFamily, started: float) -> bool:
+        """Tell whether a browser may spare an uncredentialed request its preflight, which it would have `started` then.
 
-        Firefox never reuses `*`, asks again for every HEAD and keeps credentialed requests apart
-        (nsCORSListenerProxy.cpp); Chromium asks again for Authorization that only `*` covers (preflight_result.cc).
+        Firefox never reuses `*`, asks again for every HEAD, keeps credentialed requests apart, and drops an entry when
+        the request that it was made for fails, as the standard says (nsCORSListenerProxy.cpp); Chromium asks again for
+        Authorization that only `*` covers (preflight_result.cc), and keeps entries of requests that fail.
         """
-        credentials = self.story.credentials
+        if self.expires < started:
+            return False
+        credentials = self.record.story.credentials
         if self.only_omit and credentials is not Credentials.OMIT:
             return False
         if credentials is Credentials.INCLUDE and family is BrowserFamily.FIREFOX:
             return False
         methods, headers = self.methods, self.headers
         if family is BrowserFamily.FIREFOX:
-            if method == b"HEAD":
+            if method == b"HEAD" or started > self.record.follower_failed + FORGETTING_SECONDS:
                 return False
             methods = tuple(allowed for allowed in methods if allowed != b"*")
             headers = headers - {b"*"}
@@ -71,8 +76,7 @@ def permission(record: Record, method: bytes, response: Headers, family: Browser
     if method in CORS_SAFELISTED_METHODS:
         methods = (*methods, method)
     return Permission(
-        flow_id=record.exchange.id,
-        story=record.story,
+        record=record,
         only_omit=bool(record.if_include),
         expires=record.exchange.answered + age,
         methods=methods,
