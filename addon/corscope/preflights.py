@@ -1,7 +1,7 @@
 """What a preflight allowed and for how long: a model of the browsers' preflight caches. Remembers nothing by itself."""
 
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 from corscope.engine import (
     CORS_SAFELISTED_METHODS,
@@ -11,21 +11,23 @@ from corscope.engine import (
 )
 from corscope.headers import Headers, extract_tokens
 from corscope.model import BrowserFamily, Credentials
-from corscope.stories import Record
+from corscope.stories import Record, Story
 
 FORGETTING_SECONDS = 0.1
-"""How long Firefox takes at most, once an answer fails, to forget what its preflight allowed; its processes agree."""
+"""How long Firefox may take to forget, once an answer has failed: one of its processes has to tell another."""
 
 
-class Permission(NamedTuple):
+@dataclass(slots=True, eq=False, kw_only=True)
+class Permission:
     """One entry of a browser's preflight cache, https://fetch.spec.whatwg.org/#cache-entry
 
     It only ever explains why an actual request came without a preflight: what is missing from it accuses nobody, for
     browsers drop entries when they like.
     """
 
-    record: Record
-    """The preflight's. An entry serves no request with more credentials than its own."""
+    flow_id: str
+    story: Story
+    """The preflight's: an entry serves no request with more credentials than its own."""
     only_omit: bool
     """Whether the preflight passed only if it was for an uncredentialed request: otherwise there is no entry."""
     expires: float
@@ -33,6 +35,8 @@ class Permission(NamedTuple):
     methods: tuple[bytes, ...]
     headers: frozenset[bytes]
     """In lower case."""
+    failed: float = float("inf")
+    """When the request that certainly followed got an answer that fails the CORS check, seconds since the epoch."""
 
     def covers(self, method: bytes, names: tuple[bytes, ...], family: BrowserFamily, started: float) -> bool:
         """Tell whether a browser may spare an uncredentialed request its preflight, which it would have `started` then.
@@ -43,14 +47,14 @@ class Permission(NamedTuple):
         """
         if self.expires < started:
             return False
-        credentials = self.record.story.credentials
+        credentials = self.story.credentials
         if self.only_omit and credentials is not Credentials.OMIT:
             return False
         if credentials is Credentials.INCLUDE and family is BrowserFamily.FIREFOX:
             return False
         methods, headers = self.methods, self.headers
         if family is BrowserFamily.FIREFOX:
-            if method == b"HEAD" or started > self.record.follower_failed + FORGETTING_SECONDS:
+            if method == b"HEAD" or started > self.failed + FORGETTING_SECONDS:
                 return False
             methods = tuple(allowed for allowed in methods if allowed != b"*")
             headers = headers - {b"*"}
@@ -76,7 +80,8 @@ def permission(record: Record, method: bytes, response: Headers, family: Browser
     if method in CORS_SAFELISTED_METHODS:
         methods = (*methods, method)
     return Permission(
-        record=record,
+        flow_id=record.exchange.id,
+        story=record.story,
         only_omit=bool(record.if_include),
         expires=record.exchange.answered + age,
         methods=methods,

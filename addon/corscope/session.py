@@ -189,7 +189,7 @@ class _Client:
         return [
             entry
             for entry in known
-            if entry.record.exchange.id not in besides
+            if entry.flow_id not in besides
             and entry.covers(exchange.method, request.headers.unsafe_names, self.browser.family, exchange.started)
         ]
 
@@ -630,9 +630,11 @@ class Session:
             bound(client.stored, STORED)
         include = cors_check(origin, checked, include=True)
         omit = cors_check(origin, checked, include=False) if include else ()
-        if preflight is not None and record.before is not None and exchange.in_order:
+        if record.before is not None and preflight is not None and exchange.in_order:
             failed = bool(omit) and not record.stored_unknown
-            record.before.follower_failed = exchange.answered if failed else float("inf")
+            for entry in client.permissions.get((record.before.origin, record.url), ()):
+                if entry.flow_id == preflight.flow_id:
+                    entry.failed = exchange.answered if failed else float("inf")
         if exchange.status in REDIRECT_STATUS and b"location" in response:
             record.kind = Kind.REDIRECT
             story = record.story
@@ -659,7 +661,7 @@ class Session:
             # How it could go without a preflight of its own is told, never accused of: caches are unseen.
             covering = client.covering(request)
             if covering:
-                record.preflight = covering[-1].record.exchange.id
+                record.preflight = covering[-1].flow_id
                 record.preflight_reason = "answered before, and taken from the browser's preflight cache"
             else:
                 record.preflight_reason = "not in this traffic: answered before, or in the browser's preflight cache"
@@ -714,7 +716,7 @@ class Session:
         self._unfollowed.forget(flow_id)
         entries = client.permissions.get((record.origin, record.url))
         if entries:
-            entries[:] = [entry for entry in entries if entry.record.exchange.id != flow_id]
+            entries[:] = [entry for entry in entries if entry.flow_id != flow_id]
 
     def _take_cookies(self, client: _Client, request: Request, record: Record) -> None:
         """Take the cookies of a CORS response, unless it is known to have been asked for without credentials."""

@@ -83,8 +83,6 @@ class Record:
     hints: Hints = NO_HINTS
     stored_unknown: bool = False
     """A 304 that leaves CORS headers to the stored response, which is not in the traffic."""
-    follower_failed: float = float("inf")
-    """Of a preflight: when the request that certainly followed it got an answer that fails, seconds since the epoch."""
 
     @property
     def is_open(self) -> bool:
