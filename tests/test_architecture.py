@@ -17,7 +17,7 @@ LAYERS = (
     {"headers", "origins", "privacy", "catalogue", "memory"},
     {"model", "policy"},
     {"cookies", "cookie_jar", "engine", "scope", "content_security_policy"},
-    {"modes", "credentials", "causes"},
+    {"modes", "credentials", "causes", "http_cache", "intermediaries"},
     {"console", "findings", "stories"},
     {"preflights", "follow_ups", "verdicts", "rewriter"},
     {"diagnosis", "fixes"},

@@ -7,7 +7,7 @@ everywhere; cookies are known by name only.
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -20,11 +20,13 @@ from corscope.engine import DEFAULT_MAX_AGE, OK_STATUS, REDIRECT_STATUS, RESPONS
 from corscope.findings import finding
 from corscope.follow_ups import Step
 from corscope.headers import Fields, Headers, extract_tokens, get, get_all, text
+from corscope.http_cache import is_cacheable, stands_in
+from corscope.intermediaries import cache_says, intermediary, is_of_a_layer
 from corscope.memory import bound, entry
 from corscope.model import NO_HINTS, BrowserFamily, Exchange, Finding, Hints, RequestMode, Severity
 from corscope.modes import Request
 from corscope.origins import OPAQUE, Target, host_of, is_loopback, is_private, origin_of
-from corscope.privacy import shown_url
+from corscope.privacy import SHOWN, shown_url
 from corscope.stories import Record
 
 ENDPOINTS, ORIGINS, PREFLIGHTS, PAGES, TABS, ANSWERS = 1024, 8, 1024, 128, 512, 512
@@ -33,9 +35,6 @@ origins of pages, and URLs with an answer to an element's request, or to a CORS 
 
 OUTLOOKS, OUTLOOK_SECONDS = 512, 30.0
 """How many answers of the cookie jar are kept, and for how long: cookies expire."""
-
-SHOWN = 120
-"""Bytes of a header's value that evidence quotes."""
 
 REPEATED, APART = 3, 600.0
 """How many preflights are worth a word, and what seconds between two of them a reasonable Access-Control-Max-Age would
@@ -298,7 +297,7 @@ class Diagnosis:
         exchange = record.exchange
         if (exchange.status or 0) < 400 or exchange.proxy_made:
             return ()
-        layer = _intermediary(exchange.response_headers, exchange.status or 0)
+        layer = intermediary(exchange.response_headers, exchange.status or 0)
         return (finding("answered-by-intermediary", evidence=layer),) if layer else ()
 
     def redirected(self, record: Record, to: Target) -> tuple[Finding, ...]:
@@ -378,7 +377,7 @@ class Diagnosis:
         answer = exchange.id, exchange.started, headers, fields
         self.opaque(url, *answer)
         passed = self._passed.get(url)
-        if passed is None or exchange.started - passed.at > RECENT or not _stands_in(answer, passed.headers):
+        if passed is None or exchange.started - passed.at > RECENT or not stands_in(headers, fields, passed.headers):
             return ()
         evidence = (
             f"{text(passed.origin)} got {_quoted(passed.allowed)} (flow {passed.flow_id}), this request, without "
@@ -429,7 +428,7 @@ class Diagnosis:
         context = replace(context, now=exchange.answered, certain=certain, offered=offered)
         refused: dict[Reason, list[str]] = {}
         for refusal in self.jar.set_cookie(lines, context, exchange.id):
-            for reason in refusal.reasons if not _is_of_a_layer(refusal.cookie.name) else ():
+            for reason in refusal.reasons if not is_of_a_layer(refusal.cookie.name) else ():
                 refused.setdefault(reason, []).append(refusal.cookie.name)
         return tuple([finding(str(reason), cookies=", ".join(names)) for reason, names in refused.items()])
 
@@ -481,7 +480,7 @@ class Diagnosis:
         if b"set-cookie" in response:
             lines = get_all(exchange.response_headers, b"set-cookie")
             parsed = [parse_set_cookie(line, exchange.answered) for line in lines]
-            cookies = ", ".join(one.name for one in parsed if one is not None and not _is_of_a_layer(one.name))
+            cookies = ", ".join(one.name for one in parsed if one is not None and not is_of_a_layer(one.name))
             if cookies or not any(parsed):
                 client = client_line(record.dest, record.accept)
                 # Whoever allows credentials meant the cookie to be taken.
@@ -555,7 +554,7 @@ class Diagnosis:
         told = [
             fate
             for fate in self.jar.travel(self._context(request, family))
-            if fate.name not in sent and not _is_of_a_layer(fate.name)
+            if fate.name not in sent and not is_of_a_layer(fate.name)
         ]
         # What this very answer set is known when it is judged once more, and had no part in its request.
         fates = [fate for fate in told if fate.flow_id != request.exchange.id]
@@ -600,7 +599,7 @@ class Diagnosis:
         exchange, status = record.exchange, record.exchange.status or 0
         found: tuple[Finding, ...] = ()
         missing = record.if_omit and record.if_omit[0].id == "allow-origin-missing"
-        copy = _cache_says(exchange.response_headers) if missing and status < 400 and not _varies(response) else ""
+        copy = cache_says(exchange.response_headers) if missing and status < 400 and not _varies(response) else ""
         if copy:
             found += (finding("cached-without-origin", evidence=copy),)
         if missing and status >= 400 and not exchange.proxy_made:
@@ -622,7 +621,7 @@ class Diagnosis:
         # Who was seen to answer nobody else may be configured to name this one origin always.
         if before is not None and before[0] == named and any(got not in (named, None) for got, *_ in answers.values()):
             evidence = f"{value} itself asked before, and got this answer (flow {before[1]})"
-        copy = _cache_says(exchange.response_headers)
+        copy = cache_says(exchange.response_headers)
         if copy:
             evidence += f"{' and ' if evidence else ''}the answer says of itself that it is a copy ({copy})"
         return (finding("cached-for-another-origin", value=value, evidence=evidence),) if evidence else ()
@@ -655,7 +654,7 @@ class Diagnosis:
             return beside
         endpoint.take(answer, response)
         found, answers = beside, endpoint.answers
-        if not beside and not failed and len(answers) > 1 and _is_cacheable(exchange):
+        if not beside and not failed and len(answers) > 1 and is_cacheable(exchange):
             found = _vary_origin_missing(answers, origin, allowed, exchange.started)
         wildcard, named = endpoint.wildcard.get((origin, method)), endpoint.named.get((origin, method))
         if wildcard is not None and named is not None and exchange.id in (wildcard, named):
@@ -674,7 +673,7 @@ class Diagnosis:
         if record.if_omit or exchange.status not in OK_STATUS:
             return ()
         answer = self._opaque.get(url)
-        if answer is None or exchange.started - answer[1] > RECENT or not _stands_in(answer, request.headers):
+        if answer is None or exchange.started - answer[1] > RECENT or not stands_in(*answer[2:], request.headers):
             self._passed[url] = _Passed(exchange.id, exchange.started, request.headers, record.origin, allowed)
             self._passed.move_to_end(url)
             bound(self._passed, ANSWERS)
@@ -861,58 +860,6 @@ def _varies(response: Headers) -> bool:
     return varies_with_origin((response.get(b"vary", b""),))
 
 
-def _is_cacheable(exchange: Exchange) -> bool:
-    """Tell whether a cache may keep an answer, as far as Vary matters: https://www.rfc-editor.org/rfc/rfc9111#section-3"""
-    if exchange.method not in (b"GET", b"HEAD"):
-        return False
-    return b"no-store" not in (get(exchange.response_headers, b"cache-control") or b"").lower()
-
-
-_CREDENTIALS = frozenset((b"cookie", b"authorization"))
-
-_POSITIVE_AGE = re.compile(rb"(?:^|[\s,])(?:s-maxage|max-age)\s*=\s*\"?0*[1-9]")
-
-
-def _is_reused(fields: Fields) -> bool:
-    """Tell whether caches use an answer again without asking the server: https://www.rfc-editor.org/rfc/rfc9111#section-4.2
-
-    Without an expiration time they do so with what has a Last-Modified (section 4.2.2).
-    """
-    control = (get(fields, b"cache-control") or b"").lower()
-    if b"no-store" in control or b"no-cache" in control:
-        return False
-    if b"max-age" in control or b"s-maxage" in control:
-        return _POSITIVE_AGE.search(control) is not None
-    return get(fields, b"expires") is None and get(fields, b"last-modified") is not None
-
-
-def _stands_in(answer: _Opaque, asked: Headers) -> bool:
-    """Tell whether a cache may give an opaque answer to a CORS request, which it fails then.
-
-    https://www.rfc-editor.org/rfc/rfc9111#section-4.1: the request headers that Vary names are the same. Those that
-    are not read come the same with every request of a browser; credentials may be out of sight.
-    """
-    _, _, headers, fields = answer
-    if get(fields, b"access-control-allow-origin") is not None or not _is_reused(fields):
-        return False
-    vary = get_all(fields, b"vary")
-    if varies_with_origin(vary):
-        return False
-    members = {member.strip().lower() for line in vary for member in line.split(b",")}
-    return members.isdisjoint(_CREDENTIALS) and all(headers.get(name) == asked.get(name) for name in members)
-
-
-_OF_LAYERS = (
-    "awsalb", "awselb", "__cf", "_cfuvid", "cf_clearance", "arraffinity", "incap_ses_", "visid_incap_", "nlbi_",
-    "bigipserver", "ak_bmsc", "bm_s", "_abck", "datadome", "gclb", "applicationgatewayaffinity", "aka_", "akaalb_",
-)  # fmt: skip
-"""How the names begin of cookies that load balancers and the like set on any answer; nobody misses them."""
-
-
-def _is_of_a_layer(name: str) -> bool:
-    return name.lower().startswith(_OF_LAYERS)
-
-
 _OF_BROWSERS_OR_GATEWAYS = frozenset((b"accept-language", b"referer", b"via", b"forwarded", b"x-forwarded-for"))
 
 
@@ -969,78 +916,6 @@ _STATUS_SAYS = {
     503: "the application is overloaded or being restarted",
     504: "the application took too long",
 }
-
-_OWN_ANSWERS = (
-    (b"x-vercel-error", b"", "Vercel"),
-    (b"x-amzn-errortype", b"", "AWS API Gateway"),
-    (b"server", b"cloudfront", "CloudFront"),
-    (b"server", b"awselb", "AWS load balancer"),
-    (b"server", b"amazons3", "Amazon S3"),
-    (b"server", b"akamai", "Akamai"),
-    (b"server", b"varnish", "Varnish"),
-    (b"server", b"gws", "Google"),
-    (b"server", b"kong/", "Kong"),
-    (b"server", b"microsoft-azure-application-gateway", "Azure Application Gateway"),
-)
-"""Headers that a layer puts on its own answers only: name, how the value begins, and whose it is."""
-
-_LAYERS = (
-    (b"cf-ray", b"", "Cloudflare"),
-    (b"x-amz-cf-id", b"", "CloudFront"),
-    (b"x-azure-ref", b"", "Azure Front Door"),
-    (b"server", b"cloudflare", "Cloudflare"),
-    (b"server", b"envoy", "Envoy"),
-    (b"server", b"istio-envoy", "Envoy"),
-    (b"server", b"fastly", "Fastly"),
-    (b"server", b"google frontend", "Google load balancer"),
-    (b"server", b"heroku", "Heroku's router"),
-    (b"via", b"varnish", "Varnish"),
-    (b"via", b"cloudfront", "CloudFront"),
-    (b"via", b"google", "Google load balancer"),
-)
-"""Headers that a layer puts on the application's answers too. Of Via: what the value holds."""
-
-_LAYER_STATUS = frozenset((403, 413, 429, 502, 503, 504, *range(520, 531)))
-"""What layers before an application answer by themselves."""
-
-_GATEWAY_SERVERS = (b"nginx", b"openresty", b"apache", b"caddy", b"haproxy", b"traefik")
-
-
-def _intermediary(fields: Iterable[tuple[bytes, bytes]], status: int) -> str:
-    """Return whose answer an error seems to be, and by what it is told; empty where nothing tells."""
-    lines = [(name.lower(), value.lower()) for name, value in fields]
-    # Layers speak HTML to people; what is JSON comes from an application more likely.
-    speaks_json = any(name == b"content-type" and b"json" in value for name, value in lines)
-    layers = _LAYERS if status in _LAYER_STATUS and not speaks_json and not _is_of_an_application(lines) else ()
-    for name, marker, whose in (*_OWN_ANSWERS, *layers):
-        for key, value in lines:
-            if key == name and (value.startswith(marker) or (name == b"via" and marker in value)):
-                return f"{whose}, by its {text(name)} header"
-    if status in (502, 503, 504):
-        for key, value in lines:
-            if key == b"server" and value.startswith(_GATEWAY_SERVERS):
-                return f"a gateway, by its status {status} and Server: {text(value[:SHOWN])}"
-    return ""
-
-
-def _is_of_an_application(lines: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Tell by its lines, in lower case, an answer that passed through a layer, and was made behind it."""
-    return any(
-        name.startswith((b"x-powered-by", b"x-aspnet", b"x-runtime", b"x-envoy-upstream-service-time"))
-        or (name == b"set-cookie" and not _is_of_a_layer(text(value)))
-        for name, value in lines
-    )
-
-
-def _cache_says(fields: Iterable[tuple[bytes, bytes]]) -> str:
-    """Return by what an answer shows that it comes from a cache on the way; empty where nothing does."""
-    for name, value in fields:
-        lower = name.lower()
-        if lower == b"age" and value.strip().isdigit() and int(value.strip()[:9]) > 0:
-            return f"Age: {text(value[:SHOWN])}"
-        if lower in (b"x-cache", b"cf-cache-status", b"x-cache-status", b"x-vercel-cache") and b"hit" in value.lower():
-            return f"{text(name)}: {text(value[:SHOWN])}"
-    return ""
 
 
 def _authorization(request: Request, step: Step | None, origin: str) -> tuple[Finding, ...]:

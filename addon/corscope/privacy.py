@@ -22,6 +22,9 @@ _USER_INFO = re.compile(r"^(\s*[a-z][a-z0-9+.-]*:[/\\]*|[/\\]{2,})[^/\\?#]*@|(?<
 HIDDEN = "…"
 """What stands for a value that is not shown."""
 
+SHOWN = 120
+"""Bytes of a header's value that evidence quotes."""
+
 
 def shown_url(url: str) -> str:
     """Return a URL fit to be shown: secrets' values replaced by `…`, user name and password removed."""
