@@ -7,7 +7,9 @@ import contextlib
 import functools
 import json
 import logging
+import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -332,6 +334,46 @@ def answer(asked: Asked, connection: socket.socket) -> None:
     respond(connection, "Access-Control-Allow-Origin: *", "Content-Type: text/plain", body=b"here")
 
 
+def test_what_was_judged_before_is_logged_once_more(tmp_path: Path) -> None:
+    recording = write_recording(tmp_path / "recording.mitm", [blocked_flow(), allowed_flow()])
+    saved = tmp_path / "saved.mitm"
+    for _ in range(2):
+        done = replay(recording, "-w", str(saved))
+        assert done.stdout.count("CORS blocked") == 1
+        recording = shutil.copy(saved, tmp_path / "again.mitm")
+
+
+def test_what_was_captured_steers_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    flow = blocked_flow("https://api.example/")
+    flow.request.path = "/\x1b[31mred\x9b1m"
+    with inside_mitmproxy() as (addon, _):
+        judged(flow, addon)
+    (said,) = [one.getMessage() for one in caplog.records if "CORS blocked" in one.getMessage()]
+    assert "red" in said
+    assert not {"\x1b", "\x9b"} & set(said)
+
+
+def test_a_mistyped_option_of_ours_ends_the_start(tmp_path: Path) -> None:
+    recording = write_recording(tmp_path / "recording.mitm", [blocked_flow()])
+    done = replay(recording, cors_rewite="all")
+    assert done.returncode == 1
+    assert "corscope: there is no option cors_rewite (did you mean cors_rewrite?)." in done.stdout
+
+
+def test_what_waits_is_settled_before_other_rules_apply(tmp_path: Path) -> None:
+    report = tmp_path / "report.jsonl"
+    with inside_mitmproxy() as (addon, options):
+        options.update(cors_report=str(report))
+        asks = [("access-control-request-method", "PUT")]
+        permits = [("access-control-allow-origin", "*"), ("access-control-allow-methods", "PUT")]
+        asked = cors_flow(f"{API}/x", method="OPTIONS", request=asks, response=permits, started=1000.0)
+        judged(asked, addon)
+        judged(cors_flow(f"{API}/y", request=[("cookie", "sid=1")], started=1002.0), addon)
+        assert asked.metadata["corscope"]["verdict"] == "conditional"
+        options.update(cors_browser="chromium")
+        assert asked.metadata["corscope"]["verdict"] == "blocked"
+
+
 def fetch(proxy: Mitmdump, url: str, **headers: str) -> tuple[int, bytes]:
     """Sends a request as a page on PAGE would, through the proxy."""
     handler = urllib.request.ProxyHandler({"http": f"http://127.0.0.1:{proxy.port}"})
@@ -359,11 +401,73 @@ def test_a_report_replaces_an_older_one_or_is_appended(tmp_path: Path) -> None:
         assert len(read_report(path)) == count
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such pipes")
+def test_a_pipe_is_a_report_and_nobody_waits_for_its_reader(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    # Who opens it for both never waits, and reads nothing for a while: the pipe is full after some 60 lines.
+    reader = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    with inside_mitmproxy() as (addon, options):
+        options.update(cors_report=str(path))
+        for _ in range(300):
+            judged(blocked_flow(), addon)
+        read = b""
+        while read.count(b"\n") < 300:
+            with contextlib.suppress(BlockingIOError):
+                read += os.read(reader, 65536)
+        assert {json.loads(line)["verdict"] for line in read.splitlines()} == {"blocked"}
+    os.close(reader)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such pipes")
+def test_a_pipe_that_is_not_read_ends_the_report_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("corscope.report_file.PIPE_LINES", 5)
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with inside_mitmproxy() as (addon, options):
+        with pytest.raises(exceptions.OptionsError, match="is a pipe that nobody reads: start its reader first"):
+            options.update(cors_report=str(path))
+        reader = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        options.update(cors_report=str(path))
+        for _ in range(200):
+            judged(blocked_flow(), addon)
+        os.close(reader)
+    (said,) = [one.getMessage() for one in caplog.records if "any more" in one.getMessage()]
+    assert "its reader does not keep up, 5 lines wait. Reporting has stopped." in said
+
+
 def foreign(tmp_path: Path) -> Path:
     """A file that is no report."""
     path = tmp_path / "notes.txt"
     path.write_text("mine\n")
     return path
+
+
+@pytest.mark.parametrize("path", ["~nosuchuser/report.jsonl", "+~nosuchuser/report.jsonl", "-", "a\0b"])
+def test_what_is_no_path_is_no_report(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with inside_mitmproxy() as (addon, options):
+        with pytest.raises(exceptions.OptionsError, match=r"there is no such user's|is no file here|is no path"):
+            options.update(cors_report=path)
+        assert options.cors_report == ""
+        with pytest.raises(exceptions.CommandError, match=r"^cors\.report: "):
+            addon.save_report([judged(blocked_flow(), addon)], path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_is_being_written_is_not_overwritten(tmp_path: Path) -> None:
+    live = tmp_path / "live.jsonl"
+    with inside_mitmproxy() as (addon, options):
+        options.update(cors_report=f"+{live}")
+        flow = judged(blocked_flow(), addon)
+        with pytest.raises(exceptions.CommandError, match="is where cors_report writes just now"):
+            addon.save_report([flow], str(tmp_path / "." / "live.jsonl"))
+        judged(blocked_flow(), addon)
+        assert len(read_report(live)) == 2
+        addon.save_report([flow], str(tmp_path / "other.jsonl"))
+        assert len(read_report(tmp_path / "other.jsonl")) == 1
 
 
 @pytest.mark.parametrize(

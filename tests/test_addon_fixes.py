@@ -69,10 +69,10 @@ def test_the_option_goes_before_the_guess_and_the_command_before_both() -> None:
         options.update(cors_stack="express")
         flow = judged(served_by("nginx/1.22.1"), addon)
         chosen, named = shown(addon, flow), shown(addon, flow, "django")
-    assert "Configuration for Express (chosen with cors_stack), in app.js:" in chosen
+    assert "Configuration for Express (chosen by name), in app.js:" in chosen
     assert "Configuration for Django, in settings.py:" in named
     assert flow.metadata[METADATA_KEY]["fix"]["stack"]["id"] == "express"
-    assert "Configuration for Express (chosen with cors_stack): in this flow's CORS view" in flow.comment
+    assert "Configuration for Express (chosen by name): in this flow's CORS view" in flow.comment
 
 
 def test_without_a_guess_the_command_says_what_may_be_named() -> None:

@@ -23,7 +23,7 @@ LAYERS = (
     {"diagnosis", "fixes"},
     {"session", "report"},
     {"adapter", "public_suffixes", "stacks", "flow_filters"},
-    {"rewriting", "advice", "captures", "settings"},
+    {"rewriting", "advice", "captures", "settings", "files", "report_file"},
     {"view", "baselines"},
     {"checking", "formats", "lab"},
     {"pages"},

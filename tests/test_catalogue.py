@@ -418,6 +418,7 @@ def test_a_template_names_only_what_its_rule_gives() -> None:
         "headers",
         "status",
         "location",
+        "port",
         "scheme",
         "count",
         "error",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import lzma
@@ -31,6 +32,7 @@ from proxies import (
     blocked_flow,
     confdir,
     cors_flow,
+    eventually,
     exempt_flow,
     final,
     read_report,
@@ -242,6 +244,7 @@ def test_what_failed_without_an_answer_is_counted_by_what_its_record_tells(tmp_p
         failed("https://b.test/3", "net::ERR_BLOCKED_BY_CLIENT", "https://a.test"),
         failed("https://b.test/4", "net::ERR_BLOCKED_BY_CLIENT", "https://a.test"),
         failed("https://b.test/5", "", "https://a.test"),
+        failed("https://b.test/6", "net::ERR_NAME_NOT_RESOLVED", "https://a.test"),
     ]
     capture = tmp_path / "failed.har"
     capture.write_text(json.dumps({"log": {"creator": {"name": "WebInspector"}, "entries": entries}}))
@@ -250,12 +253,13 @@ def test_what_failed_without_an_answer_is_counted_by_what_its_record_tells(tmp_p
         done = corscope("check", capture, other, "--jobs", jobs)
         assert done.returncode == 0
         assert "  2 requests failed in the browser, and the capture has no answer to them" in done.stdout
-        assert "  3 requests were stopped by the browser, by its own record, and not by CORS: a rule" in done.stdout
+        assert "  4 requests failed in the browser, by its own record, and not by CORS: a rule" in done.stdout
+        assert "the network, or a server that does not answer: net::ERR_NAME_NOT_RESOLVED (1)" in done.stdout
         assert "an extension, or the browser's own blocker (2)" in done.stdout
     asked = corscope("check", capture, "--origin", "https://a.test").stdout
     assert "  1 request failed in the browser" in asked
     (summary,) = json.loads(corscope("check", capture, "--format", "json").stdout)["summary"]["captures"]
-    assert (summary["failed_unanswered"], sum(summary["stopped"].values())) == (2, 3)
+    assert (summary["failed_unanswered"], sum(summary["stopped"].values())) == (2, 4)
 
 
 def test_rules_of_a_browser_and_configuration_of_a_stack_can_be_chosen(folder: Path) -> None:
@@ -305,21 +309,36 @@ def test_a_pipe_gets_no_colours_and_no_bar(environment: dict[str, str], folder: 
         assert ANSI not in done.stdout + done.stderr
 
 
+def read_terminal(shown: int) -> bytes:
+    """Reads what is written to a terminal; nothing at its end, where Linux has an error."""
+    try:
+        return os.read(shown, 65536)
+    except OSError:
+        return b""
+
+
 def test_a_terminal_gets_colours_and_for_long_work_a_bar(tmp_path: Path) -> None:
     big = blocked_flow()
     assert big.response is not None
     big.response.content = b"x" * 100_000
     write_recording(tmp_path / "big.mitm", [big] * 600)
     assert ANSI in corscope("check", tmp_path / "big.mitm", FORCE_COLOR="1").stdout
-    shown, end = pty.openpty()
-    done = subprocess.run(
-        command("check", tmp_path / "big.mitm"), stdout=subprocess.DEVNULL, stderr=end, env=PROCESS, check=False
-    )
-    os.close(end)
-    written = os.read(shown, 65536)
-    os.close(shown)
-    assert done.returncode == 1
-    assert b"checking" in written
+    other = shutil.copy(tmp_path / "big.mitm", tmp_path / "other.mitm")
+    for captures in ([tmp_path / "big.mitm"], [tmp_path / "big.mitm", other]):
+        shown, end = pty.openpty()
+        with subprocess.Popen(command("check", *captures), stdout=end, stderr=end, env=PROCESS) as process:
+            os.close(end)
+            written = b"".join(iter(lambda: read_terminal(shown), b"")).decode()  # noqa: B023 - called here
+        os.close(shown)
+        assert process.returncode == 1
+        # The bar goes before the report comes, which is in colours and complete.
+        bar, cleared, told = written.rpartition(f"{ANSI}2K")
+        assert cleared
+        assert "checking" in bar
+        assert "checking" not in told
+        assert "exchange 0" not in bar
+        assert f"{ANSI}1;31mwildcard" in told or f"{ANSI}1;31mblocked" in told
+        assert f"{captures[-1]}: 600 exchanges" in told
 
 
 def test_what_was_captured_steers_no_terminal(tmp_path: Path) -> None:
@@ -401,6 +420,46 @@ def test_what_came_through_a_pipe_is_told_after_ctrl_c(folder: Path) -> None:
     assert f"standard input: {4 * times:,} exchanges".encode() in out
 
 
+def many(path: Path) -> Path:
+    """A capture that takes some seconds to be checked."""
+    return write_recording(path, [blocked_flow(f"https://api.example/{number}") for number in range(3000)])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has other signals")
+def test_ctrl_c_ends_all_who_work_without_a_word(folder: Path, tmp_path: Path) -> None:
+    captures = [many(tmp_path / "many.mitm"), folder / "blocked.mitm"]
+    with subprocess.Popen(
+        command("check", *captures, "-f", "jsonl"),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=PROCESS, start_new_session=True,
+    ) as process:  # fmt: skip
+        workers = eventually(lambda: children(process.pid) if len(children(process.pid)) >= 2 else None)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, b"")
+    assert eventually(lambda: not any(Path(f"/proc/{worker}/stat").exists() for worker in workers))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are listed otherwise")
+def test_who_is_killed_at_work_is_told_in_one_line(folder: Path, tmp_path: Path) -> None:
+    captures = [many(tmp_path / "many.mitm"), folder / "blocked.mitm"]
+    with subprocess.Popen(
+        command("check", *captures), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=PROCESS, text=True
+    ) as process:
+        for worker in eventually(lambda: children(process.pid) if len(children(process.pid)) >= 2 else None):
+            os.kill(worker, signal.SIGKILL)
+        _, err = process.communicate(timeout=60)
+    said = "the process that checked it was ended by something, perhaps for want of memory"
+    assert (process.returncode, err) == (2, f"corscope: {captures[0]}: {said}\n")
+
+
+def children(process: int) -> list[int]:
+    """The processes that a process has started."""
+    try:
+        return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    except OSError:
+        return []
+
+
 # -- what can't be read or makes no sense ------------------------------------------------------------------------------
 
 
@@ -432,7 +491,10 @@ def test_a_capture_of_which_nothing_can_be_read_is_an_error_and_the_others_are_t
         (["check", "a.mitm", "--origin", "app.example"], "write https://app.example"),
         (["check", "a.mitm", "--stack", "ngnix"], "did you mean nginx?"),
         (["check", "a.mitm", "--output", "report.doc"], "say what it is to be with --format before it"),
-        (["check", "a.mitm", "-f", "json", "-f", "text"], "can't both go to standard output"),
+        (["check", "a.mitm", "-f", "json", "-f", "text"], "json and text can't all go to standard output"),
+        (["check", "a.mitm", "-f", "json", "-o", "-", "-f", "text"], "json and text can't all go to standard output"),
+        (["check", "a.mitm", "-f", "json", "-f", "github"], "json and github can't all go to standard output"),
+        (["check", "a.mitm", "-f", "text", "-f", "text", "-o", "-"], "text and text can't all go to standard output"),
         (["check", "a.mitm", "-f", "json", "-o", "a.mitm"], "is one of the captures"),
         (["check", "a.mitm", "-f", "json", "-o", "."], "is a folder: name a file in it"),
         (["check", "a.mitm", "-f", "json", "-o", "no/such.json"], "No such file or directory"),
@@ -567,3 +629,91 @@ def test_run_starts_mitmproxys_tools_with_the_addon(folder: Path, tmp_path: Path
     )
     subprocess.run(started, env=PROCESS, check=True)
     assert [one["verdict"] for one in lines(report.read_text())].count("blocked") == 2
+
+
+# -- what is written ---------------------------------------------------------------------------------------------------
+
+
+def test_annotations_may_stand_among_the_lines_for_people(folder: Path) -> None:
+    done = corscope("check", folder / "blocked.mitm", "-f", "github", "-f", "text")
+    assert done.returncode == 1
+    assert "::error " in done.stdout
+    assert "4 exchanges: 2 blocked" in done.stdout
+
+
+@pytest.mark.parametrize("option", ["--output", "--write-baseline"])
+def test_a_link_stays_and_what_it_leads_to_is_replaced(option: str, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "real.json").write_text("old")
+    (tmp_path / "real.json").chmod(0o640)
+    (tmp_path / "link.json").symlink_to("real.json")
+    assert corscope("check", folder / "blocked.mitm", option, tmp_path / "link.json").returncode == 1
+    assert (tmp_path / "link.json").is_symlink()
+    assert json.loads((tmp_path / "real.json").read_text())
+    assert (tmp_path / "real.json").stat().st_mode & 0o777 == 0o640
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such pipes")
+@pytest.mark.parametrize("option", ["--output", "--write-baseline"])
+def test_a_pipe_is_written_and_stays_one(option: str, folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    with subprocess.Popen(
+        command("check", folder / "blocked.mitm", option, tmp_path / "pipe.json"),
+        stdout=subprocess.DEVNULL,
+        env=PROCESS,
+    ) as process:
+        assert json.loads((tmp_path / "pipe.json").read_text())
+    assert process.returncode == 1
+    assert (tmp_path / "pipe.json").is_fifo()
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="has no such name")
+def test_the_name_of_standard_output_is_appended_to(folder: Path, tmp_path: Path) -> None:
+    with (tmp_path / "out.txt").open("w") as out:
+        out.write("before\n")
+        out.flush()
+        program = command("check", folder / "blocked.mitm", "-f", "json", "-o", "/dev/stdout")
+        assert subprocess.run(program, stdout=out, env=PROCESS, check=False).returncode == 1
+    before, report = (tmp_path / "out.txt").read_text().split("\n", 1)
+    assert before == "before"
+    assert json.loads(report)["verdicts"]
+    assert Path("/dev/stdout").is_symlink()
+
+
+def test_a_file_in_a_folder_that_is_closed_may_be_written_all_the_same(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        # Whoever is root may write into any folder.
+        raise PermissionError(errno.EACCES, "Permission denied", "somewhere")
+
+    monkeypatch.setattr("corscope.files.tempfile.mkstemp", refuse)
+    (tmp_path / "report.json").write_text("an older and much longer report" * 1000)
+    assert corscope("check", folder / "blocked.mitm", "-o", tmp_path / "report.json").returncode == 1
+    assert json.loads((tmp_path / "report.json").read_text())["verdicts"]
+    done = corscope("check", folder / "blocked.mitm", "-o", tmp_path / "new.json")
+    assert (done.returncode, done.stderr) == (2, f"corscope: {tmp_path / 'new.json'}: Permission denied\n")
+
+
+def test_a_folder_that_can_not_be_looked_into_is_a_warning(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(folder / "blocked.mitm", tmp_path / "a.mitm")
+    (tmp_path / "closed").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    done = corscope("check", tmp_path)
+    said = f"corscope: warning: {tmp_path / 'closed'}: it can't be looked into: Permission denied\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+@pytest.mark.parametrize("arguments", [["--tui", "--dump"], ["--headless"]])
+def test_starting_what_makes_no_sense_is_wrong_usage(arguments: list[str]) -> None:
+    done = subprocess.run(command("run", *arguments), capture_output=True, text=True, env=PROCESS, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)

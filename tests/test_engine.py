@@ -6,6 +6,7 @@ import pytest
 
 from builders import fields
 from corscope.engine import (
+    REFUSED_HEADERS,
     Fault,
     Headers,
     as_firefox_reads,
@@ -676,3 +677,21 @@ def test_user_info_in_the_target(origin: bytes | None, current: bytes, target: b
 def test_mixed_content(secure: bool, trustworthy: bool, faults: list[str]) -> None:
     target = to("http://b.test/", b"http://b.test")
     assert follow(target, secure=secure, trustworthy=trustworthy) == faults
+
+
+@pytest.mark.parametrize("port", [25, 6667, 10080])
+def test_nothing_is_sent_to_a_bad_port(port: int) -> None:
+    assert follow(to(f"https://b.test:{port}/", f"https://b.test:{port}".encode())) == ["redirect-bad-port"]
+
+
+@pytest.mark.parametrize("url", ["https://b.test/", "https://b.test:8443/", "https://[::1]/", "https://[::19]:8443/"])
+def test_other_ports_are_none(url: str) -> None:
+    assert follow(to(url, url.rstrip("/").encode())) == []
+
+
+def test_of_many_refused_headers_some_are_told_and_all_are_to_be_sent() -> None:
+    names = tuple(f"x-{number}".encode() for number in range(REFUSED_HEADERS + 5))
+    given = {b"access-control-allow-origin": A}
+    faults = cors_preflight_fetch(A, b"GET", names, 204, given, include=False, family=CHROMIUM)
+    assert [fault.parameter for fault in faults] == [f"x-{number}" for number in range(REFUSED_HEADERS)]
+    assert faults[0].values["headers"] == ", ".join(f"x-{number}" for number in range(REFUSED_HEADERS + 5))

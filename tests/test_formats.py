@@ -23,9 +23,11 @@ from markdown_it.token import Token
 
 from builders import ALLOW_METHODS, ANY, GOOD, PAGE, Talk
 from corscope.catalogue import CATALOGUE
+from corscope.findings import finding
 from corscope.formats import FORMATS, github, junit, markdown, problems
 from corscope.formats.document import CaptureSummary, Entry, Summary, entry_of
-from corscope.model import Observed
+from corscope.model import Observed, Severity
+from corscope.report import texts
 from test_catalogue import CASES, parse, run
 
 API = "https://api.test"
@@ -214,7 +216,8 @@ def test_sarif_of_all_findings_is_valid_and_whole(cases: list[Entry]) -> None:
         assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
         assert len(result["locations"]) == 1
         assert len(result["message"]["text"]) <= 1_900
-    assert sum(result["occurrenceCount"] for result in run_["results"]) == sum(len(one["findings"]) for one in cases)
+    exchanges = sum(len({finding["id"] for finding in entry["findings"]}) for entry in cases)
+    assert sum(result["occurrenceCount"] for result in run_["results"]) == exchanges
     prints = [
         (result["ruleId"], result["partialFingerprints"]["primaryLocationLineHash"]) for result in run_["results"]
     ]
@@ -427,6 +430,30 @@ def test_what_passes_passes_and_keeps_its_warnings() -> None:
     entries[0]["findings"] = [{**blocked()[0]["findings"][0], "id": "vary-origin-missing", "severity": "warning"}]
     (suite,) = suites(entries).values()
     assert [child.tag for child in suite[0]] == ["system-out"]
+
+
+def test_of_two_findings_of_one_kind_the_one_that_fails_a_run_is_named() -> None:
+    """One cookie may be missed, which is a warning, and another one not, which is worth knowing."""
+    talk = Talk()
+    talk.say(f"GET {API}/x", response=GOOD)
+    (entry,) = told(talk)
+    one = finding("cookie-samesite-lax", Severity.WARNING, cookies="sid")
+    both = [{"id": one.id, "severity": severity, **texts(one)._asdict()} for severity in ("warning", "info")]
+    case = suites([{**entry, "findings": both, "fails": True}])["shop.mitm"][0]
+    (failure,) = case.findall("failure")
+    assert failure.get("type") == "cookie-samesite-lax"
+
+
+def test_an_exchange_with_several_faults_of_one_kind_counts_once() -> None:
+    talk = Talk()
+    for _ in range(2):
+        talk.ask(f"{API}/x", "GET", "x-a,x-b,x-c", response=ANY)
+    found = problems.Problems()
+    for entry in told(talk):
+        assert [one["id"] for one in entry["findings"]].count("header-not-allowed") == 3
+        found.add(entry)
+    counts = {problem.place.finding: problem.count for problem in found.ordered()}
+    assert counts["header-not-allowed"] == 2
 
 
 def test_a_silenced_reason_fails_nothing() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from corscope.privacy import HIDDEN, shown_url
+from corscope.privacy import HIDDEN, LONGEST_NAME, shown_origin, shown_text, shown_url
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,8 @@ from corscope.privacy import HIDDEN, shown_url
         "https://b.test/x?filter=%7B%22page%22%3A2%7D&where=a=1&q=basic",
         "https://b.test/eyJ/eyJx.js?sort_key=name&apply=1",
         "https://b.test/x?country_code=1&residence=2&presid=3&task=4&desktk5=5",
+        "https://b.test/x?bypass=1&compass=2&postal_code=3&sacred=4&card=5&public_key_id=6&announce=7",
+        "https://eyJ.a.b.test/www.a.b.c/x.y.z?v=1.2.3",
         "",
     ],
 )
@@ -82,6 +84,28 @@ def test_ordinary_urls_are_shown_as_they_are(url: str) -> None:
         "code_verifier",
         "client_assertion",
         "hmac",
+        "user_pwd",
+        "userpwd",
+        "user_pass",
+        "db_pass",
+        "pass2",
+        "creds",
+        "otp_code",
+        "totp_code",
+        "mfa_code",
+        "pin_code",
+        "security_code",
+        "recovery_code",
+        "code[]",
+        "encryption_key",
+        "signing_key",
+        "service_key",
+        "admin_key",
+        "_wpnonce",
+        "hdnts",
+        "cvv",
+        "card_number",
+        "x" * (LONGEST_NAME + 1),
     ],
 )
 @pytest.mark.parametrize("frame", ["?{}", "?a=1&{}", "?{}&b=2", "?a=1;{}", "#{}", "?a#{}", "?next=/cb?{}"])
@@ -90,7 +114,7 @@ def test_values_of_secrets_are_hidden(name: str, frame: str) -> None:
     assert shown == "https://b.test/x" + frame.format(f"{name}={HIDDEN}")
 
 
-@pytest.mark.parametrize("frame", ["/reset/{}", "/reset/{}/x?a=1", "/x?y={}", "/x?y=%22{}%22", "/x#{}"])
+@pytest.mark.parametrize("frame", ["/a.b.{}", "/reset/{}", "/reset/{}/x?a=1", "/x?y={}", "/x?y=%22{}%22", "/x#{}"])
 def test_a_json_web_token_is_hidden_wherever_it_stands(frame: str) -> None:
     token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.x-Zk_9"
     assert shown_url("https://b.test" + frame.format(token)) == "https://b.test" + frame.format(HIDDEN)
@@ -140,6 +164,7 @@ def test_an_empty_secret_and_a_question_mark_within_one() -> None:
         ("HTTPS://u:SECRET@b.test/x", "HTTPS://…@b.test/x"),
         ("https:\\\\u:SECRET@b.test/x", "https:\\\\…@b.test/x"),
         ("https:u:SECRET@b.test/x", "https:…@b.test/x"),
+        ("ht\ttps:/\t/u:SECRET@b.test/x", "https://…@b.test/x"),
         ("https://u:SECRET@b.test:port/x?token=SECRET", "https://…@b.test:port/x?token=…"),
     ],
 )
@@ -160,3 +185,31 @@ def test_long_urls_take_no_long_time(piece: str) -> None:
     """A URL may be as long as a proxy's line limit allows."""
     url = "https://b.test/?x=" + piece * (64_000 // len(piece))
     assert shown_url(url).startswith("https://b.test/?x=")
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Invalid header line: b'Set-Cookie sid=SECRET'", "Invalid header line: “…”"),
+        ("""Bad HTTP response line: b"it's SECRET" (1)""", "Bad HTTP response line: “…” (1)"),
+        (
+            "Received header value surrounded by whitespace b' SECRET\\' SECRET'",
+            "Received header value surrounded by whitespace “…”",
+        ),
+        ("Illegal character in header value: b'SECRET", "Illegal character in header value: “…”"),
+        ("invalid content-length header: 'SECRET'", "invalid content-length header: “…”"),
+        ("no answer from https://u:SECRET@b.test/?token=SECRET", "no answer from https://…@b.test/?token=…"),
+        ("refused Bearer SECRET", "refused Bearer …"),
+        ("refused token=SECRET", "refused token=…"),
+        ("[Errno 111] Connect call failed ('127.0.0.1', 1)", "[Errno 111] Connect call failed ('127.0.0.1', 1)"),
+        ("Basic constraints of CA cert not marked critical", "Basic constraints of CA cert not marked critical"),
+        ("peer closed connection", "peer closed connection"),
+    ],
+)
+def test_of_a_sentence_nothing_is_shown_that_came_over_the_wire(said: str, shown: str) -> None:
+    assert shown_text(said) == shown
+
+
+def test_a_users_name_in_an_origin_is_hidden() -> None:
+    assert shown_origin(b"https://u:SECRET@a.test") == "https://…@a.test"
+    assert shown_origin(b"https://a.test:8443") == "https://a.test:8443"

@@ -210,6 +210,10 @@ def test_what_a_folder_is_called_is_no_glob(project: pytest.Pytester) -> None:
             "*pytest.mark.cors is for functions and plain classes, not for a unittest.TestCase",
         ),
         ("@pytest.mark.cors()\ndef test_x(): pass", 'name the captures: @pytest.mark.cors("recordings/[*].har")'),
+        (
+            "@pytest.mark.cors('open.har', origin='https://a.test')\ndef test_x(): pass",
+            "pytest.mark.cors takes browser, silence, origins, not origin",
+        ),
         ("@pytest.mark.cors('*.none')\ndef test_x(): pass", "pytest.mark.cors of test_x: *[*].none: no file matches"),
         (
             "@pytest.mark.cors('open.har', silence=['x'])\ndef test_x(): pass",

@@ -59,10 +59,20 @@ def test_how_the_browser_starts() -> None:
     assert (wish.url, wish.headless) == ("http://localhost:3000/?a=b", True)
 
 
-@pytest.mark.parametrize("line", ["--tui --dump", "--headless", "--url=http://localhost"])
+@pytest.mark.parametrize(
+    "line", ["--tui --dump", "--headless", "--url=http://localhost", "--browser --url x", "--browser Firefox"]
+)
 def test_contradictions_are_refused(line: str) -> None:
     with pytest.raises(StartFailure):
         parse(line.split())
+
+
+@pytest.mark.parametrize(("argument", "code"), [("--version", 0), ("-n", 1)])
+def test_the_text_interface_needs_a_terminal(argument: str, code: int) -> None:
+    ended = started("--tui", argument)
+    assert ended.returncode == code
+    assert ("run: --tui needs a terminal" in ended.stderr) == bool(code)
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_taken_port_names_the_option_and_a_free_port(taken_port: int) -> None:

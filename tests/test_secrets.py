@@ -19,6 +19,7 @@ BARE = (
 )
 
 REQUEST: Lines = [
+    ("timing-allow-origin", f"https://user:{SECRET}@app.example"),
     ("cookie", f"sid={SECRET}; theme={SECRET}; {SECRET}"),
     ("authorization", f"Bearer {SECRET}"),
     ("proxy-authorization", f"Basic {SECRET}"),

@@ -402,6 +402,8 @@ def test_what_does_not_follow_a_preflight(given: dict[str, Any]) -> None:
         ("accept-language", "en_GB", True),
         ("accept", "*/*", False),
         ("accept", "x" * 129, True),
+        # The standard's safelist has it; Firefox asks.
+        ("accept", "\xe9", True),
     ],
 )
 def test_what_every_request_has_was_asked_for_where_it_is_not_safelisted(asks: str, value: str, follows: bool) -> None:
@@ -1293,6 +1295,7 @@ def test_a_hop_back_home_is_preflighted_in_firefox_without_a_check_of_the_origin
         ("https://u:p@a.test/y", "redirect-with-user-info", "RedirectContainsCredentials"),
         ("data:text/plain,hi", "redirect-scheme", None),
         ("https://b.test:port/", "redirect-location", None),
+        ("https://b.test:25/", "redirect-bad-port", None),
         ("http://b.test/y", "redirect-mixed-content", None),
     ],
 )
@@ -1301,6 +1304,23 @@ def test_targets_that_are_never_followed(location: str, finding: str, error: str
     assert (verdict.outcome, verdict.kind, ids(verdict)) == (BLOCKED, Kind.REDIRECT, [finding])
     assert verdict.devtools_error == error
     assert verdict.failed_parameter == ("" if error else None)
+
+
+def test_of_several_locations_none_is_followed_unless_they_are_the_same() -> None:
+    def redirect(*locations: str) -> Verdict:
+        return judged(
+            exchange(f"GET {URL}", status=302, response=[*ANY.items(), *[("Location", one) for one in locations]])
+        )
+
+    two = redirect("https://b.test/y", "https://b.test/z")
+    assert (two.outcome, ids(two), two.devtools_error) == (BLOCKED, ["redirect-locations"], None)
+    assert redirect("https://b.test/y, z").outcome is ALLOWED
+    talk = Talk(defaults=NEUTRAL)
+    twice = [*ANY.items(), ("Location", "https://b.test/y"), ("Location", "https://b.test/y")]
+    first = talk.say(f"GET {URL}", status=302, response=twice)
+    then = talk.say("GET https://b.test/y", response=ANY)
+    assert talk.outcomes(first, then) == [ALLOWED, ALLOWED]
+    assert talk[then].redirected_from == first
 
 
 @pytest.mark.parametrize(
@@ -1326,7 +1346,12 @@ def test_a_redirect_from_home_to_user_info_is_blocked_though_home_is_exempt() ->
 
 @pytest.mark.parametrize(
     ("location", "finding"),
-    [("http://b.test/y", "redirect-mixed-content"), ("data:,hi", "redirect-scheme"), ("mailto:a@b", "redirect-scheme")],
+    [
+        ("http://b.test/y", "redirect-mixed-content"),
+        ("data:,hi", "redirect-scheme"),
+        ("mailto:a@b", "redirect-scheme"),
+        ("https://b.test:25/y", "redirect-bad-port"),
+    ],
 )
 def test_a_redirect_from_home_that_stops_without_cors_is_exempt_with_a_warning(location: str, finding: str) -> None:
     """A fetch with `redirect: "manual"` gets it all the same, and a policy may upgrade plain http."""

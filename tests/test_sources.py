@@ -277,3 +277,79 @@ def test_an_argument_that_leads_nowhere_is_named(argument: str, said: str, tmp_p
         find_captures([str(tmp_path / argument)])
     assert str(raised.value).startswith(str(tmp_path / argument))
     assert said in str(raised.value)
+
+
+def test_one_file_by_several_names_is_one_capture(
+    recording: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.mitm").write_bytes(recording)
+    (tmp_path / "link.mitm").symlink_to("a.mitm")
+    monkeypatch.chdir(tmp_path)
+    assert find_captures(["a.mitm", "./a.mitm", str(tmp_path / "a.mitm"), "link.mitm"]) == ["a.mitm"]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["**/*.mitm", "**", "a/**/*.mitm", "a/**", "a/**/b/**/*.mitm", "a/**/b/*.mitm", "[a]/**/1.mitm"]
+)
+@pytest.mark.parametrize("absolute", [False, True])
+def test_two_stars_do_not_follow_links_to_folders(
+    pattern: str, absolute: bool, recording: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    (inner / "1.mitm").write_bytes(recording)
+    for number in range(3):
+        # Followed, these would be three to the power of forty files.
+        (inner / f"up{number}").symlink_to(tmp_path / "a")
+        (tmp_path / "a" / f"down{number}").symlink_to(inner)
+    hidden = tmp_path / "a" / ".hidden"
+    hidden.mkdir()
+    monkeypatch.chdir(tmp_path)
+    where = tmp_path if absolute else Path()
+    named = f"{tmp_path}/{pattern}" if absolute else pattern
+    assert find_captures([named]) == [str(where / "a" / "b" / "1.mitm")]
+
+
+def test_a_folder_that_can_not_be_looked_into_is_told(
+    recording: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "a.mitm").write_bytes(recording)
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        # Whoever is root may look into any.
+        if str(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    told: list[str] = []
+    assert find_captures([str(tmp_path)], unreadable=told.append) == [str(tmp_path / "a.mitm")]
+    assert told == [f"{tmp_path / 'closed'}: it can't be looked into: Permission denied"]
+
+
+def odd_version(packed: bytearray) -> None:
+    """Ask for a version of the format that is none."""
+    packed[packed.rindex(b"PK\x01\x02") + 6] = 244
+
+
+def odd_name(packed: bytearray) -> None:
+    """Say of a name that it is UTF-8, bit 11 of the flags, which it is not."""
+    begin = packed.rindex(b"PK\x01\x02")
+    packed[begin + 9] |= 8
+    packed[begin + 46] = 0xFF
+
+
+@pytest.mark.parametrize("damage", [odd_version, odd_name])
+def test_a_zip_that_python_does_not_know_is_one_line(
+    damage: Callable[[bytearray], None], recording: bytes, tmp_path: Path
+) -> None:
+    packed = bytearray(zipped(recording, "a.mitm"))
+    damage(packed)
+    for name in ("a.mitm.zip", "b.zip"):
+        (tmp_path / name).write_bytes(packed)
+    with pytest.raises(UnreadableCapture, match="its compression is damaged"):
+        read(tmp_path / "a.mitm.zip")
+    (tmp_path / "c.mitm").write_bytes(recording)
+    assert find_captures([str(tmp_path)]) == [str(tmp_path / name) for name in ("a.mitm.zip", "c.mitm")]

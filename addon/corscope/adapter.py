@@ -10,6 +10,7 @@ from corscope.headers import Fields, Headers
 from corscope.model import Exchange
 from corscope.modes import Head, read_head
 from corscope.origins import DEFAULT_PORTS, ascii_host, serialize_origin
+from corscope.privacy import shown_text
 
 if TYPE_CHECKING:
     from mitmproxy import http
@@ -151,7 +152,7 @@ def without_answer(asked: Exchange, error: str, at: float) -> Exchange | None:
         answered=max(asked.started, at),
         response_headers=((b"server", b"mitmproxy"),),
         proxy_made=True,
-        proxy_error=error,
+        proxy_error=shown_text(error),
     )
 
 

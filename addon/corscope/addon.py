@@ -7,9 +7,9 @@ import logging
 import time
 import weakref
 import zlib
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from mitmproxy import command, contentviews, ctx, dns, exceptions, flow, hooks, http, tls, types
 from mitmproxy.addonmanager import Loader
@@ -21,13 +21,15 @@ from corscope.adapter import METADATA_KEY
 from corscope.advice import configuration_lines, verdict_json
 from corscope.follow_ups import UPGRADABLE
 from corscope.headers import Fields
+from corscope.memory import bound
 from corscope.model import Edit, Exchange, Outcome, Rewrite, Verdict
 from corscope.modes import REPORTS, Head
 from corscope.pages.hosts import Place, place_of_host
 from corscope.pages.pages import LastLook, Pages, add_options, check_who
 from corscope.privacy import shown_url
+from corscope.report_file import ReportFile, UnusableReport, open_report, report_path
 from corscope.session import DEFAULT_GRACE, Session
-from corscope.settings import BROWSERS, SettingError, check_browser, check_stack, new_session, parse_silence
+from corscope.settings import BROWSERS, SettingError, check_browser, check_stack, new_session, no_option, parse_silence
 from corscope.stacks import STACKS
 from corscope.view import CORSContentview
 
@@ -50,6 +52,9 @@ REWRITTEN_MARK = ":wrench:"
 PLANS = 4096
 """Plans that are kept until a verdict settles."""
 
+LOGGED = 4096
+"""Flows of which it is kept that the log tells of them."""
+
 TICK_SECONDS = 0.5
 """How often a live session is asked what the passing of time has settled."""
 
@@ -64,7 +69,7 @@ class CorsAddon:
 
     def __init__(self) -> None:
         self.session = new_session()
-        self.report: IO[str] | None = None
+        self.report: ReportFile | None = None
         self.report_path = ""
         self.last_live = 0.0
         """When the last live flow was judged, seconds of the monotonic clock; 0 before the first."""
@@ -76,6 +81,8 @@ class CorsAddon:
         self.changed: list[flow.Flow] = []
         """Flows of which the user interfaces do not know yet."""
         self.faulty: set[str] = set()
+        self.logged: OrderedDict[str, None] = OrderedDict()
+        """Blocked flows of which the log tells, by id."""
         self.rewriting = rewriting.Rewriting()
         self.unreachable = rewriting.Unreachable()
         self.rewritten: dict[str, rewriting.Sent] = {}
@@ -152,6 +159,8 @@ class CorsAddon:
         if "cors_browser" in updated and ctx.options.cors_browser != self.session.browser:
             # mitmproxy itself does not hold a value from the command line to the choices.
             check_browser("cors_browser", ctx.options.cors_browser)
+            # What waits would wait for ever.
+            self.tell(self.session.finish())
             known = self.session
             self.session = new_session(ctx.options.cors_browser, grace=known.grace, silence=known.silence)
             self.pages.verification.rules = ctx.options.cors_browser
@@ -179,11 +188,18 @@ class CorsAddon:
                     "proxy. Name the origins you develop instead."
                 )
         if "cors_report" in updated and ctx.options.cors_report != self.report_path:
-            opened = open_report(ctx.options.cors_report) if ctx.options.cors_report else None
+            try:
+                opened = open_report(ctx.options.cors_report) if ctx.options.cors_report else None
+            except UnusableReport as error:
+                raise exceptions.OptionsError(f"cors_report: {error}.") from error
             self.close_report()
             self.report, self.report_path = opened, ctx.options.cors_report
 
     def running(self) -> None:
+        for name in ctx.options.deferred:
+            if name.startswith("cors_"):
+                # mitmproxy keeps it for a script that may know it. Who mistyped it would wait for what never comes.
+                logger.error(f"corscope: {no_option(name, ctx.options.keys())}.")
         if "web_columns" in ctx.options and not ctx.options.has_changed("web_columns"):
             columns = list(ctx.options.web_columns)
             if "comment" not in columns:
@@ -218,6 +234,8 @@ class CorsAddon:
     # ------------------------------------------------------------------ hooks
 
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        # Whoever sends it once more wants to hear of it once more.
+        self.logged.pop(flow.id, None)
         if flow.live:
             place = self.pages.place(flow)
             if place is Place.SITE:
@@ -519,9 +537,12 @@ class CorsAddon:
 
     def say(self, flow: http.HTTPFlow, verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
         """Write a verdict onto its flow and into the log; returns it as JSON values."""
-        before = flow.metadata.get(METADATA_KEY)
         data = self.inscribe(flow, verdict, rewrite)
-        if before is None or before.get("verdict") != "blocked":
+        if verdict.outcome is not Outcome.BLOCKED:
+            self.logged.pop(flow.id, None)
+        elif flow.id not in self.logged:
+            self.logged[flow.id] = None
+            bound(self.logged, LOGGED)
             self.log(verdict)
         return data
 
@@ -652,13 +673,16 @@ class CorsAddon:
         """Write the verdicts on flows as JSON Lines."""
         lines = [one.metadata[METADATA_KEY] for one in flows if METADATA_KEY in one.metadata]
         try:
-            with open_report(str(path)) as file:
+            target = report_path(str(path))
+            if self.report is not None and target.resolve() == report_path(self.report_path).resolve():
+                raise UnusableReport(f"{target} is where cors_report writes just now: name another file")
+            with contextlib.closing(open_report(str(path))) as file:
                 for data in lines:
                     file.write(json.dumps(data, ensure_ascii=False) + "\n")
         except OSError as error:
             raise exceptions.CommandError(f"cors.report: {path} can't be written: {error}") from error
-        except exceptions.OptionsError as error:
-            raise exceptions.CommandError(str(error).replace("cors_report", "cors.report")) from error
+        except UnusableReport as error:
+            raise exceptions.CommandError(f"cors.report: {error}.") from error
         logger.info(f"Wrote {len(lines)} CORS verdicts to {path}.")
 
     @command.command("cors.fix")
@@ -764,29 +788,3 @@ def parse_grace(value: str) -> float:
     if not 0 <= seconds < 3600:
         raise exceptions.OptionsError(f"cors_grace takes seconds from 0 to 3599, such as 3 or 0.5, not {value!r}.")
     return seconds
-
-
-def open_report(path: str) -> IO[str]:
-    """Open a report for writing, `+PATH` for appending. Raises OptionsError.
-
-    A file that is not a report of ours is never overwritten.
-    """
-    append = path.startswith("+")
-    file = Path(path[1:] if append else path).expanduser()
-    try:
-        if file.is_dir():
-            raise exceptions.OptionsError(f"cors_report: {file} is a directory, name a file in it.")
-        if not append and file.is_file() and not is_report(file):
-            raise exceptions.OptionsError(
-                f"cors_report: {file} exists and is no JSON Lines report; name another file, or remove it."
-            )
-        return file.open("a" if append else "w", encoding="utf-8")
-    except OSError as error:
-        raise exceptions.OptionsError(f"cors_report: {file} can't be written: {error.strerror or error}.") from error
-
-
-def is_report(file: Path) -> bool:
-    """Tell whether a file is empty or begins as a report of ours does."""
-    with file.open("rb") as opened:
-        head = opened.read(12)
-    return head == b"" or head.startswith(b'{"flow_id":')

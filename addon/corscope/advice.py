@@ -62,7 +62,7 @@ def stack_json(chosen: str, response_headers: Fields) -> dict[str, str] | None:
     `chosen` is what the user said, empty for nothing.
     """
     if chosen:
-        return {"id": chosen, "title": STACKS[chosen].title, "evidence": "chosen with cors_stack"}
+        return {"id": chosen, "title": STACKS[chosen].title, "evidence": "chosen by name"}
     guessed = guess(response_headers)
     if guessed is None:
         return None

@@ -5,12 +5,12 @@ else: no query, no value of a header.
 """
 
 import json
-import os
 import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from corscope.files import replacing
 from corscope.origins import LOOPBACK_HOSTS, is_loopback
 
 VERSION = 1
@@ -103,15 +103,9 @@ class BaselineWriter:
 
     def write(self) -> int:
         """Write the file, whole or not at all, and return how many findings it holds; raises `UnusableBaseline`."""
-        # What a link leads to is replaced, and the link stays.
-        path = Path(os.path.realpath(self._path))
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            try:
-                draft.write_text(self._text(), encoding="ascii")
-                draft.replace(path)
-            finally:
-                draft.unlink(missing_ok=True)
+            with replacing(self._path) as file:
+                file.write(self._text())
         except OSError as error:
             raise UnusableBaseline(f"{self._path}: can't be written ({_reason(error)})") from error
         return len(self._found)

@@ -72,6 +72,9 @@ _CHROMIUM_FAMILY: Final = ("chrome", "chromium", "edge")
 """In the order of preference: what most people develop for comes first."""
 
 
+BROWSER_NAMES: Final = frozenset((*_CHROMIUM_FAMILY, "firefox"))
+
+
 def find_browser(name: str) -> Path | None:
     """Returns the executable of `chromium`, `chrome`, `edge` or `firefox` if it is installed.
 

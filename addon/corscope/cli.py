@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import gc
 import io
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import BrokenExecutor, Future
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO, cast
 
 from corscope import __version__
 from corscope.baselines import Baseline, BaselineWriter, UnusableBaseline, wrong
@@ -27,6 +29,7 @@ from corscope.captures.sources import STDIN, NoCapture, find_captures, shown_nam
 from corscope.catalogue import CATALOGUE
 from corscope.catalogue.markdown import section
 from corscope.checking import Choice, check_capture, choose
+from corscope.files import ODD, replacing
 from corscope.formats import FORMATS, SUFFIXES
 from corscope.formats.document import FAIL_ON, CaptureSummary, Entry, Summary, Takes, accept, entry_of, kind_of
 from corscope.formats.plain import plain
@@ -34,8 +37,12 @@ from corscope.model import Outcome, Severity, Verdict
 from corscope.settings import BROWSERS, SettingError, check_stack, nearest
 from corscope.stacks import STACKS
 
-CLEAN, FOUND, WRONG = 0, 1, 2
-"""Exit codes: nothing reaches --fail-on; something does; wrong usage, or a capture of which nothing could be read."""
+CLEAN, FOUND, WRONG, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes: nothing reaches --fail-on; something does; wrong usage, or a capture of which nothing could be read;
+Ctrl-C."""
+
+TELLING_SECONDS = 0.2
+"""How often the progress bar moves while others work."""
 
 
 class UsageError(Exception):
@@ -145,19 +152,52 @@ def few_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
-def spool(name: str, wish: Wish, folder: str) -> tuple[Found, str]:
+type Positions = Any
+"""How many bytes of each capture have been read, in memory that processes share: a `multiprocessing.Array` of `q`."""
+
+_positions: Positions = None
+
+
+def begin_work(positions: Positions, patient: bool) -> None:
+    """Make ready a process that checks captures. `patient`: whether the first Ctrl-C is another's, see `patience`."""
+    global _positions
+    _positions = positions
+    # The traceback of each would tell nobody anything.
+    if patient or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    else:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+
+
+def spool(index: int, name: str, wish: Wish, folder: str) -> tuple[Found, str]:
     """Check a capture in a process of its own; the entries go into a file in `folder`, a line each."""
     found = Found(name)
+
+    def at(position: int) -> None:
+        _positions[index] = position
+
     handle, path = tempfile.mkstemp(dir=folder)
     with open(handle, "w", encoding="utf-8") as file, few_collections():
-        for told in entries(name, wish, found):
+        for told in entries(name, wish, found, at):
             file.write(json.dumps(told) + "\n")
+    at(_size(name))
     return found, path
 
 
-def spooled(work: Future[tuple[Found, str]], found: Found) -> Iterator[Told]:
-    """Yield what `spool` wrote, once it is there."""
-    other, path = work.result()
+def spooled(work: Future[tuple[Found, str]], found: Found, tell: Callable[[], None]) -> Iterator[Told]:
+    """Yield what `spool` wrote, once it is there; `tell` is called while it is not."""
+    while True:
+        try:
+            other, path = work.result(timeout=TELLING_SECONDS)
+            break
+        except TimeoutError:
+            tell()
+        except BrokenExecutor:
+            raise ChildProcessError(
+                errno.ECHILD,
+                "the process that checked it was ended by something, perhaps for want of memory",
+                found.name,
+            ) from None
     found.verdicts, found.findings = other.verdicts, other.findings
     found.damages, found.unreadable = other.damages, other.unreadable
     found.failed_unanswered, found.stopped = other.failed_unanswered, other.stopped
@@ -173,7 +213,8 @@ def check(arguments: argparse.Namespace) -> int:
     for option in ("baseline", "write_baseline"):
         if getattr(arguments, option) == "":
             raise UsageError(f"--{option.replace('_', '-')} names no file")
-    captures = find_captures(arguments.captures)
+    apart: list[str] = []
+    captures = find_captures(arguments.captures, unreadable=apart.append)
     outputs = outputs_of(arguments.outputs or [("text", None)])
     check_targets(captures, outputs, arguments.write_baseline, arguments.baseline)
     if arguments.stack:
@@ -186,12 +227,13 @@ def check(arguments: argparse.Namespace) -> int:
     if any(name != "text" and path in (None, STDIN) for name, path in outputs):
         # What reads these takes them for UTF-8, whatever the terminal's encoding.
         _write_as(sys.stdout, encoding="utf-8")
+    bar = has_bar(captures)
     with ExitStack() as stack:
-        formats = [FORMATS[name](stack.enter_context(opened(path))) for name, path in outputs]
+        formats = [FORMATS[name](stack.enter_context(opened(path, behind_bar=bar))) for name, path in outputs]
         wish = Wish(choice, arguments.stack, max(one.takes for one in formats), arguments.fail_on)
         results: list[Found] = []
         failed, new = False, 0
-        with progress(captures) as advance, patience(captures), few_collections():
+        with progress(captures) if bar else nullcontext() as advance, patience(captures), few_collections():
             for found, told in checked(captures, wish, stack, arguments.jobs, advance):
                 results.append(found)
                 for kind, entry in told:
@@ -216,6 +258,8 @@ def check(arguments: argparse.Namespace) -> int:
             one.finish(summary)
     if writer is not None:
         writer.write()
+    for line in apart:
+        print(f"corscope: warning: {plain(line)}", file=sys.stderr)
     for found in results:
         for warning in found.warnings:
             print(f"corscope: {'error' if found.unreadable else 'warning'}: {plain(warning)}", file=sys.stderr)
@@ -249,34 +293,39 @@ def check_targets(
 
 
 def checked(
-    captures: Sequence[str], wish: Wish, stack: ExitStack, jobs: int, advance: Callable[[int], None]
+    captures: Sequence[str], wish: Wish, stack: ExitStack, jobs: int, advance: Callable[[int], None] | None
 ) -> Iterator[tuple[Found, Iterator[Told]]]:
     """Yield what is found in each capture, in their order; several are checked at a time, each in its own process.
 
-    `advance` is told how many bytes of all captures have been checked. What is found is complete when its entries have
+    `advance` is told how many bytes of all captures have been read. What is found is complete when its entries have
     been taken.
     """
+    tell = advance or (lambda _: None)
     files = [name for name in captures if name != STDIN and os.path.isfile(name)]
     workers = min(jobs or os.cpu_count() or 1, len(files))
     running: dict[str, Future[tuple[Found, str]]] = {}
+    positions: Positions = []
     if workers > 1:
+        import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
 
-        pool = stack.enter_context(ProcessPoolExecutor(workers))
+        positions = multiprocessing.Array("q", len(files))
+        ready = positions, STDIN in captures
+        pool = stack.enter_context(ProcessPoolExecutor(workers, initializer=begin_work, initargs=ready))
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="corscope-"))
-        running = {name: pool.submit(spool, name, wish, folder) for name in files}
+        running = {name: pool.submit(spool, index, name, wish, folder) for index, name in enumerate(files)}
         # Without this an interruption would wait for all that has not begun.
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
     before = 0
     for name in captures:
         found = Found(name)
         if name in running:
-            yield found, spooled(running[name], found)
+            yield found, spooled(running[name], found, lambda: tell(sum(positions)))
         else:
             done = before
-            yield found, entries(name, wish, found, lambda position, done=done: advance(done + position))  # type: ignore[misc]
-        before += _size(name)
-        advance(before)
+            yield found, entries(name, wish, found, lambda position, done=done: tell(done + position))  # type: ignore[misc]
+            before += _size(name)
+        tell(before + sum(positions))
 
 
 def _size(name: str) -> int:
@@ -304,54 +353,53 @@ def outputs_of(given: Iterable[tuple[str | None, str | None]]) -> list[tuple[str
                 raise UsageError(f"--output {path}: say what it is to be with --format before it, or name it {known}")
             name = SUFFIXES[suffix]
         outputs.append((name, path))
-    shown = [name for name, path in outputs if path is None and name != "github"]
-    if len(shown) > 1:
-        raise UsageError(f"{' and '.join(shown)} can't both go to standard output: give one of them an --output FILE")
+    shown = [name for name, path in outputs if path in (None, STDIN)]
+    # Annotations are for whoever reads the log, among the lines for people.
+    if len(shown) > 1 and sorted(shown) != ["github", "text"]:
+        raise UsageError(f"{' and '.join(shown)} can't all go to standard output: give the others an --output FILE")
     return outputs
 
 
 @contextmanager
-def opened(path: str | None) -> Iterator[TextIO]:
-    """Open what a report goes to; a file takes its name only when it is complete. Raises OSError."""
+def opened(path: str | None, *, behind_bar: bool = False) -> Iterator[TextIO]:
+    """Open what a report goes to; a file takes its name only when it is complete. Raises OSError.
+
+    `behind_bar`: what goes to a terminal waits until its progress bar has gone.
+    """
     if path is None or path == STDIN:
-        with nullcontext(sys.stdout) as out:
-            yield out
+        if not behind_bar or not sys.stdout.isatty():
+            yield sys.stdout
+            return
+        with _Kept("w+", encoding="utf-8", errors="surrogatepass", newline="") as kept:
+            try:
+                yield cast("TextIO", kept)
+            finally:
+                kept.seek(0)
+                shutil.copyfileobj(kept, sys.stdout)
         return
-    target = Path(path)
-    if target.is_dir():
+    if Path(path).is_dir():
         raise UsageError(f"--output {path} is a folder: name a file in it")
-    if target.exists() and not target.is_file():
-        with target.open("w", encoding="utf-8", errors=_ODD) as file:  # /dev/stderr and the like
-            yield file
-        return
-    try:
-        handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
-    except OSError as error:
-        # By the name that the user knows.
-        raise OSError(error.errno, error.strerror, path) from error
-    try:
-        with open(handle, "w", encoding="utf-8", errors=_ODD, newline="\n") as file:
-            yield file
-        os.chmod(part, (target.stat().st_mode & 0o777) if target.exists() else 0o666 & ~_umask())
-        os.replace(part, target)
-    except BaseException:
-        os.unlink(part)
-        raise
+    with replacing(path) as file:
+        yield file
 
 
-_ODD = "backslashreplace"
-"""What becomes of characters that can't be written, such as those of file names that are no text."""
+class _Kept(tempfile.SpooledTemporaryFile[str]):
+    """What is kept for a terminal, in memory up to a size: it is coloured as the terminal is."""
+
+    def __init__(self, mode: str, *, encoding: str, errors: str, newline: str) -> None:
+        super().__init__(KEPT_IN_MEMORY, mode, encoding=encoding, errors=errors, newline=newline)
+
+    def isatty(self) -> bool:
+        return True
+
+
+KEPT_IN_MEMORY = 10_000_000
+"""Bytes."""
 
 
 def _write_as(stream: TextIO, *, encoding: str | None = None) -> None:
     if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(encoding=encoding, errors=_ODD)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        stream.reconfigure(encoding=encoding, errors=ODD)
 
 
 @contextmanager
@@ -368,13 +416,15 @@ def patience(captures: Sequence[str]) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def has_bar(captures: Sequence[str]) -> bool:
+    """Tell whether to show how far it is: where it takes long, and standard error is a terminal."""
+    return sys.stderr.isatty() and sum(map(_size, captures)) >= _WORTH_A_BAR
+
+
 @contextmanager
 def progress(captures: Sequence[str]) -> Iterator[Callable[[int], None]]:
-    """Show how far it is, on standard error where that is a terminal; yields what to tell the bytes to."""
+    """Show how far it is, on standard error; yields what to tell the bytes to."""
     total = sum(map(_size, captures))
-    if not sys.stderr.isatty() or total < _WORTH_A_BAR:
-        yield lambda _: None
-        return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -599,7 +649,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"corscope: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         return WRONG
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     return code
 
 

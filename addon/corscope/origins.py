@@ -31,6 +31,12 @@ class Target(NamedTuple):
     has_credentials: bool
     """Whether the URL names a user or a password. https://url.spec.whatwg.org/#include-credentials"""
 
+    @property
+    def port(self) -> int | None:
+        """The port, None for the scheme's own."""
+        port = self.origin.rpartition(b":")[2]
+        return int(port) if port.isdigit() else None
+
 
 def ascii_host(host: str) -> str:
     """Return a host name as browsers put it on the wire: lower case, international names in punycode.

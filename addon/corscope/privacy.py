@@ -1,4 +1,4 @@
-"""What may be shown of a URL: no user-info, no values of parameters that carry secrets. Names stay."""
+"""What may be shown of a URL or a sentence: no user-info, no values of parameters that carry secrets. Names stay."""
 
 import re
 from urllib.parse import unquote
@@ -6,18 +6,22 @@ from urllib.parse import unquote
 _SECRET = re.compile(
     r".*(?:token|bearer|refresh|ticket|secret|passw(?:or)?d|passphrase|passcode|auth|jwt|session|"
     r"sessid|signature|credential|cookie|saml|[cx]srf|code[_-]?verifier|client[_-]?assertion|"
-    r"(?:api|access|private|app|application|account|client|consumer|license|master|shared|subscription|user|write)"
-    r"[_-]?key|"
-    r"(?:reset|verif[a-z]*|invit[a-z]*|confirm[a-z]*|activation|access|login|oob|sms|device|one[_-]?time)[_-]?code).*|"
-    r"(?:.*\[)?(?:key|sig|(?:.*[._-])?sid|code|pwd|pw|pass|pin|t?otp|mfa|hash|hmac|sas|assertion|nonce|"
-    r"(?:.*[_-])?(?:tok|tkn|tk))"
-    r"\]?|x-amz-[a-z-]+",
+    r"(?:api|access|admin|private|app|application|account|client|consumer|encryption|license|master|service|shared|"
+    r"signing|subscription|user|write)[_-]?key|"
+    r"(?:reset|verif[a-z]*|invit[a-z]*|confirm[a-z]*|activation|access|login|oob|sms|device|one[_-]?time|t?otp|[m2]fa|"
+    r"pin|security|recovery|backup)[_-]?code|"
+    r"card[_-]?number).*|"
+    r"(?:.*\[)?(?:key|sig|(?:.*[._-])?sid|code|.*pwd\d*|pw|(?:.*[._-])?pass\d*|pin|t?otp|mfa|hash|hmac|sas|assertion|"
+    r".*nonce|(?:.*[._-])?creds?|hdn(?:ts|ea|tl)|cvv2?|cvc2?|(?:.*[_-])?(?:tok|tkn|tk))"
+    r"\]?(?:\[\d*\])?|x-amz-[a-z-]+",
     re.IGNORECASE | re.DOTALL,
 )
 _NAME = re.compile(r"(?<=[?&;#])([^=?&;#]*)=")
 _VALUE = re.compile(r"[^?&;#]*")
 _SECRET_VALUE = re.compile(r"[^&;#]*")
 _USER_INFO = re.compile(r"^(\s*[a-z][a-z0-9+.-]*:[/\\]*|[/\\]{2,})[^/\\?#]*@|(?<=//)()[^/\\?#&]*@", re.IGNORECASE)
+
+_TAB_OR_NEWLINE = re.compile(r"[\t\r\n]")
 
 HIDDEN = "…"
 """What stands for a value that is not shown."""
@@ -29,16 +33,17 @@ SHOWN = 120
 def shown_url(url: str) -> str:
     """Return a URL fit to be shown: secrets' values replaced by `…`, user name and password removed."""
     if "@" in url:
-        url = _USER_INFO.sub(lambda found: f"{found[1] or ''}{HIDDEN}@", url)
+        # Browsers leave these out, wherever they stand: https://url.spec.whatwg.org/#concept-basic-url-parser
+        url = _USER_INFO.sub(lambda found: f"{found[1] or ''}{HIDDEN}@", _TAB_OR_NEWLINE.sub("", url))
     if "eyJ" in url:
-        url = _JSON_WEB_TOKEN.sub(HIDDEN, url)
+        url = _DOTTED.sub(_without_token, url)
     if "=" not in url:
         return url
     shown = ""
     position = 0
     while (named := _NAME.search(url, position)) is not None:
         shown += url[position : named.end()]
-        if _SECRET.fullmatch(unquote(named[1])):
+        if _is_secret(named[1]):
             shown, value = shown + HIDDEN, _SECRET_VALUE.match(url, named.end())
         else:
             value = _VALUE.match(url, named.end())
@@ -49,15 +54,33 @@ def shown_url(url: str) -> str:
     return shown + url[position:]
 
 
+def shown_origin(origin: bytes) -> str:
+    """Return an Origin fit to be shown: no browser sends a user's name in it, others might."""
+    said = origin.decode("latin-1")
+    return shown_url(said) if "@" in said else said
+
+
+def shown_text(said: str) -> str:
+    """Return a sentence of somebody else's fit to be shown, such as mitmproxy's on what went wrong.
+
+    Of bytes that it quotes nothing is shown, nor of a header: they are what came over the wire.
+    """
+    said = _QUOTED_BYTES.sub(f"“{HIDDEN}”", said[:LONGEST_TEXT])
+    said = _QUOTED_HEADER.sub(rf"\1“{HIDDEN}”", said)
+    said = _URL.sub(lambda url: shown_url(url[0]), said)
+    said = _CREDENTIALS.sub(rf"\1 {HIDDEN}", said)
+    return _PAIR.sub(lambda pair: f"{pair[1]}={HIDDEN}" if _is_secret(pair[1]) else pair[0], said)
+
+
 def _encodes_a_secret(value: str) -> bool:
     """Tell whether a value holds a secret of its own.
 
     A pair, JSON, or an Authorization; percent-encoded, a few layers deep, a URL too.
     """
     for layer in range(5):
-        if _AUTHORIZATION.match(value) or any(map(_SECRET.fullmatch, _INNER_NAME.findall(value))):
+        if _AUTHORIZATION.match(value) or any(map(_is_secret, _INNER_NAME.findall(value))):
             return True
-        if layer and (_USER_INFO.search(value) or any(_SECRET.fullmatch(unquote(one)) for one in _NAME.findall(value))):
+        if layer and (_USER_INFO.search(value) or any(map(_is_secret, _NAME.findall(value)))):
             return True
         if "%" not in value:
             return False
@@ -65,7 +88,41 @@ def _encodes_a_secret(value: str) -> bool:
     return False
 
 
-_JSON_WEB_TOKEN = re.compile(r"eyJ[\w-]+(?:\.[\w-]*){2,4}", re.ASCII)
-"""Wherever it stands: it begins with `{"` in base64. RFC 7519"""
+def _is_secret(name: str) -> bool:
+    """Tell by its name, percent-encoded perhaps, a parameter whose value is not to be shown.
+
+    Of a name that nobody would choose nothing is known; to look through it would take long.
+    """
+    return len(name) > LONGEST_NAME or _SECRET.fullmatch(unquote(name)) is not None
+
+
+LONGEST_NAME = 250
+"""Characters."""
+
+# What is not matched from its beginning is not tried from its middle, so that the time is that of one pass.
+_DOTTED = re.compile(r"(?<![\w-])[\w-]++(?:\.[\w-]*+){2,}+", re.ASCII)
+
+
+def _without_token(dotted: re.Match[str]) -> str:
+    """Leave out a JSON Web Token, RFC 7519, wherever it stands: it begins with `{"` in base64, and has dots."""
+    before, begins, token = dotted[0].partition("eyJ")
+    is_token = begins and not token.startswith(".") and token.count(".") >= 2
+    return f"{before}{HIDDEN}" if is_token else dotted[0]
+
+
 _AUTHORIZATION = re.compile(r"(?:bearer|basic)(?:\s|\+|%20)+[^\s+%]", re.IGNORECASE)
 _INNER_NAME = re.compile(r"""(?:\A|(?<=["']))([^"'=&%:]{1,60})(?:=|["']\s*:)""")
+_QUOTED_BYTES = re.compile(r"\bb(?:'(?:[^'\\]|\\.)*(?:'|$)|\"(?:[^\"\\]|\\.)*(?:\"|$))", re.DOTALL)
+"""As Python writes them."""
+_QUOTED_HEADER = re.compile(
+    r"(\b(?:headers?|line|value|cookie|token)\b[^'\"]{0,40})(?:'(?:[^'\\]|\\.)*(?:'|$)|\"(?:[^\"\\]|\\.)*(?:\"|$))",
+    re.IGNORECASE | re.DOTALL,
+)
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+LONGEST_TEXT = 2_000
+"""Characters of a sentence that are shown."""
+
+_CREDENTIALS = re.compile(
+    r"\b(bearer|basic|digest|negotiate|ntlm)\s+(?!auth|realm|constraint)[^\s,;]{6,}", re.IGNORECASE
+)
+_PAIR = re.compile(r"([^\s=,;&?'\"]+)=[^\s,;&]+")

@@ -105,7 +105,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from corscope.captures.sources import NoCapture, find_captures
 
     try:
-        found = find_captures(named)
+        found = find_captures(named, unreadable=_warn)
     except NoCapture as error:
         raise pytest.UsageError(f"--cors-capture {error}") from error
     arguments = [one for one in found if "[" not in one and "::" not in one]
@@ -134,6 +134,10 @@ def _choice(
     except SettingError as error:
         # By the names that they have in the configuration.
         raise SettingError(f"cors_{error}") from error
+
+
+def _warn(said: str) -> None:
+    warnings.warn(CorsCaptureWarning(said), stacklevel=2)
 
 
 @contextmanager
@@ -257,6 +261,7 @@ class StoryItem(pytest.Item):
 # ---------------------------------------------------------------------- the marker
 
 _STORY = "cors_story"
+_OF_CHOICE = ("browser", "silence", "origins")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -273,8 +278,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         for mark in reversed(marks):
             if not mark.args:
                 raise pytest.Collector.CollectError('name the captures: @pytest.mark.cors("recordings/*.har")')
+            if unknown := mark.kwargs.keys() - _OF_CHOICE:
+                said = f"pytest.mark.cors takes {', '.join(_OF_CHOICE)}, not {', '.join(sorted(unknown))}"
+                raise pytest.Collector.CollectError(said)
             choice = _choice(metafunc.config, **mark.kwargs)
-            for path in map(Path, find_captures(_beside(folder, capture) for capture in mark.args)):
+            captures = [_beside(folder, capture) for capture in mark.args]
+            for path in map(Path, find_captures(captures, unreadable=_warn)):
                 told = stories(path, choice)
                 named += [f"{path.name}: {story.name}" for story in told]
                 found += told

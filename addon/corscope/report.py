@@ -36,7 +36,7 @@ def texts(finding: Finding) -> Texts:
 @lru_cache(maxsize=128)
 def _texts(id_: str, values: tuple[tuple[str, str], ...]) -> Texts:
     entry, shown = CATALOGUE[id_], _shown(dict(values))
-    return Texts(fill(entry.title, dict(values)), fill(entry.why, shown), fill(entry.fix, shown))
+    return Texts(fill(entry.title, shown), fill(entry.why, shown), fill(entry.fix, shown))
 
 
 def firefox_reason(finding: Finding) -> str | None:
@@ -54,7 +54,7 @@ _WHAT_WOULD_TELL = (
 def _shown(values: dict[str, str]) -> dict[str, str]:
     """Return what a finding's texts name, fit to be shown."""
     # A server may send back a whole URL, with its query, where an origin belongs.
-    for name in ("location", "value"):
+    for name in ("location", "value", "origin", "evidence", "who"):
         if name in values:
             values[name] = shown_url(values[name])
     if "fault" in values:
@@ -336,6 +336,9 @@ _ATTRIBUTES = frozenset(
 )
 
 
+_URLS = frozenset(("access-control-allow-origin", "location", "origin", "timing-allow-origin"))
+
+
 def _shown_value(name: str, value: bytes) -> str:
     """Return a header's value as it may be shown: of a cookie the name and the attributes."""
     lower, shown = name.lower(), text(value)
@@ -347,7 +350,7 @@ def _shown_value(name: str, value: bytes) -> str:
             for one in attributes.split(";")
         ]
         return f"{cookie if equals else ''}={HIDDEN}{separator}{';'.join(known)}"
-    return shown_url(shown) if lower in ("location", "access-control-allow-origin") else shown
+    return shown_url(shown) if lower in _URLS else shown
 
 
 def _circumstances(verdict: Verdict) -> str:
@@ -371,7 +374,12 @@ def _said_circumstances(
 
 def log_line(verdict: Verdict) -> str:
     """Return the event log's line for a blocked exchange."""
-    return f"{headline(verdict)} · {verdict.method} {shown_url(verdict.url)} · from {verdict.origin or verdict.page}"
+    said = f"{headline(verdict)} · {verdict.method} {shown_url(verdict.url)} · from {verdict.origin or verdict.page}"
+    # What was captured shall not steer the terminal.
+    return said.translate(_NO_CONTROLS)
+
+
+_NO_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\ufffd")
 
 
 def unfollowed[V](verdicts: Iterable[V], field: Callable[[V, str], Any] = getattr) -> set[str]:

@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ from mitmproxy.options import CONF_BASENAME, Options
 from mitmproxy.proxy import mode_specs
 from mitmproxy.tools import cmdline, main
 
-from corscope.browsers import Browser, BrowserFailure, find_browser, find_browsers, kind_of, launch
-from corscope.settings import nearest
+from corscope.browsers import BROWSER_NAMES, Browser, BrowserFailure, find_browser, find_browsers, kind_of, launch
+from corscope.settings import no_option
 
 ADDON = Path(__file__).resolve().parent.parent / "cors_addon.py"
 EARLY_END_SECONDS = 5.0
@@ -65,8 +66,12 @@ def parse(arguments: Sequence[str]) -> Wish:
     url = "about:blank"
     headless = False
     passed = []
-    for argument in arguments:
+    for argument, following in pairwise((*arguments, "")):
         name, has_value, value = argument.partition("=")
+        if not has_value and (name == "--url" or (name == "--browser" and following.lower() in BROWSER_NAMES)):
+            raise StartFailure(
+                f"{name} has what belongs to it behind an =: {name}={following or 'http://localhost:3000'}"
+            )
         if argument == "--tui":
             tools.append("mitmproxy")
         elif argument == "--dump":
@@ -133,7 +138,7 @@ def check_options(options: Options) -> None:
     Raises StartFailure where one is meant to be ours: who mistypes it would wait for what never comes.
     """
     for name in options.deferred:
-        said = f"there is no option {name}{nearest(name, options.keys())}"
+        said = no_option(name, options.keys())
         if name.startswith("cors_"):
             raise StartFailure(f"{said}; --options lists them")
         logger.warning(f"{said[0].upper()}{said[1:]}: it is ignored.")
@@ -321,8 +326,15 @@ def filter_options(parsed: Any) -> dict[str, str]:  # noqa: ANN401 - mitmproxy p
     return dict.fromkeys(options, expression) if expression else {}
 
 
+_LISTS = frozenset(("--commands", "--options", "--version"))
+"""What makes mitmproxy print something and end."""
+
+
 def start(wish: Wish) -> None:
     """Runs mitmproxy until it ends. Raises StartFailure, or SystemExit with mitmproxy's own code."""
+    in_a_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    if wish.tool == "mitmproxy" and not in_a_terminal and _LISTS.isdisjoint(wish.arguments):
+        raise StartFailure("--tui needs a terminal: run it in one, or take mitmweb, or mitmdump with --dump")
     arguments = ["-s", str(ADDON), *wish.arguments]
     companion = None
     if wish.browser is not None:
@@ -340,12 +352,14 @@ def start(wish: Wish) -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Does what the command line asks and returns the exit code."""
+    """Does what the command line asks and returns the exit code: 2 for one that makes no sense."""
+    wish = None
     try:
-        start(parse(arguments))
+        wish = parse(arguments)
+        start(wish)
     except StartFailure as failure:
         print(f"run: {failure}", file=sys.stderr)
-        return 1
+        return 1 if wish is not None else 2
     except KeyboardInterrupt:
         return 130
     return 0

@@ -80,6 +80,7 @@ from corscope.modes import (
 )
 from corscope.origins import Target, host_of, is_potentially_trustworthy, parse_location, site
 from corscope.preflights import Permission, permission
+from corscope.privacy import shown_origin
 from corscope.stories import Connection, Evidences, Record, Story
 from corscope.verdicts import verdict_of
 
@@ -202,7 +203,15 @@ _TELLING = frozenset(
 """Response headers for which an ordinary exchange is looked at, in the spellings that servers use."""
 
 
-_DECIDE = frozenset(("cross-origin-resource-policy", "mode-unknown", "redirect-mixed-content", "redirect-scheme"))
+_DECIDE = frozenset(
+    (
+        "cross-origin-resource-policy",
+        "mode-unknown",
+        "redirect-bad-port",
+        "redirect-mixed-content",
+        "redirect-scheme",
+    )
+)
 """What decides of an exchange that is none of CORS's business."""
 
 
@@ -424,8 +433,8 @@ class Session:
         before: list[Step] = []
         if exchange.status in REDIRECT_STATUS and b"location" in response:
             kind = Kind.REDIRECT
-            to = parse_location(request.url, text(response[b"location"]))
-            if to is not None and mode in (RequestMode.CORS, RequestMode.UNKNOWN) and not is_unseen(subject):
+            to = _location_url(request, response[b"location"])
+            if isinstance(to, Target) and mode in (RequestMode.CORS, RequestMode.UNKNOWN) and not is_unseen(subject):
                 first_url, redirects = request.url, 0
                 # Only hops on the page's own origin lead to another one there that is exempt.
                 before = [
@@ -456,7 +465,7 @@ class Session:
         if b"set-cookie" in response:
             findings += self._set_cookies(client, request, navigation=mode is RequestMode.NAVIGATE)
         outcome = Outcome.BLOCKED if fault else Outcome.EXEMPT
-        note, page = subject.exempt or "", text(origin if origin is not None else request.target)
+        note, page = subject.exempt or "", shown_origin(origin if origin is not None else request.target)
         if origin is None and exchange.asker is not None and exchange.asker.page not in ("", page):
             page = exchange.asker.page
             note += f" (asked by {page}, as {exchange.asker.evidence} tells)"
@@ -469,7 +478,7 @@ class Session:
             status=exchange.status or 0,
             kind=kind,
             mode=mode,
-            origin=text(origin) if origin is not None else None,
+            origin=shown_origin(origin) if origin is not None else None,
             credentials=Credentials.UNKNOWN,
             credentials_evidence=(),
             outcome=outcome,
@@ -638,18 +647,19 @@ class Session:
         if exchange.status in REDIRECT_STATUS and b"location" in response:
             record.kind = Kind.REDIRECT
             story = record.story
-            location = text(response[b"location"])
-            to = parse_location(record.url, location)
-            if to is None:
-                then: Faults = (Fault("redirect-location", "", {"location": location}),)
+            to = _location_url(request, response[b"location"])
+            if isinstance(to, Fault):
+                then: Faults = (to,)
             else:
                 then = _redirect_faults(request, origin, to, redirects=story.redirects)
-            if to is not None and not omit and not then:
-                record.findings += client.diagnosis.redirected(record, to)
-            if to is not None and not omit and (not then or then[0].id == UPGRADABLE):
-                first_url = record.first_url or record.url
-                count = story.redirects + 1
-                self._expect_redirect(client, request, origin, to, record=record, first_url=first_url, redirects=count)
+                if not omit and not then:
+                    record.findings += client.diagnosis.redirected(record, to)
+                if not omit and (not then or then[0].id == UPGRADABLE):
+                    first_url = record.first_url or record.url
+                    count = story.redirects + 1
+                    self._expect_redirect(
+                        client, request, origin, to, record=record, first_url=first_url, redirects=count
+                    )
             omit, include = omit + then, include + then
         record.if_omit, record.if_include = omit, include
         if record.stored_unknown or exchange.edited:
@@ -992,6 +1002,21 @@ def _bypasses_cache(request: Request) -> bool:
     https://fetch.spec.whatwg.org/#http-network-or-cache-fetch; browsers put the same on the preflight.
     """
     return request.headers.get(b"cache-control") in (b"no-cache", b"max-age=0")
+
+
+def _location_url(request: Request, location: bytes) -> Target | Fault:
+    """Return where a redirect leads by its combined Location, or why that is nowhere.
+
+    https://fetch.spec.whatwg.org/#concept-response-location-url. Both browsers fail on several lines that differ
+    (net/http/http_stream_parser.cc, netwerk/protocol/http/nsHttpHeaderArray.cpp).
+    """
+    if b", " in location:
+        lines = set(get_all(request.exchange.response_headers, b"location"))
+        if len(lines) > 1:
+            return Fault("redirect-locations", "", {"location": text(location)})
+        (location,) = lines
+    target = parse_location(request.url, text(location))
+    return target if target is not None else Fault("redirect-location", "", {"location": text(location)})
 
 
 def _redirect_faults(request: Request, origin: bytes | None, to: Target, *, redirects: int) -> Faults:

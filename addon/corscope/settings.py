@@ -25,6 +25,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {found[0]}?)" if found else ""
 
 
+def no_option(name: str, known: Iterable[str]) -> str:
+    """Return what is to be said of an option that nothing knows."""
+    return f"there is no option {name}{nearest(name, known)}"
+
+
 def check_stack(what: str, stack: str) -> None:
     """Raise SettingError for the id of a stack that is not known."""
     if stack not in STACKS:

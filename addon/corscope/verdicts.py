@@ -5,13 +5,14 @@ from corscope.engine import Fault, Faults
 from corscope.findings import conditional_finding, devtools_error, fault_findings, record_findings
 from corscope.headers import text
 from corscope.model import NO_HINTS, Credentials, Finding, Kind, Outcome, RequestMode, Verdict
+from corscope.privacy import shown_origin
 from corscope.stories import Record
 
 
 def verdict_of(record: Record) -> Verdict:
     """Say what is known of an exchange now."""
     exchange, story, mode = record.exchange, record.story, record.mode
-    credentials, origin = story.credentials, text(record.origin)
+    credentials, origin = story.credentials, shown_origin(record.origin)
     include, omit = record.if_include, record.if_omit
     # Where both would fail for different reasons and the mode is unknown, the fault that needs mending either way.
     faults = include if credentials is Credentials.INCLUDE else omit
@@ -52,7 +53,7 @@ def verdict_of(record: Record) -> Verdict:
     verdict.devtools_error = error
     verdict.failed_parameter = fault.parameter if fault is not None and error is not None else None
     verdict.findings = findings
-    verdict.page = text(record.page) if record.page else origin
+    verdict.page = shown_origin(record.page) if record.page else origin
     verdict.note = ""
     verdict.dest = record.dest
     verdict.accept = record.accept
@@ -78,7 +79,7 @@ type _Trouble = tuple[Outcome, Fault | None, tuple[Finding, ...], tuple[Finding,
 
 def _trouble(record: Record, faults: Faults) -> _Trouble:
     """Say what an exchange that fails, at least with credentials, comes to; `faults` are to be mended in any case."""
-    exchange, origin, credentials = record.exchange, text(record.origin), record.story.credentials
+    exchange, origin, credentials = record.exchange, shown_origin(record.origin), record.story.credentials
     include, omit = record.if_include, record.if_omit
     if not faults and credentials is not Credentials.UNKNOWN:
         return Outcome.ALLOWED, None, (), ()

@@ -225,7 +225,7 @@ def test_entries_are_those_of_a_report_on_a_capture() -> None:
     (entry,) = shown(ask(live))
     expected = json.loads(json.dumps(entry_of(one, "live", 0, "nginx")))
     configuration = entry.pop("configuration")
-    assert configuration[0] == "Configuration for nginx (chosen with cors_stack), in nginx.conf:"
+    assert configuration[0] == "Configuration for nginx (chosen by name), in nginx.conf:"
     del expected["fix"]["policy"], expected["fix"]["stack"]
     assert entry == {**expected, "cause": "allow-origin-wildcard-with-credentials"}
 

@@ -151,9 +151,18 @@ class _Archive:
         except CutJson:
             self._cut = not self._complete
         except BrokenJson as error:
-            self._broken.add(f"character {self._stream.position}", str(error), self._stream.held)
+            self._lose_rest(str(error))
         except READ_ERRORS as error:
             self.failure = error
+
+    def _lose_rest(self, why: str) -> None:
+        """Pass over what nothing can be made of, to the end of the file."""
+        begin = self._stream.position
+        try:
+            self._stream.drop_rest()
+        except READ_ERRORS as error:
+            self.failure = error
+        self._broken.add(f"character {begin}", why, self._stream.position - begin)
 
     # ------------------------------------------------------------------ finding entries
 
@@ -244,6 +253,10 @@ class _Archive:
         if stream.undecodable is not None:
             what = f"it is not {stream.encoding}, as the file is; taken for what it is"
             losses.append(Damage(f"byte {stream.undecodable}", what, "nothing"))
+        if (undated := self._entry_reader.undated) is not None:
+            number, count = undated
+            kept = f"nothing: {count:,} taken to be as old as the entry before"
+            losses.append(Damage(f"entry {number}", "its startedDateTime is no date", kept))
         if self._unfiltered.where:
             kept = f"nothing: {self._unfiltered.count:,} told whatever the filter says"
             losses.append(Damage(self._unfiltered.where, self._unfiltered.what, kept))

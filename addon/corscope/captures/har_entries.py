@@ -7,6 +7,7 @@ fields that only one writer has. http://www.softwareishard.com/blog/har-12-spec/
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from corscope.headers import Fields, text
 from corscope.model import Asker, Exchange, Observed
 from corscope.modes import Head, is_cors_preflight
 from corscope.origins import OPAQUE, parse_location
+from corscope.privacy import shown_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,8 @@ class EntryReader:
         """When the latest request began, seconds since the epoch."""
         self._agent = b""
         """The User-Agent of the latest request that had one."""
+        self.undated: tuple[int, int] | None = None
+        """The first entry whose date is none, and how many there are."""
 
     def read(self, index: int, entry: object, writer: Writer | None) -> tuple[Exchange, Writer] | None:
         """Return an entry's exchange and who wrote it, `writer` unless None; None for what never was on a wire.
@@ -99,7 +103,7 @@ class EntryReader:
             raise OddEntry("it is no object")
         request = _part(entry, "request")
         response = _part(entry, "response") if entry.get("response") is not None else {}
-        timings = _part(entry, "timings") if entry.get("timings") is not None else {}
+        timings = told if isinstance(told := entry.get("timings"), dict) else {}
         url, method = _text(request, "url").strip(), _text(request, "method")
         scheme = _SCHEMES.get(url.partition(":")[0].lower())
         if scheme is None and method != "CONNECT" and not _WITH_SCHEME.match(url):
@@ -113,7 +117,7 @@ class EntryReader:
         fields, head = _request_fields(entry, request, writer)
         host, port, path = _target(url, scheme, head)
         status = _status(response.get("status"))
-        started = self._asked(entry.get("startedDateTime"))
+        started = self._asked(index, entry.get("startedDateTime"))
         if status is not None:
             started += _seconds(timings, writer.before_sending)
         took = _seconds(timings, ("send", "wait")) if timings else _seconds(entry, ("time",))
@@ -155,17 +159,16 @@ class EntryReader:
             exchange.proxy_made = _begins(response, "[Fiddler]")
         return exchange, writer
 
-    def _asked(self, date: object) -> float:
-        """Return when a request began, in seconds since the epoch; where that is missing, like the one before."""
+    def _asked(self, index: int, date: object) -> float:
+        """Return when a request began, in seconds since the epoch; where that is not told, like the one before."""
         if date is None or date == "":
             return self._latest
-        try:
-            told = datetime.fromisoformat(date) if isinstance(date, str) else None
-        except ValueError:
-            told = None
-        if told is None:
-            raise OddEntry("its startedDateTime is no date")
-        self._latest = (told if told.tzinfo is not None else told.replace(tzinfo=UTC)).timestamp()
+        began = _moment(date)
+        if began is None:
+            number, count = self.undated or (index, 0)
+            self.undated = number, count + 1
+        else:
+            self._latest = began
         return self._latest
 
     def _client(self, agent: bytes | None) -> str:
@@ -176,6 +179,47 @@ class EntryReader:
         if agent is not None:
             self._agent = agent
         return f"{self._agent!r}"
+
+
+def _moment(date: object) -> float | None:
+    """Return a date as seconds since the epoch, None for what is none; without a time zone it is UTC.
+
+    The format asks for ISO 8601; some write seconds, JavaScript's milliseconds or `toString()`, or an HTTP date.
+    """
+    if isinstance(date, (int, float)) and not isinstance(date, bool):
+        return float(date) / 1000 if 1e11 < date < 1e14 else float(date) if 1e8 < date < 1e11 else None
+    if not isinstance(date, str):
+        return None
+    if date.isdigit() and date.isascii():
+        return _moment(int(date[:20]))
+    told: datetime | None
+    try:
+        told = datetime.fromisoformat(date)
+    except ValueError:
+        told = _unusual_date(date)
+    if told is None:
+        return None
+    return (told if told.tzinfo is not None else told.replace(tzinfo=UTC)).timestamp()
+
+
+_WITH_SLASHES = re.compile(r"(\d{4})/(\d\d)/(\d\d)(?=\b)")
+_LEAP_SECOND = re.compile(r"(T\d\d:\d\d:)60")
+_JAVASCRIPT_DATE = re.compile(
+    r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) (\d\d) (\d{4}) (\d\d:\d\d:\d\d)(?: (?:GMT|UTC))?([+-]\d{4})?.*", re.ASCII
+)
+
+
+def _unusual_date(date: str) -> datetime | None:
+    """Return a date that is not quite ISO 8601's, None for what is none."""
+    if found := _JAVASCRIPT_DATE.fullmatch(date):
+        month, day, year, time, zone = found.groups()
+        date = f"{day} {month} {year} {time} {zone or '+0000'}"
+    try:
+        if date[:4].isdigit():
+            return datetime.fromisoformat(_LEAP_SECOND.sub(r"\g<1>59", _WITH_SLASHES.sub(r"\1-\2-\3", date)))
+        return parsedate_to_datetime(date)
+    except ValueError:
+        return None
 
 
 def _part(whole: dict[str, Any], name: str) -> dict[str, Any]:
@@ -461,6 +505,14 @@ _NOT_CORS = {
 The others are CDP's Network.BlockedReason, which Playwright writes where there is no error (crNetworkManager.ts); of
 those `origin` and `other` may be anything."""
 
+_NETWORK = re.compile(
+    r"net::ERR_(?:ADDRESS|CERT|CONNECTION|DNS|ECH|EMPTY_RESPONSE|HTTP2|ICANN|INTERNET|INVALID_HTTP|NAME|NETWORK|PROXY|"
+    r"QUIC|RESPONSE_HEADERS|SOCKET|SOCKS|SSL|TIMED_OUT|TUNNEL)[A-Z0-9_]*"
+)
+"""How the network, or the server, fails (net_error_list.h, too)."""
+
+_CALLED_OFF = "net::ERR_ABORTED"
+
 _NEVER_SENT = "a rule of the page or of the browser, such as a Content-Security-Policy, mixed content or a blocker"
 """Blink stopped it before it was sent: InspectorNetworkAgent::DidBlockRequest tells no error, and the reason that it
 does tell is left out of the archive (developer tools: front_end/models/har/Log.ts).
@@ -482,6 +534,10 @@ def _seen_by_chromium(exchange: Exchange, head: Head, error: object) -> Observed
             stopped = False
         if error in _NOT_CORS:
             return Observed(None, error, _NOT_CORS[error])
+        if status is None and _NETWORK.fullmatch(error):
+            return Observed(None, error, f"the network, or a server that does not answer: {error}")
+        if status is None and error == _CALLED_OFF:
+            return Observed(None, error, "called off before there was an answer, by the page or because it was left")
         name = _ERROR_NAME.match(error)
         return Observed(False if stopped else None, name[0] if name else "an error")
     if error == "" and status is None:
@@ -532,7 +588,7 @@ def _by_corscope(exchange: Exchange, entry: dict[str, Any], response: dict[str, 
     error = response.get("_error")
     exchange.edited = entry.get("_edited") is True
     exchange.proxy_made = exchange.status == 502 and adapter.is_mitmproxys(exchange.response_headers)
-    exchange.proxy_error = error if isinstance(error, str) else ""
+    exchange.proxy_error = shown_text(error) if isinstance(error, str) else ""
 
 
 def _by_mitmproxy(exchange: Exchange, response: dict[str, Any]) -> Exchange:

@@ -126,6 +126,14 @@ class JsonStream:
         """Pass over what was read already."""
         self._at = len(self._text)
 
+    def drop_rest(self) -> int:
+        """Pass over all that is left, and return how many characters that is. Raises what is among READ_ERRORS."""
+        before = self.position
+        self.drop_all()
+        while self._more():
+            self.drop_all()
+        return self.position - before
+
     def value(self) -> Any:  # noqa: ANN401 - JSON is anything
         """Take the next value. Raises BrokenJson, and stays where it is, or CutJson at the end of the file."""
         self.peek()
@@ -143,6 +151,8 @@ class JsonStream:
                     raise BrokenJson(f"its end is not in sight after {LARGEST} characters") from None
                 if not self._more():
                     raise CutJson from None
+            except ValueError:
+                raise BrokenJson("it holds a number of too many digits") from None
             except RecursionError:
                 raise BrokenJson("it is nested too deeply") from None
             else:

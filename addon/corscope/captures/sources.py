@@ -9,13 +9,13 @@ import io
 import lzma
 import os
 import shutil
+import struct
 import sys
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from itertools import chain
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
@@ -45,45 +45,73 @@ class NoCapture(Exception):
     """An argument that leads to no capture; the message is one line that names it."""
 
 
-def find_captures(arguments: Iterable[str]) -> list[str]:
+def find_captures(arguments: Iterable[str], *, unreadable: Callable[[str], None] = lambda _: None) -> list[str]:
     """Return the captures that arguments name, each once, in the arguments' order; what is in a folder by its path.
 
-    Raises NoCapture.
+    A file that goes by several names is one capture, under the first. `unreadable` is told of folders below those named
+    that can't be looked into, a line each. Raises NoCapture.
     """
-    found: dict[str, None] = {}
+    found: dict[str, str] = {}
     for argument in arguments:
         if not argument:
             raise NoCapture("a capture's name is empty, as of a variable that is not set")
         path = Path(argument)
-        if argument == STDIN or path.is_file():
-            found[argument] = None
-        elif path.is_dir():
-            inside = _inside(path)
-            if not inside:
+        if argument == STDIN:
+            found.setdefault(STDIN, STDIN)
+            continue
+        if path.is_dir():
+            named = _inside(path, unreadable)
+            if not named:
                 looked_for = f"*{', *'.join(SUFFIXES)}, plain or packed, and *.zip with one in it"
                 raise NoCapture(f"{argument}: there is no capture in this folder; looked for {looked_for}")
-            found.update(dict.fromkeys(inside))
         elif path.exists():
-            found[argument] = None  # a named pipe, or a process substitution
-        elif matches := _matches(argument):
-            found.update(dict.fromkeys(matches))
-        elif glob.has_magic(argument):
-            raise NoCapture(f"{argument}: no file matches")
-        else:
+            named = [argument]  # a named pipe, or a process substitution, perhaps
+        elif not (named := _matches(argument, unreadable)):
+            if glob.has_magic(argument):
+                raise NoCapture(f"{argument}: no file matches")
             raise NoCapture(f"{argument}: there is no such file or folder")
+        for one in named:
+            found.setdefault(os.path.realpath(one), one)
+    return list(found.values())
+
+
+def _inside(folder: Path, unreadable: Callable[[str], None]) -> list[str]:
+    """Return the captures in a folder and those below it; links to other folders are not followed."""
+
+    def failed(error: OSError) -> None:
+        unreadable(f"{error.filename}: it can't be looked into: {error.strerror}")
+
+    files = [Path(where, name) for where, _, names in os.walk(folder, onerror=failed) for name in names]
+    return [str(one) for one in sorted(files) if one.is_file() and _is_a_capture(one)]
+
+
+def _matches(pattern: str, unreadable: Callable[[str], None]) -> list[str]:
+    """Return the files that match a glob, and the captures in folders that do, as where a shell writes them out."""
+    found: dict[str, None] = {}
+    for one in _expanded(pattern.replace(os.sep, "/")):
+        named = [one] if os.path.isfile(one) else _inside(Path(one), unreadable)
+        found.update(dict.fromkeys(named))
     return list(found)
 
 
-def _inside(folder: Path) -> list[str]:
-    """Return the captures in a folder and those below it."""
-    return [str(one) for one in sorted(folder.rglob("*")) if one.is_file() and _is_a_capture(one)]
+def _expanded(pattern: str) -> list[str]:
+    """Return what a glob matches. `**` stands for a folder and those below it, but not for what links lead to.
 
-
-def _matches(pattern: str) -> list[str]:
-    """Return the files that match a glob, and the captures in folders that do, as where a shell writes them out."""
-    matches = sorted(glob.glob(pattern, recursive=True))
-    found = [[one] if os.path.isfile(one) else _inside(Path(one)) for one in matches if os.path.exists(one)]
-    return list(dict.fromkeys(chain.from_iterable(found)))
+    The standard library's `glob` follows these, in circles too.
+    """
+    before, stars, behind = f"/{pattern}".partition("/**/")
+    if not stars:
+        # All is meant that is in a folder.
+        return [os.curdir] if pattern == "**" else sorted(glob.glob(pattern.removesuffix("/**") or pattern))
+    top = before[1:] or ("/" if pattern.startswith("/") else "")
+    found: set[str] = set()
+    for folder in glob.glob(top) if top else [os.curdir]:
+        for where, names, _ in os.walk(folder):
+            # As a star, two of them stand for nothing that is hidden.
+            names[:] = [name for name in names if not name.startswith(".")]
+            place = os.path.join(where, "") if top else os.path.join(os.path.relpath(where), "").removeprefix("./")
+            found.update(_expanded(f"{glob.escape(place)}{behind}"))
+    return sorted(found)
 
 
 def _is_a_capture(path: Path) -> bool:
@@ -96,7 +124,7 @@ def _is_a_capture(path: Path) -> bool:
     if path.suffix.lower() != ".zip":
         return False
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, _opened(file) as archive:
             return bool(_captures_in(archive))
     except (OSError, zipfile.BadZipFile):
         return False
@@ -261,7 +289,7 @@ def _members(file: io.BufferedReader, stack: ExitStack, depth: int) -> Iterator[
         whole = stack.enter_context(spooled)
         shutil.copyfileobj(file, whole)
         whole.seek(0)
-    archive = stack.enter_context(zipfile.ZipFile(whole))
+    archive = stack.enter_context(_opened(whole))
     names = _captures_in(archive)
     if not names:
         raise UnreadableCapture("there is no capture in this zip; expected a .har or .mitm in it")
@@ -272,13 +300,25 @@ def _members(file: io.BufferedReader, stack: ExitStack, depth: int) -> Iterator[
             with archive.open(name) as member:
                 for inner, unpacked in _unpacked(cast("BinaryIO", member), stack, depth + 1):
                     yield f"{shown}/{inner}".strip("/"), unpacked
-        except RuntimeError as error:  # a password, or a compression that Python does not know
+        except _ODD_ZIP as error:  # a password, or a compression that Python does not know
             yield shown, UnreadableCapture(f"it can't be unpacked: {error}")
         except OSError as error:
             # Where the table of contents is damaged, a member may seem to begin before the file.
             yield shown, zipfile.BadZipFile(error.strerror) if error.errno == errno.EINVAL else error
         except _UNREADABLE as error:
             yield shown, error
+
+
+_ODD_ZIP = (RuntimeError, ValueError, LookupError, OverflowError, struct.error)
+"""What Python raises for zips that are damaged, or made in ways that it does not know, besides BadZipFile."""
+
+
+def _opened(file: IO[bytes]) -> zipfile.ZipFile:
+    """Open a zip. Raises BadZipFile, or OSError where it is the disk's fault."""
+    try:
+        return zipfile.ZipFile(file)
+    except _ODD_ZIP as error:
+        raise zipfile.BadZipFile(str(error)) from error
 
 
 def _captures_in(archive: zipfile.ZipFile) -> list[str]:

@@ -204,6 +204,24 @@ FAULTS = (
         section=FETCH + "concept-response-location-url",
     ),
     Entry(
+        id="redirect-locations",
+        severity="error",
+        title="several Locations",
+        why="The answer has several Location lines, {location}, that lead to different places. Browsers take that for "
+        "an attack and report a network error, not a CORS error.",
+        fix="Send one Location. Often one comes from the application and another from a proxy before it.",
+        section="https://www.rfc-editor.org/rfc/rfc9110#section-10.2.2",
+    ),
+    Entry(
+        id="redirect-bad-port",
+        severity="error",
+        title="redirect to a bad port",
+        why="The Location {location} leads to port {port}, which belongs to another protocol than HTTP: browsers never "
+        "connect there. This is not CORS, though it looks like it.",
+        fix="Send a Location with another port: serve the target on one that browsers use.",
+        section=FETCH + "port-blocking",
+    ),
+    Entry(
         id="redirect-mixed-content",
         severity="error",
         title="redirect to http",

@@ -91,7 +91,7 @@ class CaptureSummary(NamedTuple):
     failed_unanswered: int = 0
     """Requests that failed in the browser, by its own record, without an answer on record: nothing tells why."""
     stopped: dict[str, int] = {}  # noqa: RUF012 - never changed
-    """How many requests without an answer the browser stopped, by its own record, for what that is not CORS."""
+    """How many requests without an answer failed, by the browser's own record, and for what that is not CORS."""
 
     @property
     def unreadable(self) -> bool:
@@ -138,11 +138,11 @@ def unanswered(count: int) -> str:
 
 
 def stopped(reasons: dict[str, int]) -> str:
-    """Return what is to be said of requests that the browser stopped for reasons that are not CORS."""
+    """Return what is to be said of requests that failed for reasons that are not CORS."""
     count = sum(reasons.values())
-    what = "request was" if count == 1 else "requests were"
+    what = "request" if count == 1 else "requests"
     said = "; ".join(f"{reason} ({times:,})" for reason, times in sorted(reasons.items()))
-    return f"{count:,} {what} stopped by the browser, by its own record, and not by CORS: {said}."
+    return f"{count:,} {what} failed in the browser, by its own record, and not by CORS: {said}."
 
 
 class Format(Protocol):

@@ -177,8 +177,11 @@ def _tell(story: _Story, entry: Entry) -> None:
     elif decided:
         state = _OPEN
     if state > story.state:
-        first = next(id_ for id_, finding in findings.items() if finding["severity"] != "info")
-        matters = findings[root(entry["reason"], findings) if decided else first]
+        if decided:
+            matters = findings[root(entry["reason"], findings)]
+        else:
+            # Of one id there may be several, and only one of them more than worth knowing.
+            matters = next(one for one in entry["findings"] if one["severity"] != "info")
         story.state, story.kind = state, matters["id"]
         said = f"{matters['title']}: {entry['method']} {entry['url']} is {verdict} ({entry['kind']})"
         story.message = plain(said)

@@ -63,6 +63,7 @@ class Problems:
 
     def add(self, entry: Entry) -> None:
         """Take an entry's findings."""
+        met = set[Fingerprint]()
         for index, finding in enumerate(entry["findings"]):
             severity = finding["severity"]
             problems, place = self._problems[severity], fingerprint(entry, finding)
@@ -75,7 +76,9 @@ class Problems:
             elif decisive and not problem.decisive:
                 said = _problem(place, entry, index)
                 problem.entry, problem.finding = said.entry, said.finding
-            problem.count += 1
+            # An exchange may have several of one kind, such as a header each.
+            problem.count += place not in met
+            met.add(place)
             problem.decisive = problem.decisive or decisive
             # An entry is known when all that is wrong with it is, each single thing included.
             problem.known = problem.known or (entry["known"] and severity != "info")

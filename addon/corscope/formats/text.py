@@ -31,7 +31,9 @@ class PlainText:
     takes = Takes.TROUBLE
 
     def __init__(self, file: TextIO) -> None:
+        self._file = file
         self._console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._coloured = self._console.color_system is not None
         self._told: Counter[tuple[object, ...]] = Counter()
         self._titles: dict[tuple[object, ...], str] = {}
         self._known = 0
@@ -74,7 +76,11 @@ class PlainText:
             self._print("Findings: " + ", ".join(f"{id_} {count}" for id_, count in summary.findings.items()))
 
     def _print(self, line: str = "", style: str = "") -> None:
-        self._console.print(Text(line, style))
+        if self._coloured:
+            self._console.print(Text(line, style))
+        else:
+            # What takes long with many lines is to have them looked through for what there is none of.
+            self._file.write(f"{line}\n")
 
 
 def counts(capture: CaptureSummary) -> str:
