@@ -431,6 +431,8 @@ def test_ctrl_c_ends_all_who_work_without_a_word(folder: Path, tmp_path: Path) -
     with subprocess.Popen(
         command("check", *captures, "-f", "jsonl"),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=PROCESS, start_new_session=True,
+        # What runs these tests in the background lets Ctrl-C be ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:  # fmt: skip
         workers = eventually(lambda: children(process.pid) if len(children(process.pid)) >= 2 else None)
         os.killpg(process.pid, signal.SIGINT)
