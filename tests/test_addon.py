@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -27,6 +28,7 @@ from mitmproxy.options import Options
 from mitmproxy.test import taddons
 
 from corscope.addon import CorsAddon
+from corscope.proxy import MITMDUMP
 from proxies import (
     API,
     PAGE,
@@ -360,7 +362,7 @@ def test_a_mistyped_option_of_ours_ends_the_start(tmp_path: Path) -> None:
     assert "corscope: there is no option cors_rewite (did you mean cors_rewrite?)." in done.stdout
 
 
-def test_what_waits_is_settled_before_other_rules_apply(tmp_path: Path) -> None:
+def test_what_waits_is_settled_after_other_rules_apply(tmp_path: Path) -> None:
     report = tmp_path / "report.jsonl"
     with inside_mitmproxy() as (addon, options):
         options.update(cors_report=str(report))
@@ -370,7 +372,9 @@ def test_what_waits_is_settled_before_other_rules_apply(tmp_path: Path) -> None:
         judged(asked, addon)
         judged(cors_flow(f"{API}/y", request=[("cookie", "sid=1")], started=1002.0), addon)
         assert asked.metadata["corscope"]["verdict"] == "conditional"
-        options.update(cors_browser="chromium")
+        options.update(cors_browser="firefox")
+        assert asked.metadata["corscope"]["verdict"] == "conditional"
+        addon.done()
         assert asked.metadata["corscope"]["verdict"] == "blocked"
 
 
@@ -412,9 +416,14 @@ def test_a_pipe_is_a_report_and_nobody_waits_for_its_reader(tmp_path: Path) -> N
         for _ in range(300):
             judged(blocked_flow(), addon)
         read = b""
-        while read.count(b"\n") < 300:
+
+        def more() -> bool:
+            nonlocal read
             with contextlib.suppress(BlockingIOError):
                 read += os.read(reader, 65536)
+            return read.count(b"\n") == 300
+
+        eventually(more, every=0.001)
         assert {json.loads(line)["verdict"] for line in read.splitlines()} == {"blocked"}
     os.close(reader)
 
@@ -436,6 +445,33 @@ def test_a_pipe_that_is_not_read_ends_the_report_and_nothing_else(
         os.close(reader)
     (said,) = [one.getMessage() for one in caplog.records if "any more" in one.getMessage()]
     assert "its reader does not keep up, 5 lines wait. Reporting has stopped." in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such pipes")
+def test_a_pipe_whose_reader_leaves_lines_is_not_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("corscope.report_file.CLOSING_SECONDS", 0.1)
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    with inside_mitmproxy() as (addon, options):
+        options.update(cors_report=str(path))
+        for _ in range(200):
+            judged(blocked_flow(), addon)
+        addon.done()
+        os.close(reader)
+    (said,) = [one.getMessage() for one in caplog.records if "cors_report" in one.getMessage()]
+    assert re.search(r"pipe is not complete: its reader did not read the last \d+ lines\.$", said)
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="has no such name")
+def test_a_slow_reader_of_standard_output_gets_all(tmp_path: Path) -> None:
+    recording = write_recording(tmp_path / "many.mitm", [blocked_flow(f"{API}/{number}") for number in range(400)])
+    arguments = arguments_of(True, {"flow_detail": 0, "termlog_verbosity": "error"})
+    program = shlex.join([*MITMDUMP, *arguments, "-nr", str(recording), "--set", "cors_report=/dev/stdout"])
+    done = subprocess.run(f"{program} | (sleep 4; cat)", shell=True, capture_output=True, text=True, check=False)
+    assert len([line for line in done.stdout.splitlines() if line.startswith('{"flow_id"')]) == 400
 
 
 def foreign(tmp_path: Path) -> Path:

@@ -813,7 +813,9 @@ def test_what_can_be_done_without_may_be_missing(path: str) -> None:
         ("2026/03/02 08:15:16", 16.0),
         ("2026-03-02T08:15:60Z", 59.0),
         ("Mon Mar 02 2026 09:15:16 GMT+0100 (Central European Standard Time)", 16.0),
+        ("Mon Mar 02 2026 09:15:16 GMT+01:00", 16.0),
         ("Mon, 02 Mar 2026 08:15:16 GMT", 16.0),
+        ("20260302T081516Z", 16.0),
         (1772439316500, 16.5),
         ("1772439316500", 16.5),
         (1772439316, 16.0),
@@ -825,7 +827,23 @@ def test_a_date_may_be_written_in_ways_that_tools_have(date: object, seconds: fl
     assert one.started == pytest.approx(1772439300.001 + seconds, abs=1e-6)
 
 
-@pytest.mark.parametrize("date", ["yesterday", "02/03/2026", True, 5, 1e300, [], {}, "2026-13-45", "9" * 400])
+@pytest.mark.parametrize(
+    "date",
+    [
+        "yesterday",
+        "02/03/2026",
+        True,
+        5,
+        1e300,
+        [],
+        {},
+        "2026-13-45",
+        "9" * 400,
+        "March 2, 2026 8:15 PM",
+        "Mon, 02 Mar 2026 08:15:16 +99999999999999999999",
+        "Mon, 02 Mar 99999999999999 08:15:16 GMT",
+    ],
+)
 def test_what_is_no_date_costs_nothing_but_the_time(date: object) -> None:
     good = entry("GET https://b.test/good")
     odd = changed("startedDateTime", date)

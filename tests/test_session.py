@@ -1314,6 +1314,19 @@ def test_of_several_locations_none_is_followed_unless_they_are_the_same() -> Non
 
     two = redirect("https://b.test/y", "https://b.test/z")
     assert (two.outcome, ids(two), two.devtools_error) == (BLOCKED, ["redirect-locations"], None)
+    answers = [("Location", "https://b.test/y"), ("Location", "https://b.test/z")]
+    for status in (200, 201, 302):
+        # Before anything is checked: what else is missing does not matter.
+        none = judged(exchange(f"GET {URL}", status=status, response=answers))
+        assert (none.outcome, ids(none)) == (BLOCKED, ["redirect-locations"])
+    own = judged(exchange("GET https://a.test/x", origin=None, site="same-origin", status=302, response=answers))
+    assert (own.outcome, [(one.id, one.severity) for one in own.findings]) == (
+        EXEMPT,
+        [("redirect-locations", Severity.WARNING)],
+    )
+    asking = Talk(defaults=NEUTRAL)
+    asked = asking.ask(URL, response=[*PUT_ANY.items(), *answers])
+    assert (asking[asked].outcome, ids(asking[asked])) == (BLOCKED, ["redirect-locations"])
     assert redirect("https://b.test/y, z").outcome is ALLOWED
     talk = Talk(defaults=NEUTRAL)
     twice = [*ANY.items(), ("Location", "https://b.test/y"), ("Location", "https://b.test/y")]
@@ -1726,3 +1739,13 @@ def test_what_is_looked_at_of_ordinary_traffic(given: dict[str, Any], passes: bo
     talk.say(f"GET {URL}", response=GOOD)
     one = exchange("GET https://b.test/i", **{"origin": None, "mode": "no-cors", "dest": "image", **given})
     assert pass_by(talk.session, one) is passes
+
+
+def test_other_rules_apply_from_then_on() -> None:
+    session = Session()
+    asked = [exchange(f"GET {URL}", browser="firefox", response=ANY, flow=str(number)) for number in range(3)]
+    browsers = [session.judge(asked[0])[0].browser]
+    for rules, one in zip(("chromium", "auto"), asked[1:], strict=True):
+        session.use_rules(rules)
+        browsers.append(session.judge(one)[0].browser)
+    assert browsers == ["firefox", "chromium", "firefox"]

@@ -310,6 +310,17 @@ def test_two_stars_do_not_follow_links_to_folders(
     assert find_captures([named]) == [str(where / "a" / "b" / "1.mitm")]
 
 
+def test_a_glob_matches_what_it_names_and_nothing_that_is_no_file(recording: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "flows").write_bytes(recording)
+    (tmp_path / "dead.har").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe.har")
+    told: list[str] = []
+    for pattern in ("**", "*/*", "a/**", "**/flows"):
+        assert find_captures([f"{tmp_path}/{pattern}"], unreadable=told.append) == [str(tmp_path / "a" / "flows")]
+    assert told == []
+
+
 def test_a_folder_that_can_not_be_looked_into_is_told(
     recording: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,7 +337,12 @@ def test_a_folder_that_can_not_be_looked_into_is_told(
     monkeypatch.setattr(os, "scandir", refuse)
     told: list[str] = []
     assert find_captures([str(tmp_path)], unreadable=told.append) == [str(tmp_path / "a.mitm")]
-    assert told == [f"{tmp_path / 'closed'}: it can't be looked into: Permission denied"]
+    said = f"{tmp_path / 'closed'}: it can't be looked into: Permission denied"
+    assert told == [said]
+    find_captures([f"{tmp_path}/**/*.mitm"], unreadable=told.append)
+    assert told == [said, said]
+    with pytest.raises(NoCapture, match="can't be looked into"):
+        find_captures([str(tmp_path / "closed")])
 
 
 def odd_version(packed: bytearray) -> None:

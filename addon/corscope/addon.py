@@ -9,6 +9,7 @@ import weakref
 import zlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from mitmproxy import command, contentviews, ctx, dns, exceptions, flow, hooks, http, tls, types
@@ -159,10 +160,7 @@ class CorsAddon:
         if "cors_browser" in updated and ctx.options.cors_browser != self.session.browser:
             # mitmproxy itself does not hold a value from the command line to the choices.
             check_browser("cors_browser", ctx.options.cors_browser)
-            # What waits would wait for ever.
-            self.tell(self.session.finish())
-            known = self.session
-            self.session = new_session(ctx.options.cors_browser, grace=known.grace, silence=known.silence)
+            self.session.use_rules(ctx.options.cors_browser)
             self.pages.verification.rules = ctx.options.cors_browser
         if "cors_silence" in updated:
             self.session.silence = parse_silence("cors_silence", ctx.options.cors_silence)
@@ -646,13 +644,17 @@ class CorsAddon:
             self.report.flush()
         except OSError as error:
             logger.error(f"cors_report: {self.report_path} can't be written any more: {error}. Reporting has stopped.")
-            self.close_report()
+            opened, self.report = self.report, None
+            with contextlib.suppress(OSError):
+                opened.close()
 
     def close_report(self) -> None:
         if self.report is not None:
-            with contextlib.suppress(OSError):
-                self.report.close()
-            self.report = None
+            opened, self.report = self.report, None
+            try:
+                opened.close()
+            except OSError as error:
+                logger.error(f"cors_report: {self.report_path} is not complete: {error.strerror or error}.")
 
     # ------------------------------------------------------------------ commands
 
@@ -674,7 +676,7 @@ class CorsAddon:
         lines = [one.metadata[METADATA_KEY] for one in flows if METADATA_KEY in one.metadata]
         try:
             target = report_path(str(path))
-            if self.report is not None and target.resolve() == report_path(self.report_path).resolve():
+            if self.report is not None and _is_same_file(target, report_path(self.report_path)):
                 raise UnusableReport(f"{target} is where cors_report writes just now: name another file")
             with contextlib.closing(open_report(str(path))) as file:
                 for data in lines:
@@ -788,3 +790,10 @@ def parse_grace(value: str) -> float:
     if not 0 <= seconds < 3600:
         raise exceptions.OptionsError(f"cors_grace takes seconds from 0 to 3599, such as 3 or 0.5, not {value!r}.")
     return seconds
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import gc
 import io
 import json
@@ -162,11 +161,14 @@ def begin_work(positions: Positions, patient: bool) -> None:
     """Make ready a process that checks captures. `patient`: whether the first Ctrl-C is another's, see `patience`."""
     global _positions
     _positions = positions
-    # The traceback of each would tell nobody anything.
-    if patient or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    else:
-        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        return
+
+    def end(*_: object) -> None:
+        # The traceback of each would tell nobody anything.
+        os._exit(INTERRUPTED)
+
+    signal.signal(signal.SIGINT, (lambda *_: signal.signal(signal.SIGINT, end)) if patient else end)
 
 
 def spool(index: int, name: str, wish: Wish, folder: str) -> tuple[Found, str]:
@@ -191,13 +193,9 @@ def spooled(work: Future[tuple[Found, str]], found: Found, tell: Callable[[], No
             other, path = work.result(timeout=TELLING_SECONDS)
             break
         except TimeoutError:
+            if work.done():
+                raise
             tell()
-        except BrokenExecutor:
-            raise ChildProcessError(
-                errno.ECHILD,
-                "the process that checked it was ended by something, perhaps for want of memory",
-                found.name,
-            ) from None
     found.verdicts, found.findings = other.verdicts, other.findings
     found.damages, found.unreadable = other.damages, other.unreadable
     found.failed_unanswered, found.stopped = other.failed_unanswered, other.stopped
@@ -229,7 +227,8 @@ def check(arguments: argparse.Namespace) -> int:
         _write_as(sys.stdout, encoding="utf-8")
     bar = has_bar(captures)
     with ExitStack() as stack:
-        formats = [FORMATS[name](stack.enter_context(opened(path, behind_bar=bar))) for name, path in outputs]
+        out = stack.enter_context(kept(sys.stdout)) if bar and sys.stdout.isatty() else sys.stdout
+        formats = [FORMATS[name](stack.enter_context(opened(path, out))) for name, path in outputs]
         wish = Wish(choice, arguments.stack, max(one.takes for one in formats), arguments.fail_on)
         results: list[Found] = []
         failed, new = False, 0
@@ -258,6 +257,7 @@ def check(arguments: argparse.Namespace) -> int:
             one.finish(summary)
     if writer is not None:
         writer.write()
+    sys.stdout.flush()
     for line in apart:
         print(f"corscope: warning: {plain(line)}", file=sys.stderr)
     for found in results:
@@ -309,8 +309,9 @@ def checked(
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
 
-        positions = multiprocessing.Array("q", len(files))
-        ready = positions, STDIN in captures
+        # Each writes its own alone.
+        positions = multiprocessing.Array("q", len(files), lock=False)
+        ready = positions, is_patient(captures)
         pool = stack.enter_context(ProcessPoolExecutor(workers, initializer=begin_work, initargs=ready))
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="corscope-"))
         running = {name: pool.submit(spool, index, name, wish, folder) for index, name in enumerate(files)}
@@ -361,26 +362,29 @@ def outputs_of(given: Iterable[tuple[str | None, str | None]]) -> list[tuple[str
 
 
 @contextmanager
-def opened(path: str | None, *, behind_bar: bool = False) -> Iterator[TextIO]:
-    """Open what a report goes to; a file takes its name only when it is complete. Raises OSError.
+def opened(path: str | None, out: TextIO) -> Iterator[TextIO]:
+    """Open what a report goes to, `out` without a path; a file takes its name only when it is complete.
 
-    `behind_bar`: what goes to a terminal waits until its progress bar has gone.
+    Raises OSError.
     """
     if path is None or path == STDIN:
-        if not behind_bar or not sys.stdout.isatty():
-            yield sys.stdout
-            return
-        with _Kept("w+", encoding="utf-8", errors="surrogatepass", newline="") as kept:
-            try:
-                yield cast("TextIO", kept)
-            finally:
-                kept.seek(0)
-                shutil.copyfileobj(kept, sys.stdout)
+        yield out
         return
     if Path(path).is_dir():
         raise UsageError(f"--output {path} is a folder: name a file in it")
     with replacing(path) as file:
         yield file
+
+
+@contextmanager
+def kept(terminal: TextIO) -> Iterator[TextIO]:
+    """Keep what goes to a terminal until its progress bar has gone."""
+    with _Kept("w+", encoding="utf-8", errors="surrogatepass", newline="") as held:
+        try:
+            yield cast("TextIO", held)
+        finally:
+            held.seek(0)
+            shutil.copyfileobj(held, terminal)
 
 
 class _Kept(tempfile.SpooledTemporaryFile[str]):
@@ -402,10 +406,15 @@ def _write_as(stream: TextIO, *, encoding: str | None = None) -> None:
         stream.reconfigure(encoding=encoding, errors=ODD)
 
 
+def is_patient(captures: Sequence[str]) -> bool:
+    """Tell whether a first Ctrl-C may be meant for somebody else, who writes into our pipe."""
+    return STDIN in captures and not sys.stdin.isatty()
+
+
 @contextmanager
 def patience(captures: Sequence[str]) -> Iterator[None]:
     """Leave the first Ctrl-C to whoever writes into our pipe, to whom it goes too: what came is judged and told."""
-    if STDIN not in captures or sys.stdin.isatty() or threading.current_thread() is not threading.main_thread():
+    if not is_patient(captures) or threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.getsignal(signal.SIGINT)
@@ -640,6 +649,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except (UsageError, SettingError, NoCapture, UnusableBaseline) as error:
         print(f"corscope: {error}", file=sys.stderr)
+        return WRONG
+    except BrokenExecutor:
+        print(
+            "corscope: a process was ended by something while it checked, perhaps for want of memory", file=sys.stderr
+        )
         return WRONG
     except BrokenPipeError:
         # Whoever read our output has seen enough.

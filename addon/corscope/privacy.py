@@ -34,7 +34,7 @@ def shown_url(url: str) -> str:
     """Return a URL fit to be shown: secrets' values replaced by `…`, user name and password removed."""
     if "@" in url:
         # Browsers leave these out, wherever they stand: https://url.spec.whatwg.org/#concept-basic-url-parser
-        url = _USER_INFO.sub(lambda found: f"{found[1] or ''}{HIDDEN}@", _TAB_OR_NEWLINE.sub("", url))
+        url = without_user_info(_TAB_OR_NEWLINE.sub("", url))
     if "eyJ" in url:
         url = _DOTTED.sub(_without_token, url)
     if "=" not in url:
@@ -54,10 +54,14 @@ def shown_url(url: str) -> str:
     return shown + url[position:]
 
 
+def without_user_info(said: str) -> str:
+    """Return a URL, or a sentence with URLs, without the names and passwords of users."""
+    return _USER_INFO.sub(lambda found: f"{found[1] or ''}{HIDDEN}@", said) if "@" in said else said
+
+
 def shown_origin(origin: bytes) -> str:
     """Return an Origin fit to be shown: no browser sends a user's name in it, others might."""
-    said = origin.decode("latin-1")
-    return shown_url(said) if "@" in said else said
+    return without_user_info(origin.decode("latin-1"))
 
 
 def shown_text(said: str) -> str:
@@ -67,7 +71,7 @@ def shown_text(said: str) -> str:
     """
     said = _QUOTED_BYTES.sub(f"“{HIDDEN}”", said[:LONGEST_TEXT])
     said = _QUOTED_HEADER.sub(rf"\1“{HIDDEN}”", said)
-    said = _URL.sub(lambda url: shown_url(url[0]), said)
+    said = _DOTTED.sub(_without_token, _URL.sub(lambda url: shown_url(url[0]), said))
     said = _CREDENTIALS.sub(rf"\1 {HIDDEN}", said)
     return _PAIR.sub(lambda pair: f"{pair[1]}={HIDDEN}" if _is_secret(pair[1]) else pair[0], said)
 
@@ -123,6 +127,7 @@ LONGEST_TEXT = 2_000
 """Characters of a sentence that are shown."""
 
 _CREDENTIALS = re.compile(
-    r"\b(bearer|basic|digest|negotiate|ntlm)\s+(?!auth|realm|constraint)[^\s,;]{6,}", re.IGNORECASE
+    r"\b(bearer|basic|ntlm|negotiate(?=\s+\S{16})|digest(?=\s+\S+=))\s+(?!auth|realm|constraint)[^\s,;]{3,}",
+    re.IGNORECASE,
 )
 _PAIR = re.compile(r"([^\s=,;&?'\"]+)=[^\s,;&]+")

@@ -12,7 +12,7 @@ from corscope.findings import agrees
 from corscope.fixes import Fix, fix_of
 from corscope.headers import Fields, text
 from corscope.model import Credentials, Edit, Exchange, Finding, Kind, Observed, Operation, Outcome, Rewrite, Verdict
-from corscope.privacy import HIDDEN, shown_url
+from corscope.privacy import HIDDEN, shown_url, without_user_info
 
 HEADLINE_LENGTH = 60
 """Characters of a comment that mitmproxy's and mitmweb's columns show."""
@@ -54,9 +54,12 @@ _WHAT_WOULD_TELL = (
 def _shown(values: dict[str, str]) -> dict[str, str]:
     """Return what a finding's texts name, fit to be shown."""
     # A server may send back a whole URL, with its query, where an origin belongs.
-    for name in ("location", "value", "origin", "evidence", "who"):
+    for name in ("location", "value"):
         if name in values:
             values[name] = shown_url(values[name])
+    for name in ("origin", "evidence", "who"):
+        if name in values:
+            values[name] = without_user_info(values[name])
     if "fault" in values:
         fault = CATALOGUE[values["fault"]]
         sentence = reason(fault.id, values, kind="fetch", preflight=False)

@@ -1,5 +1,6 @@
 """Where the JSON Lines report goes: a file of ours, a device, or a pipe that somebody reads."""
 
+import contextlib
 import os
 import queue
 import threading
@@ -9,8 +10,11 @@ from typing import Protocol
 PIPE_LINES = 10_000
 """Lines that wait for whoever reads a pipe; more are not kept."""
 
-CLOSING_SECONDS = 2.0
-"""How long the end waits for them."""
+PATIENCE_SECONDS = 0.5
+"""How long a line waits for a place among them: that delays flows, once."""
+
+CLOSING_SECONDS = 5.0
+"""How long the end waits for a reader that reads nothing."""
 
 
 class UnusableReport(Exception):
@@ -51,7 +55,7 @@ def open_report(path: str) -> ReportFile:
     try:
         if file.is_dir():
             raise UnusableReport(f"{file} is a directory, name a file in it")
-        if file.is_fifo():
+        if file.is_fifo() and not _is_standard_output(file):
             return Pipe(file)
         if not append and file.is_file() and not is_report(file):
             raise UnusableReport(f"{file} exists and is no JSON Lines report; name another file, or remove it")
@@ -62,6 +66,14 @@ def open_report(path: str) -> ReportFile:
         raise UnusableReport(f"{str(file)!r} is no path: {error}") from error
 
 
+def _is_standard_output(file: Path) -> bool:
+    """Tell the name of our own output, for whose reader everything waits that writes there."""
+    try:
+        return os.path.samestat(file.stat(), os.fstat(1))
+    except OSError:
+        return False
+
+
 def is_report(file: Path) -> bool:
     """Tell whether a file is empty or begins as a report of ours does. Raises OSError."""
     with file.open("rb") as opened:
@@ -70,7 +82,7 @@ def is_report(file: Path) -> bool:
 
 
 class Pipe:
-    """A pipe whose reader may be slow, or read nothing at all: nobody else waits for it."""
+    """A pipe whose reader may be slow, or read nothing at all: nobody else waits for it for long."""
 
     def __init__(self, path: Path) -> None:
         """Raises UnusableReport where nobody reads it, OSError."""
@@ -84,25 +96,28 @@ class Pipe:
         self._file = open(handle, "w", encoding="utf-8")  # noqa: SIM115 - closed by `_pass_on`
         self._lines: queue.Queue[str | None] = queue.Queue(PIPE_LINES)
         self._failure: OSError | None = None
+        self._given_up = False
         self._writer = threading.Thread(target=self._pass_on, daemon=True)
         self._writer.start()
 
     def _pass_on(self) -> None:
         try:
             with self._file:
-                while (line := self._lines.get()) is not None:
+                while (line := self._lines.get()) is not None and not self._given_up:
                     self._file.write(line)
                     if self._lines.empty():
                         self._file.flush()
         except OSError as error:
             self._failure = error
+        except Exception as error:  # noqa: BLE001 - whoever writes the next line is to know
+            self._failure = OSError(str(error))
 
     def write(self, line: str) -> None:
         """Hand on a line. Raises OSError where the pipe is broken, or its reader does not keep up."""
         if self._failure is not None:
             raise self._failure
         try:
-            self._lines.put_nowait(line)
+            self._lines.put(line, timeout=PATIENCE_SECONDS)
         except queue.Full:
             raise OSError(f"its reader does not keep up, {PIPE_LINES:,} lines wait") from None
 
@@ -110,9 +125,17 @@ class Pipe:
         """Do nothing: what waits is written as soon as it is read."""
 
     def close(self) -> None:
-        """Give the reader some time for what waits."""
-        try:
-            self._lines.put_nowait(None)
-        except queue.Full:
-            return
-        self._writer.join(CLOSING_SECONDS)
+        """Wait for the reader as long as it goes on reading. Raises OSError where it does not read all."""
+        waiting = self._lines.qsize() + 1
+        with contextlib.suppress(queue.Full):
+            self._lines.put(None, timeout=PATIENCE_SECONDS)
+            while self._writer.is_alive():
+                self._writer.join(CLOSING_SECONDS)
+                if self._lines.qsize() >= waiting:
+                    break
+                waiting = self._lines.qsize()
+        if self._failure is not None:
+            raise self._failure
+        if self._writer.is_alive():
+            self._given_up = True
+            raise OSError(f"its reader did not read the last {max(1, waiting):,} lines")

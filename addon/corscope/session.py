@@ -119,6 +119,9 @@ class _Client:
     """What is remembered of one client."""
 
     browser: Browser
+    """Whose rules apply."""
+    recognised: Browser
+    """Who it is."""
     last_started: float = 0.0
     """When its latest request began, seconds since the epoch."""
     connections: OrderedDict[str, Connection] = field(default_factory=OrderedDict)
@@ -208,6 +211,7 @@ _DECIDE = frozenset(
         "cross-origin-resource-policy",
         "mode-unknown",
         "redirect-bad-port",
+        "redirect-locations",
         "redirect-mixed-content",
         "redirect-scheme",
     )
@@ -391,6 +395,12 @@ class Session:
                 self._not_followed(step)
         return self._drain()
 
+    def use_rules(self, browser: str) -> None:
+        """Judge what comes from now on as `browser` would, as in the constructor; what was seen stays known."""
+        self.browser = browser
+        for client in self._clients.values():
+            client.browser = self._rules_of(client.recognised)
+
     def clear(self) -> None:
         """Forget everything."""
         self._clients.clear()
@@ -434,7 +444,9 @@ class Session:
         if exchange.status in REDIRECT_STATUS and b"location" in response:
             kind = Kind.REDIRECT
             to = _location_url(request, response[b"location"])
-            if isinstance(to, Target) and mode in (RequestMode.CORS, RequestMode.UNKNOWN) and not is_unseen(subject):
+            if mode is RequestMode.CORS or may_be_cors(subject, headers):
+                faults = _several_locations(exchange, response)
+            if to is not None and mode in (RequestMode.CORS, RequestMode.UNKNOWN) and not is_unseen(subject):
                 first_url, redirects = request.url, 0
                 # Only hops on the page's own origin lead to another one there that is exempt.
                 before = [
@@ -560,6 +572,9 @@ class Session:
         method = headers[b"access-control-request-method"]
         unsafe = requested_names(headers.get(b"access-control-request-headers", b""))
         record.preflight_reason = cors_preflight_reason(method, unsafe)
+        if broken := _several_locations(exchange, response):
+            record.if_include = record.if_omit = broken
+            return
         firefox = family is BrowserFamily.FIREFOX
         own = firefox and origin == request.target
         record.if_include = cors_preflight_fetch(
@@ -639,6 +654,9 @@ class Session:
             bound(client.stored, STORED)
         include = cors_check(origin, checked, include=True)
         omit = cors_check(origin, checked, include=False) if include else ()
+        if broken := _several_locations(exchange, response):
+            # The network's own parsers fail on it, before anything is checked.
+            include = omit = broken
         if record.before is not None and preflight is not None and exchange.in_order:
             failed = bool(omit) and not record.stored_unknown
             for entry in client.permissions.get((record.before.origin, record.url), ()):
@@ -648,9 +666,10 @@ class Session:
             record.kind = Kind.REDIRECT
             story = record.story
             to = _location_url(request, response[b"location"])
-            if isinstance(to, Fault):
-                then: Faults = (to,)
-            else:
+            then: Faults = ()
+            if to is None and not broken:
+                then = (Fault("redirect-location", "", {"location": text(response[b"location"])}),)
+            elif to is not None:
                 then = _redirect_faults(request, origin, to, redirects=story.redirects)
                 if not omit and not then:
                     record.findings += client.diagnosis.redirected(record, to)
@@ -944,10 +963,8 @@ class Session:
             pass
         elif client is None:
             browser = recognise(request.headers.get(b"user-agent", b""))
-            if self.browser != "auto" and browser.family != self.browser:
-                browser = Browser(family=BrowserFamily(self.browser))
             client = self._latest = self._clients[exchange.client] = _Client(
-                browser, diagnosis=Diagnosis(self.is_public_suffix, self.is_platform)
+                self._rules_of(browser), browser, diagnosis=Diagnosis(self.is_public_suffix, self.is_platform)
             )
             bound(self._clients, CLIENTS)
         else:
@@ -956,6 +973,12 @@ class Session:
         if exchange.started > client.last_started:
             client.last_started = exchange.started
         return client
+
+    def _rules_of(self, recognised: Browser) -> Browser:
+        """Return whose rules apply to the requests of a browser."""
+        if self.browser in ("auto", recognised.family):
+            return recognised
+        return Browser(family=BrowserFamily(self.browser))
 
     def _drain(self, besides: Record | None = None) -> list[Verdict]:
         """Return the verdicts that were settled since, each once."""
@@ -1004,19 +1027,28 @@ def _bypasses_cache(request: Request) -> bool:
     return request.headers.get(b"cache-control") in (b"no-cache", b"max-age=0")
 
 
-def _location_url(request: Request, location: bytes) -> Target | Fault:
-    """Return where a redirect leads by its combined Location, or why that is nowhere.
+def _several_locations(exchange: Exchange, response: Headers) -> Faults:
+    """Return the fault of an answer with several Location lines that differ, whatever its status.
 
-    https://fetch.spec.whatwg.org/#concept-response-location-url. Both browsers fail on several lines that differ
-    (net/http/http_stream_parser.cc, netwerk/protocol/http/nsHttpHeaderArray.cpp).
+    Both browsers fail on it (net/http/http_stream_parser.cc, netwerk/protocol/http/nsHttpHeaderArray.cpp).
+    """
+    location = response.get(b"location")
+    if location is None or b", " not in location or len(set(get_all(exchange.response_headers, b"location"))) == 1:
+        return ()
+    return (Fault("redirect-locations", "", {"location": text(location)}),)
+
+
+def _location_url(request: Request, location: bytes) -> Target | None:
+    """Return where a redirect leads by its combined Location, None where that is nowhere.
+
+    https://fetch.spec.whatwg.org/#concept-response-location-url
     """
     if b", " in location:
         lines = set(get_all(request.exchange.response_headers, b"location"))
         if len(lines) > 1:
-            return Fault("redirect-locations", "", {"location": text(location)})
+            return None
         (location,) = lines
-    target = parse_location(request.url, text(location))
-    return target if target is not None else Fault("redirect-location", "", {"location": text(location)})
+    return parse_location(request.url, text(location))
 
 
 def _redirect_faults(request: Request, origin: bytes | None, to: Target, *, redirects: int) -> Faults:

@@ -190,7 +190,7 @@ def _moment(date: object) -> float | None:
         return float(date) / 1000 if 1e11 < date < 1e14 else float(date) if 1e8 < date < 1e11 else None
     if not isinstance(date, str):
         return None
-    if date.isdigit() and date.isascii():
+    if len(date) > 8 and date.isdigit() and date.isascii():
         return _moment(int(date[:20]))
     told: datetime | None
     try:
@@ -203,22 +203,27 @@ def _moment(date: object) -> float | None:
 
 
 _WITH_SLASHES = re.compile(r"(\d{4})/(\d\d)/(\d\d)(?=\b)")
+_HALF_DAY = re.compile(r"\d\s*[ap]\.?m\b", re.IGNORECASE)
+"""What the libraries pass over in silence."""
 _LEAP_SECOND = re.compile(r"(T\d\d:\d\d:)60")
 _JAVASCRIPT_DATE = re.compile(
-    r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) (\d\d) (\d{4}) (\d\d:\d\d:\d\d)(?: (?:GMT|UTC))?([+-]\d{4})?.*", re.ASCII
+    r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) (\d\d) (\d{4}) (\d\d:\d\d:\d\d)(?: (?:GMT|UTC))?(?:([+-]\d\d):?(\d\d))?(?: \(.*)?",
+    re.ASCII,
 )
 
 
 def _unusual_date(date: str) -> datetime | None:
     """Return a date that is not quite ISO 8601's, None for what is none."""
     if found := _JAVASCRIPT_DATE.fullmatch(date):
-        month, day, year, time, zone = found.groups()
-        date = f"{day} {month} {year} {time} {zone or '+0000'}"
+        month, day, year, time, hours, minutes = found.groups()
+        date = f"{day} {month} {year} {time} {hours or '+00'}{minutes or '00'}"
+    elif _HALF_DAY.search(date):
+        return None
     try:
         if date[:4].isdigit():
             return datetime.fromisoformat(_LEAP_SECOND.sub(r"\g<1>59", _WITH_SLASHES.sub(r"\1-\2-\3", date)))
         return parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

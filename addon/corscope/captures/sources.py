@@ -52,6 +52,13 @@ def find_captures(arguments: Iterable[str], *, unreadable: Callable[[str], None]
     that can't be looked into, a line each. Raises NoCapture.
     """
     found: dict[str, str] = {}
+    closed: list[str] = []
+
+    def note(line: str) -> None:
+        if line not in closed:
+            closed.append(line)
+            unreadable(line)
+
     for argument in arguments:
         if not argument:
             raise NoCapture("a capture's name is empty, as of a variable that is not set")
@@ -60,13 +67,15 @@ def find_captures(arguments: Iterable[str], *, unreadable: Callable[[str], None]
             found.setdefault(STDIN, STDIN)
             continue
         if path.is_dir():
-            named = _inside(path, unreadable)
+            named = _inside(path, note)
+            if not named and closed:
+                raise NoCapture(closed[-1])
             if not named:
                 looked_for = f"*{', *'.join(SUFFIXES)}, plain or packed, and *.zip with one in it"
                 raise NoCapture(f"{argument}: there is no capture in this folder; looked for {looked_for}")
         elif path.exists():
             named = [argument]  # a named pipe, or a process substitution, perhaps
-        elif not (named := _matches(argument, unreadable)):
+        elif not (named := _matches(argument, note)):
             if glob.has_magic(argument):
                 raise NoCapture(f"{argument}: no file matches")
             raise NoCapture(f"{argument}: there is no such file or folder")
@@ -77,40 +86,44 @@ def find_captures(arguments: Iterable[str], *, unreadable: Callable[[str], None]
 
 def _inside(folder: Path, unreadable: Callable[[str], None]) -> list[str]:
     """Return the captures in a folder and those below it; links to other folders are not followed."""
-
-    def failed(error: OSError) -> None:
-        unreadable(f"{error.filename}: it can't be looked into: {error.strerror}")
-
-    files = [Path(where, name) for where, _, names in os.walk(folder, onerror=failed) for name in names]
+    files = [Path(where, name) for where, _, names in os.walk(folder, onerror=_telling(unreadable)) for name in names]
     return [str(one) for one in sorted(files) if one.is_file() and _is_a_capture(one)]
+
+
+def _telling(unreadable: Callable[[str], None]) -> Callable[[OSError], None]:
+    return lambda error: unreadable(f"{error.filename}: it can't be looked into: {error.strerror}")
 
 
 def _matches(pattern: str, unreadable: Callable[[str], None]) -> list[str]:
     """Return the files that match a glob, and the captures in folders that do, as where a shell writes them out."""
     found: dict[str, None] = {}
-    for one in _expanded(pattern.replace(os.sep, "/")):
-        named = [one] if os.path.isfile(one) else _inside(Path(one), unreadable)
-        found.update(dict.fromkeys(named))
+    for one in _expanded(pattern.replace(os.sep, "/"), unreadable):
+        if os.path.isfile(one):
+            found[one] = None
+        elif os.path.isdir(one):
+            found.update(dict.fromkeys(_inside(Path(one), unreadable)))
     return list(found)
 
 
-def _expanded(pattern: str) -> list[str]:
+def _expanded(pattern: str, unreadable: Callable[[str], None]) -> list[str]:
     """Return what a glob matches. `**` stands for a folder and those below it, but not for what links lead to.
 
     The standard library's `glob` follows these, in circles too.
     """
+    if f"/{pattern}".endswith("/**"):
+        # All is meant that is in these folders.
+        pattern += "/*"
     before, stars, behind = f"/{pattern}".partition("/**/")
     if not stars:
-        # All is meant that is in a folder.
-        return [os.curdir] if pattern == "**" else sorted(glob.glob(pattern.removesuffix("/**") or pattern))
+        return sorted(glob.glob(pattern))
     top = before[1:] or ("/" if pattern.startswith("/") else "")
     found: set[str] = set()
     for folder in glob.glob(top) if top else [os.curdir]:
-        for where, names, _ in os.walk(folder):
+        for where, names, _ in os.walk(folder, onerror=_telling(unreadable)):
             # As a star, two of them stand for nothing that is hidden.
             names[:] = [name for name in names if not name.startswith(".")]
-            place = os.path.join(where, "") if top else os.path.join(os.path.relpath(where), "").removeprefix("./")
-            found.update(_expanded(f"{glob.escape(place)}{behind}"))
+            place = os.path.join(where if top else os.path.relpath(where), "").replace(os.sep, "/").removeprefix("./")
+            found.update(_expanded(f"{glob.escape(place)}{behind}", unreadable))
     return sorted(found)
 
 
