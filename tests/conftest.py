@@ -1,7 +1,8 @@
-"""What tests share that need a real browser, which they say by a fixture or by the marker `browser`."""
+"""What tests share, above all those that need a real browser: they say so by a fixture or by the marker `browser`."""
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import time
@@ -26,6 +27,22 @@ def installed(kind: Kind) -> Path:
     pytest.skip(
         f"{BROWSERS[kind]} is not installed: this test is skipped (CORSCOPE_REQUIRE_BROWSERS=1 makes that a failure)"
     )
+
+
+@pytest.fixture
+def closed_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that nobody may look into; whoever is root may look into any, so that this one is but said to be so."""
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path) == str(folder):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -700,21 +700,10 @@ def test_a_file_in_a_folder_that_is_closed_may_be_written_all_the_same(
     assert (done.returncode, done.stderr) == (2, f"corscope: {tmp_path / 'new.json'}: Permission denied\n")
 
 
-def test_a_folder_that_can_not_be_looked_into_is_a_warning(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_can_not_be_looked_into_is_a_warning(folder: Path, tmp_path: Path, closed_folder: Path) -> None:
     shutil.copy(folder / "blocked.mitm", tmp_path / "a.mitm")
-    (tmp_path / "closed").mkdir()
-    scandir = os.scandir
-
-    def refuse(path: str) -> object:
-        if str(path).endswith("closed"):
-            raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
     done = corscope("check", tmp_path)
-    said = f"corscope: warning: {tmp_path / 'closed'}: it can't be looked into: Permission denied\n"
+    said = f"corscope: warning: {closed_folder}: it can't be looked into: Permission denied\n"
     assert (done.returncode, done.stderr) == (1, said)
 
 

@@ -321,28 +321,16 @@ def test_a_glob_matches_what_it_names_and_nothing_that_is_no_file(recording: byt
     assert told == []
 
 
-def test_a_folder_that_can_not_be_looked_into_is_told(
-    recording: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "closed").mkdir()
+def test_a_folder_that_can_not_be_looked_into_is_told(recording: bytes, tmp_path: Path, closed_folder: Path) -> None:
     (tmp_path / "a.mitm").write_bytes(recording)
-    scandir = os.scandir
-
-    def refuse(path: str) -> object:
-        # Whoever is root may look into any.
-        if str(path).endswith("closed"):
-            raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
     told: list[str] = []
     assert find_captures([str(tmp_path)], unreadable=told.append) == [str(tmp_path / "a.mitm")]
-    said = f"{tmp_path / 'closed'}: it can't be looked into: Permission denied"
+    said = f"{closed_folder}: it can't be looked into: Permission denied"
     assert told == [said]
     find_captures([f"{tmp_path}/**/*.mitm"], unreadable=told.append)
     assert told == [said, said]
     with pytest.raises(NoCapture, match="can't be looked into"):
-        find_captures([str(tmp_path / "closed")])
+        find_captures([str(closed_folder)])
 
 
 def odd_version(packed: bytearray) -> None:
