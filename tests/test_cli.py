@@ -420,14 +420,16 @@ def test_what_came_through_a_pipe_is_told_after_ctrl_c(folder: Path) -> None:
     assert f"standard input: {4 * times:,} exchanges".encode() in out
 
 
-def many(path: Path) -> Path:
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A capture that takes some seconds to be checked."""
-    return write_recording(path, [blocked_flow(f"https://api.example/{number}") for number in range(8000)])
+    path = tmp_path_factory.mktemp("many") / "many.mitm"
+    return write_recording(path, [blocked_flow()] * 8000)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are listed otherwise")
-def test_ctrl_c_ends_all_who_work_without_a_word(folder: Path, tmp_path: Path) -> None:
-    captures = [many(tmp_path / "many.mitm"), folder / "blocked.mitm"]
+def test_ctrl_c_ends_all_who_work_without_a_word(many: Path, folder: Path, tmp_path: Path) -> None:
+    captures = [many, folder / "blocked.mitm"]
     with subprocess.Popen(
         command("check", *captures, "-f", "jsonl"),
         env={**PROCESS, "TMPDIR": str(tmp_path)},
@@ -445,8 +447,8 @@ def test_ctrl_c_ends_all_who_work_without_a_word(folder: Path, tmp_path: Path) -
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are listed otherwise")
-def test_who_is_killed_at_work_is_told_in_one_line(folder: Path, tmp_path: Path) -> None:
-    captures = [many(tmp_path / "many.mitm"), folder / "blocked.mitm"]
+def test_who_is_killed_at_work_is_told_in_one_line(many: Path, folder: Path) -> None:
+    captures = [many, folder / "blocked.mitm"]
     with subprocess.Popen(
         command("check", *captures), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=PROCESS, text=True
     ) as process:
