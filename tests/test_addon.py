@@ -403,14 +403,24 @@ def test_a_report_replaces_an_older_one_or_is_appended(tmp_path: Path) -> None:
         assert len(read_report(path)) == count
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="has no such pipes")
-def test_a_pipe_is_a_report_and_nobody_waits_for_its_reader(tmp_path: Path) -> None:
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    # Who opens it for both never waits, and reads nothing for a while: the pipe is full after some 60 lines.
-    reader = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    """A named pipe that nobody reads."""
+    if sys.platform == "win32":
+        pytest.skip("has no such pipes")
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path / "pipe"
+
+
+def slow_reader(pipe: Path) -> int:
+    """Opens a pipe for both, which never waits, and reads nothing: the pipe is full after some 60 lines."""
+    return os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+
+
+def test_a_pipe_is_a_report_and_nobody_waits_for_its_reader(pipe: Path) -> None:
+    reader = slow_reader(pipe)
     with inside_mitmproxy() as (addon, options):
-        options.update(cors_report=str(path))
+        options.update(cors_report=str(pipe))
         for _ in range(300):
             judged(blocked_flow(), addon)
         read = b""
@@ -426,18 +436,15 @@ def test_a_pipe_is_a_report_and_nobody_waits_for_its_reader(tmp_path: Path) -> N
     os.close(reader)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="has no such pipes")
 def test_a_pipe_that_is_not_read_ends_the_report_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    pipe: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("corscope.report_file.PIPE_LINES", 5)
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
     with inside_mitmproxy() as (addon, options):
         with pytest.raises(exceptions.OptionsError, match="is a pipe that nobody reads: start its reader first"):
-            options.update(cors_report=str(path))
-        reader = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-        options.update(cors_report=str(path))
+            options.update(cors_report=str(pipe))
+        reader = slow_reader(pipe)
+        options.update(cors_report=str(pipe))
         for _ in range(200):
             judged(blocked_flow(), addon)
         os.close(reader)
@@ -445,16 +452,13 @@ def test_a_pipe_that_is_not_read_ends_the_report_and_nothing_else(
     assert "its reader does not keep up, 5 lines wait. Reporting has stopped." in said
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="has no such pipes")
 def test_a_pipe_whose_reader_leaves_lines_is_not_complete(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    pipe: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("corscope.report_file.CLOSING_SECONDS", 0.1)
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    reader = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    reader = slow_reader(pipe)
     with inside_mitmproxy() as (addon, options):
-        options.update(cors_report=str(path))
+        options.update(cors_report=str(pipe))
         for _ in range(200):
             judged(blocked_flow(), addon)
         addon.done()

@@ -331,6 +331,10 @@ def test_a_folder_that_can_not_be_looked_into_is_told(recording: bytes, tmp_path
     assert told == [said, said]
     with pytest.raises(NoCapture, match="can't be looked into"):
         find_captures([str(closed_folder)])
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(NoCapture, match="empty: there is no capture in this folder"):
+        find_captures([str(tmp_path), str(empty)])
 
 
 def odd_version(packed: bytearray) -> None:

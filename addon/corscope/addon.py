@@ -644,16 +644,17 @@ class CorsAddon:
             self.report.flush()
         except OSError as error:
             logger.error(f"cors_report: {self.report_path} can't be written any more: {error}. Reporting has stopped.")
-            opened, self.report = self.report, None
-            with contextlib.suppress(OSError):
-                opened.close()
+            self.close_report(told=True)
 
-    def close_report(self) -> None:
-        if self.report is not None:
-            opened, self.report = self.report, None
-            try:
-                opened.close()
-            except OSError as error:
+    def close_report(self, *, told: bool = False) -> None:
+        """Close the report; `told` says that the user knows already that it is not complete."""
+        opened, self.report = self.report, None
+        if opened is None:
+            return
+        try:
+            opened.close()
+        except OSError as error:
+            if not told:
                 logger.error(f"cors_report: {self.report_path} is not complete: {error.strerror or error}.")
 
     # ------------------------------------------------------------------ commands

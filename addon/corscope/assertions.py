@@ -101,7 +101,7 @@ def told_blocks(verdicts: Iterable[Verdict | dict[str, Any]], choice: Choice, wh
 
 def _joined(lines: Iterable[str]) -> str:
     """Return lines as a text in which nothing that was captured steers the terminal."""
-    from corscope.formats.plain import plain
+    from corscope.privacy import plain
 
     return "\n".join(map(plain, lines))
 

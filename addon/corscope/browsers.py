@@ -72,7 +72,7 @@ _CHROMIUM_FAMILY: Final = ("chrome", "chromium", "edge")
 """In the order of preference: what most people develop for comes first."""
 
 
-BROWSER_NAMES: Final = frozenset((*_CHROMIUM_FAMILY, "firefox"))
+BROWSER_NAMES: Final = frozenset(_LINUX_COMMANDS)
 
 
 def find_browser(name: str) -> Path | None:
@@ -80,8 +80,8 @@ def find_browser(name: str) -> Path | None:
 
     Raises ValueError for any other name.
     """
-    if name not in _LINUX_COMMANDS:
-        raise ValueError(f"{name!r} is not one of {', '.join(sorted(_LINUX_COMMANDS))}")
+    if name not in BROWSER_NAMES:
+        raise ValueError(f"{name!r} is not one of {', '.join(sorted(BROWSER_NAMES))}")
     return next((path for path in _places(name) if path.is_file()), None)
 
 

@@ -31,8 +31,8 @@ from corscope.checking import Choice, check_capture, choose
 from corscope.files import ODD, replacing
 from corscope.formats import FORMATS, SUFFIXES
 from corscope.formats.document import FAIL_ON, CaptureSummary, Entry, Summary, Takes, accept, entry_of, kind_of
-from corscope.formats.plain import plain
 from corscope.model import Outcome, Severity, Verdict
+from corscope.privacy import plain
 from corscope.settings import BROWSERS, SettingError, check_stack, nearest
 from corscope.stacks import STACKS
 
@@ -232,7 +232,11 @@ def check(arguments: argparse.Namespace) -> int:
         wish = Wish(choice, arguments.stack, max(one.takes for one in formats), arguments.fail_on)
         results: list[Found] = []
         failed, new = False, 0
-        with progress(captures) if bar else nullcontext() as advance, patience(captures), few_collections():
+        with (
+            progress(captures) if bar else nullcontext(lambda _: None) as advance,
+            patience(captures),
+            few_collections(),
+        ):
             for found, told in checked(captures, wish, stack, arguments.jobs, advance):
                 results.append(found)
                 for kind, entry in told:
@@ -293,14 +297,13 @@ def check_targets(
 
 
 def checked(
-    captures: Sequence[str], wish: Wish, stack: ExitStack, jobs: int, advance: Callable[[int], None] | None
+    captures: Sequence[str], wish: Wish, stack: ExitStack, jobs: int, advance: Callable[[int], None]
 ) -> Iterator[tuple[Found, Iterator[Told]]]:
     """Yield what is found in each capture, in their order; several are checked at a time, each in its own process.
 
     `advance` is told how many bytes of all captures have been read. What is found is complete when its entries have
     been taken.
     """
-    tell = advance or (lambda _: None)
     files = [name for name in captures if name != STDIN and os.path.isfile(name)]
     workers = min(jobs or os.cpu_count() or 1, len(files))
     running: dict[str, Future[tuple[Found, str]]] = {}
@@ -321,12 +324,12 @@ def checked(
     for name in captures:
         found = Found(name)
         if name in running:
-            yield found, spooled(running[name], found, lambda: tell(sum(positions)))
+            yield found, spooled(running[name], found, lambda: advance(sum(positions)))
         else:
             done = before
-            yield found, entries(name, wish, found, lambda position, done=done: tell(done + position))  # type: ignore[misc]
+            yield found, entries(name, wish, found, lambda position, done=done: advance(done + position))  # type: ignore[misc]
             before += _size(name)
-        tell(before + sum(positions))
+        advance(before + sum(positions))
 
 
 def _size(name: str) -> int:
@@ -379,7 +382,7 @@ def opened(path: str | None, out: TextIO) -> Iterator[TextIO]:
 @contextmanager
 def kept(terminal: TextIO) -> Iterator[TextIO]:
     """Keep what goes to a terminal until its progress bar has gone."""
-    with _Kept("w+", encoding="utf-8", errors="surrogatepass", newline="") as held:
+    with _Kept(KEPT_IN_MEMORY, "w+", encoding="utf-8", errors="surrogatepass", newline="") as held:
         try:
             yield cast("TextIO", held)
         finally:
@@ -389,9 +392,6 @@ def kept(terminal: TextIO) -> Iterator[TextIO]:
 
 class _Kept(tempfile.SpooledTemporaryFile[str]):
     """What is kept for a terminal, in memory up to a size: it is coloured as the terminal is."""
-
-    def __init__(self, mode: str, *, encoding: str, errors: str, newline: str) -> None:
-        super().__init__(KEPT_IN_MEMORY, mode, encoding=encoding, errors=errors, newline=newline)
 
     def isatty(self) -> bool:
         return True

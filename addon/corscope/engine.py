@@ -6,7 +6,6 @@ the browser's own order: the first one decides, none means that the check passes
 
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
-from itertools import islice
 from typing import NamedTuple
 
 from corscope.headers import Fields, Headers, Names, extract_tokens, get_all, is_token, normalize, text
@@ -279,9 +278,10 @@ def _cors_preflight_fetch(
     if names is not None:
         allowed = tuple(name.lower() for name in names)
         known = frozenset(allowed)
-        refused = (name for name in unsafe_names if not is_header_allowed(name, known, include=include, family=family))
-        for name in islice(refused, REFUSED_HEADERS):
-            values = {"origin": text(origin), "header": text(name), "headers": _to_send(allowed, unsafe_names)}
+        refused = [name for name in unsafe_names if not is_header_allowed(name, known, include=include, family=family)]
+        listed = _to_send(allowed, unsafe_names) if refused else ""
+        for name in refused[:REFUSED_HEADERS]:
+            values = {"origin": text(origin), "header": text(name), "headers": listed}
             values |= {"value": text(allow_headers or b""), "said": _said(allow_headers)}
             faults.append(Fault("header-not-allowed", text(name), values))
     return tuple(faults)

@@ -1,4 +1,8 @@
-"""What may be shown of a URL or a sentence: no user-info, no values of parameters that carry secrets. Names stay."""
+"""What may be shown of what was captured.
+
+Of a URL or a sentence no user-info, and no values of parameters that carry secrets; names stay. Of any text one line,
+with nothing that steers a terminal or a parser, and nothing that can't be encoded.
+"""
 
 import re
 from urllib.parse import unquote
@@ -52,6 +56,15 @@ def shown_url(url: str) -> str:
         assert value is not None
         position = value.end()
     return shown + url[position:]
+
+
+# Controls, halves of surrogate pairs, what XML 1.0 refuses, and what turns the direction of writing around.
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+
+
+def plain(text: str) -> str:
+    """Return a text in one line; each character that has no place in a report is replaced by U+FFFD."""
+    return _UNFIT.sub("\ufffd", text)
 
 
 def without_user_info(said: str) -> str:

@@ -137,7 +137,7 @@ def _choice(
 
 
 def _warn(said: str) -> None:
-    warnings.warn(CorsCaptureWarning(said), stacklevel=2)
+    warnings.warn(CorsCaptureWarning(said), stacklevel=3)
 
 
 @contextmanager
@@ -169,7 +169,7 @@ def stories(path: Path, choice: Choice) -> list[Story]:
             told.setdefault(verdict.story_id, []).append(verdict)
     if not told:
         said = f"{path}: nothing in this capture, or in what is asked for of it, is subject to CORS"
-        warnings.warn(CorsCaptureWarning(said), stacklevel=2)
+        _warn(said)
     named = []
     for verdicts in told.values():
         asked = next((one for one in verdicts if one.kind != "preflight"), verdicts[0])

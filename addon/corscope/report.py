@@ -12,7 +12,7 @@ from corscope.findings import agrees
 from corscope.fixes import Fix, fix_of
 from corscope.headers import Fields, text
 from corscope.model import Credentials, Edit, Exchange, Finding, Kind, Observed, Operation, Outcome, Rewrite, Verdict
-from corscope.privacy import HIDDEN, shown_url, without_user_info
+from corscope.privacy import HIDDEN, plain, shown_url, without_user_info
 
 HEADLINE_LENGTH = 60
 """Characters of a comment that mitmproxy's and mitmweb's columns show."""
@@ -378,11 +378,7 @@ def _said_circumstances(
 def log_line(verdict: Verdict) -> str:
     """Return the event log's line for a blocked exchange."""
     said = f"{headline(verdict)} · {verdict.method} {shown_url(verdict.url)} · from {verdict.origin or verdict.page}"
-    # What was captured shall not steer the terminal.
-    return said.translate(_NO_CONTROLS)
-
-
-_NO_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\ufffd")
+    return plain(said)
 
 
 def unfollowed[V](verdicts: Iterable[V], field: Callable[[V, str], Any] = getattr) -> set[str]:

@@ -443,7 +443,7 @@ class Session:
         before: list[Step] = []
         if exchange.status in REDIRECT_STATUS and b"location" in response:
             kind = Kind.REDIRECT
-            to = _location_url(request, response[b"location"])
+            to = _location_url(request, response)
             if mode is RequestMode.CORS or may_be_cors(subject, headers):
                 faults = _several_locations(exchange, response)
             if to is not None and mode in (RequestMode.CORS, RequestMode.UNKNOWN) and not is_unseen(subject):
@@ -665,7 +665,7 @@ class Session:
         if exchange.status in REDIRECT_STATUS and b"location" in response:
             record.kind = Kind.REDIRECT
             story = record.story
-            to = _location_url(request, response[b"location"])
+            to = _location_url(request, response)
             then: Faults = ()
             if to is None and not broken:
                 then = (Fault("redirect-location", "", {"location": text(response[b"location"])}),)
@@ -1027,28 +1027,31 @@ def _bypasses_cache(request: Request) -> bool:
     return request.headers.get(b"cache-control") in (b"no-cache", b"max-age=0")
 
 
+def _locations(exchange: Exchange, response: Headers) -> tuple[bytes, ...]:
+    """Return the Location lines of an answer that differ."""
+    location = response.get(b"location")
+    if location is None:
+        return ()
+    return tuple(dict.fromkeys(get_all(exchange.response_headers, b"location"))) if b", " in location else (location,)
+
+
 def _several_locations(exchange: Exchange, response: Headers) -> Faults:
     """Return the fault of an answer with several Location lines that differ, whatever its status.
 
     Both browsers fail on it (net/http/http_stream_parser.cc, netwerk/protocol/http/nsHttpHeaderArray.cpp).
     """
-    location = response.get(b"location")
-    if location is None or b", " not in location or len(set(get_all(exchange.response_headers, b"location"))) == 1:
+    if len(_locations(exchange, response)) < 2:
         return ()
-    return (Fault("redirect-locations", "", {"location": text(location)}),)
+    return (Fault("redirect-locations", "", {"location": text(response[b"location"])}),)
 
 
-def _location_url(request: Request, location: bytes) -> Target | None:
-    """Return where a redirect leads by its combined Location, None where that is nowhere.
+def _location_url(request: Request, response: Headers) -> Target | None:
+    """Return where a redirect leads, None where that is nowhere.
 
     https://fetch.spec.whatwg.org/#concept-response-location-url
     """
-    if b", " in location:
-        lines = set(get_all(request.exchange.response_headers, b"location"))
-        if len(lines) > 1:
-            return None
-        (location,) = lines
-    return parse_location(request.url, text(location))
+    locations = _locations(request.exchange, response)
+    return parse_location(request.url, text(locations[0])) if len(locations) == 1 else None
 
 
 def _redirect_faults(request: Request, origin: bytes | None, to: Target, *, redirects: int) -> Faults:

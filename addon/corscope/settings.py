@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 
 from corscope.catalogue import CATALOGUE
 from corscope.public_suffixes import is_platform, is_public_suffix
-from corscope.session import DEFAULT_GRACE, Session
+from corscope.session import Session
 from corscope.stacks import STACKS
 
 BROWSERS = ("auto", "chromium", "firefox", "spec")
@@ -53,10 +53,8 @@ def parse_silence(what: str, values: Iterable[str]) -> frozenset[str]:
     return ids
 
 
-def new_session(
-    browser: str = "auto", *, grace: float = DEFAULT_GRACE, silence: Collection[str] = frozenset()
-) -> Session:
-    """Return a session that knows the Public Suffix List; `grace` in seconds."""
-    session = Session(browser=browser, grace=grace, is_public_suffix=is_public_suffix, is_platform=is_platform)
+def new_session(browser: str = "auto", *, silence: Collection[str] = frozenset()) -> Session:
+    """Return a session that knows the Public Suffix List."""
+    session = Session(browser=browser, is_public_suffix=is_public_suffix, is_platform=is_platform)
     session.silence = frozenset(silence)
     return session

@@ -126,13 +126,11 @@ class JsonStream:
         """Pass over what was read already."""
         self._at = len(self._text)
 
-    def drop_rest(self) -> int:
-        """Pass over all that is left, and return how many characters that is. Raises what is among READ_ERRORS."""
-        before = self.position
+    def drop_rest(self) -> None:
+        """Pass over all that is left. Raises what is among READ_ERRORS."""
         self.drop_all()
         while self._more():
             self.drop_all()
-        return self.position - before
 
     def value(self) -> Any:  # noqa: ANN401 - JSON is anything
         """Take the next value. Raises BrokenJson, and stays where it is, or CutJson at the end of the file."""

@@ -52,49 +52,44 @@ def find_captures(arguments: Iterable[str], *, unreadable: Callable[[str], None]
     that can't be looked into, a line each. Raises NoCapture.
     """
     found: dict[str, str] = {}
-    closed: list[str] = []
-
-    def note(line: str) -> None:
-        if line not in closed:
-            closed.append(line)
-            unreadable(line)
-
     for argument in arguments:
         if not argument:
             raise NoCapture("a capture's name is empty, as of a variable that is not set")
-        path = Path(argument)
+        path, closed = Path(argument), dict[str, None]()
         if argument == STDIN:
             found.setdefault(STDIN, STDIN)
             continue
         if path.is_dir():
-            named = _inside(path, note)
+            named = _inside(path, closed.setdefault)
             if not named and closed:
-                raise NoCapture(closed[-1])
+                raise NoCapture(next(iter(closed)))
             if not named:
                 looked_for = f"*{', *'.join(SUFFIXES)}, plain or packed, and *.zip with one in it"
                 raise NoCapture(f"{argument}: there is no capture in this folder; looked for {looked_for}")
         elif path.exists():
             named = [argument]  # a named pipe, or a process substitution, perhaps
-        elif not (named := _matches(argument, note)):
+        elif not (named := _matches(argument, closed.setdefault)):
             if glob.has_magic(argument):
                 raise NoCapture(f"{argument}: no file matches")
             raise NoCapture(f"{argument}: there is no such file or folder")
+        for line in closed:
+            unreadable(line)
         for one in named:
             found.setdefault(os.path.realpath(one), one)
     return list(found.values())
 
 
-def _inside(folder: Path, unreadable: Callable[[str], None]) -> list[str]:
+def _inside(folder: Path, unreadable: Callable[[str], object]) -> list[str]:
     """Return the captures in a folder and those below it; links to other folders are not followed."""
     files = [Path(where, name) for where, _, names in os.walk(folder, onerror=_telling(unreadable)) for name in names]
     return [str(one) for one in sorted(files) if one.is_file() and _is_a_capture(one)]
 
 
-def _telling(unreadable: Callable[[str], None]) -> Callable[[OSError], None]:
+def _telling(unreadable: Callable[[str], object]) -> Callable[[OSError], object]:
     return lambda error: unreadable(f"{error.filename}: it can't be looked into: {error.strerror}")
 
 
-def _matches(pattern: str, unreadable: Callable[[str], None]) -> list[str]:
+def _matches(pattern: str, unreadable: Callable[[str], object]) -> list[str]:
     """Return the files that match a glob, and the captures in folders that do, as where a shell writes them out."""
     found: dict[str, None] = {}
     for one in _expanded(pattern.replace(os.sep, "/"), unreadable):
@@ -105,7 +100,7 @@ def _matches(pattern: str, unreadable: Callable[[str], None]) -> list[str]:
     return list(found)
 
 
-def _expanded(pattern: str, unreadable: Callable[[str], None]) -> list[str]:
+def _expanded(pattern: str, unreadable: Callable[[str], object]) -> list[str]:
     """Return what a glob matches. `**` stands for a folder and those below it, but not for what links lead to.
 
     The standard library's `glob` follows these, in circles too.

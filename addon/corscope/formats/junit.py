@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape, quoteattr
 from corscope import memory
 from corscope.baselines import wrong
 from corscope.formats.document import Entry, Summary, Takes
-from corscope.formats.plain import plain
+from corscope.privacy import plain
 from corscope.report import explanation, root
 
 OPEN = 5_000

@@ -6,7 +6,8 @@ from typing import Any
 
 from corscope.baselines import Fingerprint, fingerprint
 from corscope.formats.document import Entry, Summary
-from corscope.formats.plain import plain, plain_entry
+from corscope.formats.plain import plain_entry
+from corscope.privacy import plain
 
 SEVERITIES = ("error", "warning", "info")
 """The most important first."""

@@ -9,7 +9,8 @@ from rich.text import Text
 from corscope.advice import configuration_lines
 from corscope.baselines import wrong
 from corscope.formats.document import CaptureSummary, Entry, Summary, Takes
-from corscope.formats.plain import plain, plain_entry
+from corscope.formats.plain import plain_entry
+from corscope.privacy import plain
 from corscope.report import explanation
 
 _COLOURS = {"blocked": "bold red", "conditional": "bold yellow", "allowed": "bold green", "exempt": "bold"}
