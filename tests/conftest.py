@@ -15,6 +15,9 @@ import pytest
 from _environment import take
 from corscope.browsers import Kind, find_browsers
 
+# Images of containers have it set, most people's machines do not: what is started here must be heard of without it.
+os.environ.pop("PYTHONUNBUFFERED", None)
+
 BROWSERS: dict[Kind, str] = {"chromium": "Chromium", "firefox": "Firefox"}
 
 

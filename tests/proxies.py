@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from mitmproxy import http
@@ -15,7 +16,7 @@ from mitmproxy.io import FlowReader, FlowWriter
 from mitmproxy.test import tflow
 
 from corscope import proxy
-from corscope.proxy import MITMDUMP
+from forks import CAN_FORK, Fork
 
 ADDON = Path(__file__).parent.parent / "addon" / "cors_addon.py"
 
@@ -36,15 +37,28 @@ def arguments_of(addon: bool, options: Mapping[str, object]) -> list[str]:
 
 def replay(recording: Path, *arguments: str, addon: bool = True, **options: object) -> subprocess.CompletedProcess[str]:
     """Lets mitmdump read a recording, and waits for its end; what it said is in `stdout`."""
-    command = [*MITMDUMP, "-n", "-r", str(recording), *arguments_of(addon, options), *arguments]
-    return subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-        timeout=60,
-    )  # fmt: skip
+    process = start(["-n", "-r", str(recording), *arguments_of(addon, options), *arguments])
+    # Ended by force it says no more, and what it said is there to see.
+    timer = threading.Timer(60, process.kill)
+    timer.start()
+    try:
+        assert process.stdout
+        with process.stdout:
+            said = process.stdout.read()
+        return subprocess.CompletedProcess(process.args, process.wait(), said)
+    finally:
+        timer.cancel()
+
+
+def start(arguments: Sequence[str]) -> subprocess.Popen[str]:
+    """Starts mitmdump, as a fork where there are forks."""
+    return cast("subprocess.Popen[str]", Fork(arguments)) if CAN_FORK else proxy.start(arguments)
 
 
 class Mitmdump(proxy.Mitmdump):
     """A mitmdump that serves as a proxy, with the tests' own certificate authority."""
+
+    _start = staticmethod(start)
 
     def __init__(self, *arguments: str, addon: bool = True, **options: object) -> None:
         super().__init__(confdir(), *arguments, addon=addon, **options)

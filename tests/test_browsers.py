@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from tornado.websocket import websocket_connect
 
 from corscope.browsers import BrowserFailure, Kind, find_browser, find_browsers, kind_of, launch
 from corscope.recorder.cdp import hang_up
+from proxies import Mitmdump, confdir
 
 PAGE_ADDON = Path(__file__).parent / "page_addon.py"
 
@@ -50,26 +50,11 @@ class Proxy:
 
 
 @pytest.fixture
-def proxy(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    """A fresh mitmdump; its certificate authority is kept from test to test."""
-    confdir = tmp_path_factory.getbasetemp() / "confdir"
+def proxy(tmp_path: Path) -> Iterator[Proxy]:
+    """A fresh mitmdump."""
     report_file = tmp_path / "reports"
-    options = [f"confdir={confdir}", f"report_file={report_file}", "connection_strategy=lazy"]
-    command = [sys.executable, "-c", "from mitmproxy.tools.main import mitmdump; mitmdump()"]
-    command += ["--listen-host", "127.0.0.1", "--listen-port", "0", "-s", str(PAGE_ADDON)]
-    command += [word for option in options for word in ("--set", option)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout
-        said = ""
-        for line in process.stdout:
-            said += line
-            if found := re.search(r"proxy listening at 127\.0\.0\.1:(\d+)", line):
-                break
-        else:
-            pytest.fail(f"mitmdump ended: {said}")
-        yield Proxy(int(found[1]), confdir, report_file)
-        process.terminate()
-        process.stdout.read()
+    with Mitmdump("-s", str(PAGE_ADDON), addon=False, report_file=report_file) as mitmdump:
+        yield Proxy(mitmdump.port, confdir(), report_file)
 
 
 def processes_of(profile: Path) -> list[str]:

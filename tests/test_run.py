@@ -254,14 +254,24 @@ os.execv(sys.executable, [sys.executable, "-m", "corscope.run", *sys.argv[2:]])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
-@pytest.mark.parametrize("browser", [False, True])
-def test_a_closed_terminal_ends_the_text_interface(browser: bool, chromium: Path, short_folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("tool", "greeting", "code", "browser"),
+    [
+        ("--tui", b"Flows", 129, False),
+        ("--tui", b"Flows", 129, True),
+        ("--dump", b"listening at", 0, False),
+    ],
+    ids=["tui", "tui-browser", "dump"],
+)
+def test_a_closed_terminal_ends_it(
+    tool: str, greeting: bytes, code: int, browser: bool, chromium: Path, short_folder: Path
+) -> None:
     import fcntl
     import termios
 
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-    arguments = ["--tui", "-p", "0", "--set", f"confdir={short_folder}"]
+    arguments = [tool, "-p", "0", "--set", f"confdir={short_folder}"]
     if browser:
         arguments += [f"--browser={chromium}", "--headless"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "addon"), "TERM": "xterm"}
@@ -270,7 +280,7 @@ def test_a_closed_terminal_ends_the_text_interface(browser: bool, chromium: Path
     children: list[int] = []
     try:
         shown = b""
-        while b"corscope" not in shown and b"Flows" not in shown:
+        while greeting not in shown:
             shown += os.read(ours, 4096)
         os.set_blocking(ours, False)
         while browser and not children:
@@ -282,7 +292,7 @@ def test_a_closed_terminal_ends_the_text_interface(browser: bool, chromium: Path
         os.close(theirs)
         os.close(ours)
     try:
-        assert process.wait(30) == 128 + signal.SIGHUP
+        assert process.wait(30) == code
         assert not {child for child in children if is_alive(child)}
     finally:
         process.kill()

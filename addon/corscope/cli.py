@@ -315,11 +315,12 @@ def checked(
         # Each writes its own alone.
         positions = multiprocessing.Array("q", len(files), lock=False)
         ready = positions, is_patient(captures)
-        pool = stack.enter_context(ProcessPoolExecutor(workers, initializer=begin_work, initargs=ready))
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="corscope-"))
+        pool = ProcessPoolExecutor(workers, initializer=begin_work, initargs=ready)
+        # An interruption does not wait for what has not begun, but for those at work: a pool that is left to the
+        # interpreter's end closes its pipe while that writes to it.
+        stack.callback(pool.shutdown, cancel_futures=True)
         running = {name: pool.submit(spool, index, name, wish, folder) for index, name in enumerate(files)}
-        # Without this an interruption would wait for all that has not begun.
-        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
     before = 0
     for name in captures:
         found = Found(name)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import io
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -301,12 +302,22 @@ def supervised(master_class: type[Master], companion: Companion | None) -> type[
             check_ports(self.options)
             if hasattr(signal, "SIGHUP"):
                 # A closed terminal is to end us in an orderly way: otherwise the browser would stay.
+                terminal = [number for number in (1, 2) if os.isatty(number)]
+
+                def shutdown() -> None:
+                    let_go_of(terminal)
+                    self.shutdown()
+
+                def leave(*_: object) -> None:
+                    let_go_of(terminal)
+                    sys.exit(128 + signal.SIGHUP)
+
                 if master_class.__name__ == "ConsoleMaster":
                     # urwid (display/_posix_raw_display.py) reads a terminal that is gone for ever and ever, so that the
                     # event loop never comes to a handler of its own.
-                    signal.signal(signal.SIGHUP, lambda *_: sys.exit(128 + signal.SIGHUP))
+                    signal.signal(signal.SIGHUP, leave)
                 else:
-                    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.shutdown)
+                    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, shutdown)
             await super().run()
 
         async def running(self) -> None:
@@ -317,6 +328,17 @@ def supervised(master_class: type[Master], companion: Companion | None) -> type[
                 companion.start(self.addons.get("proxyserver"), self.options)
 
     return Supervised
+
+
+def let_go_of(terminal: Iterable[int]) -> None:
+    """Sends nowhere what is still to be written to a terminal that is gone: failing, it would decide our exit code.
+
+    `terminal` are the file descriptors that led there.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in terminal:
+        os.dup2(nowhere, number)
+    os.close(nowhere)
 
 
 def filter_options(parsed: Any) -> dict[str, str]:  # noqa: ANN401 - mitmproxy passes an argparse namespace
@@ -342,6 +364,9 @@ def start(wish: Wish) -> None:
         if wish.tool == "mitmweb":
             arguments.insert(0, "--no-web-open-browser")
 
+    if wish.tool != "mitmproxy" and isinstance(sys.stdout, io.TextIOWrapper):
+        # What is said goes into a pipe or a file at once, too: where the page is, and what was blocked.
+        sys.stdout.reconfigure(line_buffering=True)
     extra: Callable[[Any], dict[str, str]] | None = filter_options if wish.tool == "mitmdump" else None
     sys.argv[0] = wish.tool  # the name in mitmproxy's own messages
     try:
