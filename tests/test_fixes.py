@@ -274,6 +274,18 @@ def test_null_is_not_let_in(response: dict[str, str], cookie: str) -> None:
     assert fix_of(judged(preflight("https://b.test/x", "PUT", origin="null", response=response))) is None
 
 
+@pytest.mark.parametrize("response", [{}, ANY, {"Location": "https://c.test/"}])
+def test_an_origin_that_holds_a_users_name_is_not_let_in(response: dict[str, str]) -> None:
+    """No browser sends one, others might; and its value is not shown."""
+    status = 302 if "Location" in response else 200
+    sent = {"Cookie": "sid=1"}
+    verdict = judged(
+        exchange("GET https://b.test/x", origin="https://u:p@a.test", headers=sent, status=status, response=response)
+    )
+    assert (verdict.outcome, verdict.origin) == (Outcome.BLOCKED, "https://…@a.test")
+    assert fix_of(verdict) is None
+
+
 @pytest.mark.parametrize("location", ["myapp://callback", "https://user@c.test/", "http://c.test/", "https://["])
 @pytest.mark.parametrize("silent", [False, True])
 def test_a_hop_that_leads_astray_besides_gets_no_fix(location: str, silent: bool) -> None:

@@ -110,6 +110,13 @@ VALUES = st.binary(max_size=40) | st.sampled_from(
     ]
 )
 LINES = st.lists(st.tuples(NAMES, VALUES), max_size=12).map(tuple)
+ORIGINS = st.just(()) | st.tuples(
+    st.tuples(
+        st.just(b"Origin"),
+        st.sampled_from([b"https://a.test", b"null", b"https://u:p@a.test", b"https://", b"a.test"]) | VALUES,
+    )
+)
+"""Most of what is blocked has but one Origin."""
 PATHS = st.sampled_from(["/", "/x", "/x?a=1", "/\udcff?\udcfe", "", "*", "//b.test", "/é?token=1", "/%"]) | st.text(
     max_size=12
 ).map("/".__add__)
@@ -131,7 +138,7 @@ def anything(draw: st.DrawFn) -> Exchange:
         port=draw(st.sampled_from([80, 443, 8080, 0])),
         path=draw(PATHS),
         http_version=draw(st.integers(1, 3)),
-        request_headers=draw(LINES),
+        request_headers=draw(ORIGINS) + draw(LINES),
         status=draw(st.none() | st.sampled_from([0, 101, 200, 204, 301, 302, 304, 404, 500, 999])),
         response_headers=draw(LINES),
         client_certificate=draw(st.booleans()),

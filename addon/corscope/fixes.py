@@ -38,6 +38,7 @@ from corscope.origins import (
     serialize_origin,
 )
 from corscope.policy import Policy, is_listable
+from corscope.privacy import HIDDEN
 from corscope.rewriter import edited_fields, edited_status
 
 USUAL_METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE")
@@ -98,7 +99,8 @@ def fix_of(verdict: Verdict) -> Fix | None:
     if exchange is None or verdict.origin is None or verdict.outcome in (Outcome.ALLOWED, Outcome.EXEMPT):
         return None
     # `null` is every sandboxed frame, and any site can make one: who lets it in lets in everybody.
-    if verdict.origin == text(OPAQUE) or _leads_astray(verdict, exchange):
+    # What holds a user's name no browser sends, and it is not shown.
+    if verdict.origin == text(OPAQUE) or HIDDEN in verdict.origin or _leads_astray(verdict, exchange):
         return None
     if exchange.proxy_made:
         # It is the proxy's own answer: nothing that a server sends changes it.
