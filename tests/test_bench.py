@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def test_a_missed_limit_is_an_exit_code_only_when_asked_for() -> None:
     )
     for arguments, code in (((), 0), (("--check",), 1)):
         command = [sys.executable, "-c", impossible, *arguments]
-        environment = {"PYTHONPATH": str(BENCH.parent)}
+        environment = {**os.environ, "PYTHONPATH": str(BENCH.parent)}
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         assert done.returncode == code, done.stderr
         assert "Missed: a CORS exchange in session and engine" in done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -68,7 +69,7 @@ def test_what_is_made_is_the_same_in_another_process(call: str) -> None:
     digests = {
         subprocess.run(
             [sys.executable, "-c", program],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(FOLDER.parent.parent)},
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(FOLDER.parent.parent)},
             capture_output=True,
             check=True,
         ).stdout
