@@ -90,8 +90,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def alone(kind: Kind) -> Iterator[None]:
     """Holds a lock between processes: of a kind only one browser runs at a time, for more make each other time out."""
     # Each user's own: another's could not be opened. Windows has a folder for each.
-    user = os.getuid() if hasattr(os, "getuid") else ""
-    path = Path(tempfile.gettempdir(), f"corscope-tests-{user}-{kind}.lock")
+    user = f"-{os.getuid()}" if hasattr(os, "getuid") else ""
+    path = Path(tempfile.gettempdir(), f"corscope-tests{user}-{kind}.lock")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         while not take(descriptor):

@@ -1,7 +1,8 @@
 """Starts mitmdumps as forks of a process that has loaded mitmproxy: otherwise each would load it anew, for most of a
 second, and tests start more than a hundred.
 
-What is forked is a mitmdump like any other, that runs by itself and loads the addon from its file. How those start that
+What is forked is a mitmdump that runs by itself and loads the addon from its file. It differs from one that a user
+starts in that it finds the tests' own modules too and leaves out what is registered with `atexit`. How those start that
 users start is tested elsewhere: of the scripts, the command line, the pytest plugin and the benchmark.
 """
 
@@ -18,22 +19,26 @@ from multiprocessing.connection import Connection
 LOADED = ["mitmproxy.tools.main", "mitmproxy.tools.dump"]
 """What mitmproxy itself loads when mitmdump starts, with all that it needs."""
 
-CAN_FORK = "forkserver" in multiprocessing.get_all_start_methods()
-"""Whether there are forks: Windows has none."""
+CAN_FORK = sys.platform == "linux"
+"""Whether there are forks: Windows has none, and what macOS itself brings may abort in one."""
+
+if CAN_FORK:
+    _CONTEXT = multiprocessing.get_context("forkserver")
+    # At once: somebody else may start the server.
+    _CONTEXT.set_forkserver_preload(LOADED)
 
 
 class Fork:
     """A mitmdump; of what a `subprocess.Popen` has, that which tests use."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(LOADED)
-        output, told = context.Pipe(duplex=False)
+        output, told = _CONTEXT.Pipe(duplex=False)
         # One that a test leaves behind ends with the tests.
-        self._process = context.Process(target=_mitmdump, args=(arguments, told, dict(os.environ)), daemon=True)
+        self._process = _CONTEXT.Process(target=_mitmdump, args=(arguments, told, dict(os.environ)), daemon=True)
         self._process.start()
         told.close()
-        self.stdout = open(os.dup(output.fileno()), encoding="utf-8")  # noqa: SIM115 - as Popen's, whoever has it closes it
+        # As Popen's, it is for whoever has it to close.
+        self.stdout = open(os.dup(output.fileno()), encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
         output.close()
         self.args = ["mitmdump", *arguments]
 
@@ -66,7 +71,9 @@ def _mitmdump(arguments: Sequence[str], told: Connection, environ: Mapping[str, 
     for number in (1, 2):
         os.dup2(told.fileno(), number)
     told.close()
-    sys.stdout = sys.stderr = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115 - to the end
+    # As Python's own are, and to the end.
+    sys.stdout = open(1, "w", buffering=1, errors=getattr(sys.__stdout__, "errors", None), closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     os.environ.clear()
     os.environ.update(environ)
     sys.argv = ["mitmdump", *arguments]

@@ -37,28 +37,36 @@ def arguments_of(addon: bool, options: Mapping[str, object]) -> list[str]:
 
 def replay(recording: Path, *arguments: str, addon: bool = True, **options: object) -> subprocess.CompletedProcess[str]:
     """Lets mitmdump read a recording, and waits for its end; what it said is in `stdout`."""
-    process = start(["-n", "-r", str(recording), *arguments_of(addon, options), *arguments])
-    # Ended by force it says no more, and what it said is there to see.
-    timer = threading.Timer(60, process.kill)
+    process = start_mitmdump(["-n", "-r", str(recording), *arguments_of(addon, options), *arguments])
+    ended = threading.Event()
+
+    def end() -> None:
+        ended.set()
+        process.kill()
+
+    timer = threading.Timer(60, end)
     timer.start()
     try:
         assert process.stdout
         with process.stdout:
             said = process.stdout.read()
-        return subprocess.CompletedProcess(process.args, process.wait(), said)
+        code = process.wait()
     finally:
         timer.cancel()
+        process.kill()
+    assert not ended.is_set(), f"mitmdump did not end by itself: {said}"
+    return subprocess.CompletedProcess(process.args, code, said)
 
 
-def start(arguments: Sequence[str]) -> subprocess.Popen[str]:
+def start_mitmdump(arguments: Sequence[str]) -> subprocess.Popen[str]:
     """Starts mitmdump, as a fork where there are forks."""
-    return cast("subprocess.Popen[str]", Fork(arguments)) if CAN_FORK else proxy.start(arguments)
+    return cast("subprocess.Popen[str]", Fork(arguments)) if CAN_FORK else proxy.start_mitmdump(arguments)
 
 
 class Mitmdump(proxy.Mitmdump):
     """A mitmdump that serves as a proxy, with the tests' own certificate authority."""
 
-    _start = staticmethod(start)
+    _start = staticmethod(start_mitmdump)
 
     def __init__(self, *arguments: str, addon: bool = True, **options: object) -> None:
         super().__init__(confdir(), *arguments, addon=addon, **options)

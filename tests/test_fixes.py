@@ -29,6 +29,7 @@ from corscope.catalogue import CATALOGUE
 from corscope.fixes import Fix, fix_of
 from corscope.headers import get_all
 from corscope.model import Credentials, Edit, Exchange, Operation, Outcome, Verdict
+from corscope.report import texts
 from corscope.session import Session
 from test_catalogue import CASES, parse, run
 
@@ -284,6 +285,8 @@ def test_an_origin_that_holds_a_users_name_is_not_let_in(response: dict[str, str
     )
     assert (verdict.outcome, verdict.origin) == (Outcome.BLOCKED, "https://…@a.test")
     assert fix_of(verdict) is None
+    assert verdict.reason is not None
+    assert texts(verdict.reason).fix.startswith("Send an Origin without a user's name")
 
 
 @pytest.mark.parametrize("location", ["myapp://callback", "https://user@c.test/", "http://c.test/", "https://["])

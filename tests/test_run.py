@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from corscope.run import StartFailure, Wish, check_port, choose_browser, parse
+from proxies import eventually
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE_ADDON = Path(__file__).parent / "page_addon.py"
@@ -253,47 +254,98 @@ os.execv(sys.executable, [sys.executable, "-m", "corscope.run", *sys.argv[2:]])
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
-@pytest.mark.parametrize(
-    ("tool", "greeting", "code", "browser"),
-    [
-        ("--tui", b"Flows", 129, False),
-        ("--tui", b"Flows", 129, True),
-        ("--dump", b"listening at", 0, False),
-    ],
-    ids=["tui", "tui-browser", "dump"],
-)
-def test_a_closed_terminal_ends_it(
-    tool: str, greeting: bytes, code: int, browser: bool, chromium: Path, short_folder: Path
-) -> None:
+AT_THE_END = """
+class Talkative:
+    def done(self):
+        print("at the end " * 1000)
+
+addons = [Talkative()]
+"""
+
+
+@contextlib.contextmanager
+def in_a_terminal(folder: Path, greeting: bytes, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Starts it in a terminal of its own, waits for its greeting, yields the process and the terminal's other end."""
     import fcntl
     import termios
 
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-    arguments = [tool, "-p", "0", "--set", f"confdir={short_folder}"]
-    if browser:
-        arguments += [f"--browser={chromium}", "--headless"]
+    (folder / "talkative.py").write_text(AT_THE_END)
+    words = [*arguments, "-p", "0", "--set", f"confdir={folder}", "-s", str(folder / "talkative.py")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "addon"), "TERM": "xterm"}
-    command = [sys.executable, "-c", IN_A_TERMINAL, os.ttyname(theirs), *arguments]
-    process = subprocess.Popen(command, env=environment)
-    children: list[int] = []
+    process = subprocess.Popen([sys.executable, "-c", IN_A_TERMINAL, os.ttyname(theirs), *words], env=environment)
+    # From now on the terminal is gone as soon as we leave it.
     try:
         shown = b""
         while greeting not in shown:
             shown += os.read(ours, 4096)
-        os.set_blocking(ours, False)
-        while browser and not children:
+        os.close(theirs)
+        yield process, ours
+    finally:
+        process.kill()
+        process.wait()
+        with contextlib.suppress(OSError):
+            os.close(ours)
+
+
+IN_TERMINALS = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+TUI, DUMP = ("--tui", b"Flows"), ("--dump", b"listening at")
+
+
+@IN_TERMINALS
+@pytest.mark.parametrize(("tool", "code"), [(TUI, 129), (DUMP, 0)], ids=["tui", "dump"])
+def test_a_closed_terminal_ends_it(tool: tuple[str, bytes], code: int, short_folder: Path) -> None:
+    """Whatever is still to be said."""
+    with in_a_terminal(short_folder, tool[1], tool[0]) as (process, terminal):
+        os.close(terminal)
+        assert process.wait(30) == code
+
+
+@IN_TERMINALS
+def test_a_closed_terminal_ends_the_browser_too(chromium: Path, short_folder: Path) -> None:
+    with in_a_terminal(short_folder, TUI[1], TUI[0], f"--browser={chromium}", "--headless") as (process, terminal):
+        os.set_blocking(terminal, False)
+        children: list[int] = []
+        while not children:
             with contextlib.suppress(BlockingIOError):
-                os.read(ours, 4096)
+                os.read(terminal, 4096)
             children = children_of(process.pid)
             time.sleep(0.1)
-    finally:
-        os.close(theirs)
-        os.close(ours)
-    try:
-        assert process.wait(30) == code
+        os.close(terminal)
+        assert process.wait(30) == 129
         assert not {child for child in children if is_alive(child)}
+
+
+@IN_TERMINALS
+def test_a_terminal_that_stays_is_left_as_it_was(short_folder: Path) -> None:
+    """Anybody may send the signal."""
+    with in_a_terminal(short_folder, TUI[1], TUI[0]) as (process, terminal):
+        process.send_signal(signal.SIGHUP)
+        shown = b""
+        with contextlib.suppress(OSError):  # which is how Linux tells the end
+            while piece := os.read(terminal, 4096):
+                shown += piece
+        assert process.wait(30) == 129
+    assert b"\x1b[?1049l" in shown
+
+
+@IN_TERMINALS
+def test_whoever_ignores_the_signal_goes_on(tmp_path: Path) -> None:
+    """As nohup makes it."""
+    said = tmp_path / "said"
+    command = [sys.executable, "-m", "corscope.run", "--dump", "-p", "0", "--set", f"confdir={tmp_path}"]
+    ignoring = f"import os, signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv({command[0]!r}, {command!r})"
+    with said.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", ignoring],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "addon")}, stdout=output, stderr=output,
+        )  # fmt: skip
+    try:
+        eventually(lambda: b"listening at" in said.read_bytes())
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
     finally:
         process.kill()
         process.wait()

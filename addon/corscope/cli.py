@@ -317,8 +317,8 @@ def checked(
         ready = positions, is_patient(captures)
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="corscope-"))
         pool = ProcessPoolExecutor(workers, initializer=begin_work, initargs=ready)
-        # An interruption does not wait for what has not begun, but for those at work: a pool that is left to the
-        # interpreter's end closes its pipe while that writes to it.
+        # An interruption does not wait for what has not begun, but for those at work: left to the interpreter's exit,
+        # the pool's thread would close the pipe by which that wakes it.
         stack.callback(pool.shutdown, cancel_futures=True)
         running = {name: pool.submit(spool, index, name, wish, folder) for index, name in enumerate(files)}
     before = 0

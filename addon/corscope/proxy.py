@@ -80,21 +80,22 @@ def arguments_of(confdir: Path, addon: bool, options: Mapping[str, object]) -> l
     return words
 
 
-def start(arguments: Sequence[str]) -> subprocess.Popen[str]:
-    """Start mitmdump; all that it says comes out of `stdout`."""
+def start_mitmdump(arguments: Sequence[str]) -> subprocess.Popen[str]:
+    """Start mitmdump; all that it says comes out of `stdout`, whatever its bytes are."""
     return subprocess.Popen(
         [*MITMDUMP, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        errors="backslashreplace",
     )
 
 
 class Mitmdump:
     """A mitmdump that serves as a proxy on a free port of 127.0.0.1. A context manager, which ends it."""
 
-    _start = staticmethod(start)
+    _start = staticmethod(start_mitmdump)
 
     def __init__(self, confdir: Path, *arguments: str, addon: bool = True, **options: object) -> None:
         """`options` are mitmproxy's. Raises ProxyFailure."""

@@ -36,7 +36,11 @@ def texts(finding: Finding) -> Texts:
 @lru_cache(maxsize=128)
 def _texts(id_: str, values: tuple[tuple[str, str], ...]) -> Texts:
     entry, shown = CATALOGUE[id_], _shown(dict(values))
-    return Texts(fill(entry.title, shown), fill(entry.why, shown), fill(entry.fix, shown))
+    fix = _NO_ORIGIN if HIDDEN in shown.get("origin", "") else fill(entry.fix, shown)
+    return Texts(fill(entry.title, shown), fill(entry.why, shown), fix)
+
+
+_NO_ORIGIN = "Send an Origin without a user's name, as browsers do: one that has it can't be allowed."
 
 
 def firefox_reason(finding: Finding) -> str | None:

@@ -263,7 +263,8 @@ def _exposed(fields: Fields, wanted: tuple[str, ...]) -> bytes:
     kept += [
         name for name, _ in fields if name.lower() not in hidden and not name.lower().startswith(b"access-control-")
     ]
-    return b", ".join(name for name in dict.fromkeys(kept) if is_token(name))
+    # A header may have any token as its name, `*` included, which would stand for all of them.
+    return b", ".join(name for name in dict.fromkeys(kept) if is_token(name) and name != b"*")
 
 
 _REPLACED = {b"samesite", b"secure", b"partitioned"}

@@ -300,13 +300,13 @@ def supervised(master_class: type[Master], companion: Companion | None) -> type[
     class Supervised(master_class):  # type: ignore[valid-type, misc]
         async def run(self) -> None:
             check_ports(self.options)
-            if hasattr(signal, "SIGHUP"):
-                # A closed terminal is to end us in an orderly way: otherwise the browser would stay.
+            # A closed terminal is to end us in an orderly way: otherwise the browser would stay. Not under nohup.
+            if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
                 terminal = [number for number in (1, 2) if os.isatty(number)]
 
                 def shutdown() -> None:
-                    let_go_of(terminal)
                     self.shutdown()
+                    let_go_of(terminal)
 
                 def leave(*_: object) -> None:
                     let_go_of(terminal)
@@ -333,12 +333,15 @@ def supervised(master_class: type[Master], companion: Companion | None) -> type[
 def let_go_of(terminal: Iterable[int]) -> None:
     """Sends nowhere what is still to be written to a terminal that is gone: failing, it would decide our exit code.
 
-    `terminal` are the file descriptors that led there.
+    `terminal` are the file descriptors that led there. One that is still there, for somebody else sent the signal, gets
+    all of it, and with that its own state back.
     """
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for number in terminal:
-        os.dup2(nowhere, number)
-    os.close(nowhere)
+    gone = [number for number in terminal if not os.isatty(number)]
+    if gone:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for number in gone:
+            os.dup2(nowhere, number)
+        os.close(nowhere)
 
 
 def filter_options(parsed: Any) -> dict[str, str]:  # noqa: ANN401 - mitmproxy passes an argparse namespace

@@ -33,7 +33,7 @@ from corscope.recorder.shop import ANSWERS, API, HOME
 ROOT: Final = Path(__file__).parents[3]
 PICTURES: Final = {what: ROOT / "docs" / f"{what}.png" for what in ("mitmweb", "report", "live", "playground")}
 """What there are pictures of, and where they belong."""
-MITMWEB: Final = (sys.executable, "-c", "from mitmproxy.tools.main import mitmweb; mitmweb()")
+MITMWEB: Final = (sys.executable, "-u", "-c", "from mitmproxy.tools.main import mitmweb; mitmweb()")
 """Starts mitmweb wherever this Python keeps its programs."""
 
 WIDTH: Final = 1400
@@ -148,7 +148,7 @@ class Mitmweb:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, "PYTHONPATH": str(ROOT / "addon"), "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONPATH": str(ROOT / "addon")},
             )
         try:
             self.port = int(self._wait_for(r"proxy listening at 127\.0\.0\.1:(\d+)"))
