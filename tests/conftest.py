@@ -17,6 +17,9 @@ from corscope.browsers import Kind, find_browsers
 
 # Images of containers have it set, most people's machines do not: what is started here must be heard of without it.
 os.environ.pop("PYTHONUNBUFFERED", None)
+# What is printed here is read by tests, whatever people and their continuous integration like to see.
+for name in ("FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES"):
+    os.environ.pop(name, None)
 
 BROWSERS: dict[Kind, str] = {"chromium": "Chromium", "firefox": "Firefox"}
 
