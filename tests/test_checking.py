@@ -257,6 +257,11 @@ def test_judge_takes_one_exchange_by_itself() -> None:
         corscope.judge(exchange("GET https://b.test/x"), browser="opera")
 
 
+def test_judge_refuses_an_exchange_without_a_response() -> None:
+    with pytest.raises(ValueError, match="has no response"):
+        corscope.judge(exchange("GET https://b.test/x", status=None))
+
+
 def test_the_api_is_loaded_on_demand_only() -> None:
     program = (
         "import sys, corscope; print('mitmproxy' in sys.modules); corscope.check; print('mitmproxy' in sys.modules)"

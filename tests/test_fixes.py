@@ -286,7 +286,7 @@ def test_an_origin_that_holds_a_users_name_is_not_let_in(response: dict[str, str
     assert (verdict.outcome, verdict.origin) == (Outcome.BLOCKED, "https://…@a.test")
     assert fix_of(verdict) is None
     assert verdict.reason is not None
-    assert texts(verdict.reason).fix.startswith("Send an Origin without a user's name")
+    assert texts(verdict.reason).fix.startswith("Send an Origin that is scheme, host and port alone")
 
 
 @pytest.mark.parametrize("location", ["myapp://callback", "https://user@c.test/", "http://c.test/", "https://["])

@@ -392,6 +392,12 @@ def test_times_are_those_of_the_wire_where_the_writer_tells_them() -> None:
     assert took == {"WebInspector": (0.15, 0.205), "Firefox": (0.16, 0.205), "Charles Proxy": (0.0, 0.205)}
 
 
+@pytest.mark.parametrize("kind", [[], {}, 1, None])
+def test_a_kind_of_resource_that_is_no_text_is_none(kind: object) -> None:
+    one = {**entry("GET https://b.test/1"), "_resourceType": kind}
+    assert [each.asker for each in exchanges(archive(one, creator="WebInspector"))] == [None]
+
+
 def test_a_date_that_is_missing_is_the_one_before() -> None:
     one, two = entry("GET https://b.test/1"), entry("GET https://b.test/2")
     two["startedDateTime"] = ""

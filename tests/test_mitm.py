@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,7 @@ def unusual() -> dict[str, http.HTTPFlow]:
             *("local answer", "http/2", "http/3", "http/1.0", "client certificate", "ipv6", "websocket"),
             *("no response", "error", "client gone", "trailers", "reason", "no body", "odd headers", "non-ascii"),
             *("authority", "upper case", "colons", "bad gateway", "no end", "late request"),
+            *("no time", "no end of time", "beyond all dates"),
         )
     }
     flows["comment"].comment = "a comment; with 5:odd, things}"
@@ -123,6 +125,8 @@ def unusual() -> dict[str, http.HTTPFlow]:
     flows["bad gateway"].response = tutils.tresp(status_code=502, headers=http.Headers(server="mitmproxy 12"))
     flows["no end"].request.timestamp_end = None
     flows["no end"].response.timestamp_end = None  # type: ignore[union-attr]
+    for name, seconds in (("no time", math.nan), ("no end of time", math.inf), ("beyond all dates", 9e15)):
+        flows[name].request.timestamp_start = seconds
     flows["late request"].response.timestamp_start = 1.0  # type: ignore[union-attr]
     return flows
 

@@ -217,3 +217,4 @@ def test_of_a_sentence_nothing_is_shown_that_came_over_the_wire(said: str, shown
 def test_a_users_name_in_an_origin_is_hidden() -> None:
     assert shown_origin(b"https://u:SECRET@a.test") == "https://…@a.test"
     assert shown_origin(b"https://a.test:8443") == "https://a.test:8443"
+    assert shown_origin(b"https://a.test/?token=SECRET") == "https://a.test/?token=…"

@@ -633,6 +633,7 @@ async def test_a_plan_changes_nothing(rewriter: tuple[CorsAddon, Options]) -> No
     assert any(f"access-control-allow-origin: {PAGE}" in line for line in lines)
     assert flow.get_state() == state
     assert "is not in cors_allow_origins" in str(addon.plan([cors_flow(origin="https://other.example")]))
+    assert "SECRET" not in str(addon.plan([cors_flow(origin="https://user:SECRET@other.example")]))
     assert "not subject to CORS" in str(addon.plan([exempt_flow()]))
 
 

@@ -30,6 +30,9 @@ REQUEST: Lines = [
 RESPONSES: dict[str, tuple[int, Lines]] = {
     "wildcard": (200, [("access-control-allow-origin", "*")]),
     "cookies": (200, [("set-cookie", f"sid={SECRET}; Path=/; SameSite=None; {SECRET}"), ("set-cookie", SECRET)]),
+    "folded cookies": (200, [
+        ("set-cookie", f"a=1; Path=/, sid={SECRET}; Expires=Wed, 01 Jan 2031 00:00:00 GMT, b={SECRET}"),
+    ]),
     "redirect": (302, [("access-control-allow-origin", "*"), ("location", URL)]),
     "login": (302, [("location", f"/login?return=1&session={SECRET}")]),
     "user": (302, [("access-control-allow-origin", PAGE), ("location", f"https://user:{SECRET}@other.example/")]),
@@ -53,6 +56,8 @@ def captures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
             request = asks if method == "OPTIONS" else REQUEST
             at = 1_795_278_746.0 + number
             flows.append(cors_flow(BARE, method=method, request=request, status=status, response=response, started=at))
+    for origin in (f"https://user:{SECRET}@app.example", f"{PAGE}/?access_token={SECRET}"):
+        flows += [cors_flow(BARE, method=method, origin=origin) for method in ("GET", "PUT")]
     write_recording(folder / "secrets.mitm", flows)
     (folder / "secrets.har").write_text(json.dumps(har()), encoding="utf-8")
     return [folder / "secrets.mitm", folder / "secrets.har"]

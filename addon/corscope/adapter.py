@@ -149,11 +149,20 @@ def without_answer(asked: Exchange, error: str, at: float) -> Exchange | None:
     return replace(
         asked,
         status=502,
-        answered=max(asked.started, at),
+        answered=max(asked.started, possible_time(at)),
         response_headers=((b"server", b"mitmproxy"),),
         proxy_made=True,
         proxy_error=shown_text(error),
     )
+
+
+LATEST = 253_402_300_799.0
+"""The last second of the year 9999, after which there are no dates."""
+
+
+def possible_time(seconds: float) -> float:
+    """Return a time of a flow, seconds since the epoch; 0 where it is none, such as NaN, which JSON can't tell."""
+    return seconds if 0.0 <= seconds <= LATEST else 0.0
 
 
 HAR_PEER = ("127.0.0.1", 0)
@@ -172,10 +181,10 @@ def exchange(flow: http.HTTPFlow, client: str, headers: Head, *, answered: bool 
         response = None
     from_har = not flow.live and connection.peername == HAR_PEER
     to = destination(flow, headers)
-    started = ended = data.timestamp_start
+    started = ended = possible_time(data.timestamp_start)
     if response is not None:
         answered_at = response.timestamp_end if from_har else response.timestamp_start
-        if answered_at is not None and answered_at > started:
+        if answered_at is not None and possible_time(answered_at) > started:
             ended = answered_at
     return Exchange(
         id=flow.id,

@@ -199,6 +199,12 @@ def check(
 
 
 def judge(exchange: Exchange, *, browser: str = "auto") -> Verdict:
-    """Judge one exchange by itself, without what came before it; `browser` as in `check`. Raises SettingError."""
+    """Judge one exchange by itself, without what came before it; `browser` as in `check`.
+
+    Raises SettingError, and ValueError for an exchange without a response, of which there is nothing to say.
+    """
     check_browser("browser", browser)
-    return new_session(browser).judge(exchange)[0]
+    verdicts = new_session(browser).judge(exchange)
+    if not verdicts:
+        raise ValueError(f"exchange {exchange.id!r} has no response: its status has to be a number")
+    return verdicts[0]

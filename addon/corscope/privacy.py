@@ -73,8 +73,13 @@ def without_user_info(said: str) -> str:
 
 
 def shown_origin(origin: bytes) -> str:
-    """Return an Origin fit to be shown: no browser sends a user's name in it, others might."""
-    return without_user_info(origin.decode("latin-1"))
+    """Return an Origin fit to be shown: no browser sends a user's name in it, or a whole URL, others might."""
+    return shown_url(origin.decode("latin-1"))
+
+
+def with_shown_urls(said: str) -> str:
+    """Return a sentence with its URLs fit to be shown."""
+    return _URL.sub(lambda url: shown_url(url[0]), said)
 
 
 def shown_text(said: str) -> str:
@@ -84,7 +89,7 @@ def shown_text(said: str) -> str:
     """
     said = _QUOTED_BYTES.sub(f"“{HIDDEN}”", said[:LONGEST_TEXT])
     said = _QUOTED_HEADER.sub(rf"\1“{HIDDEN}”", said)
-    said = _DOTTED.sub(_without_token, _URL.sub(lambda url: shown_url(url[0]), said))
+    said = _DOTTED.sub(_without_token, with_shown_urls(said))
     said = _CREDENTIALS.sub(rf"\1 {HIDDEN}", said)
     return _PAIR.sub(lambda pair: f"{pair[1]}={HIDDEN}" if _is_secret(pair[1]) else pair[0], said)
 

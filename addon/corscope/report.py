@@ -12,7 +12,7 @@ from corscope.findings import agrees
 from corscope.fixes import Fix, fix_of
 from corscope.headers import Fields, text
 from corscope.model import Credentials, Edit, Exchange, Finding, Kind, Observed, Operation, Outcome, Rewrite, Verdict
-from corscope.privacy import HIDDEN, plain, shown_url, without_user_info
+from corscope.privacy import HIDDEN, plain, shown_url, with_shown_urls, without_user_info
 
 HEADLINE_LENGTH = 60
 """Characters of a comment that mitmproxy's and mitmweb's columns show."""
@@ -40,7 +40,7 @@ def _texts(id_: str, values: tuple[tuple[str, str], ...]) -> Texts:
     return Texts(fill(entry.title, shown), fill(entry.why, shown), fix)
 
 
-_NO_ORIGIN = "Send an Origin without a user's name, as browsers do: one that has it can't be allowed."
+_NO_ORIGIN = "Send an Origin that is scheme, host and port alone, as browsers do: no other can be allowed."
 
 
 def firefox_reason(finding: Finding) -> str | None:
@@ -58,12 +58,12 @@ _WHAT_WOULD_TELL = (
 def _shown(values: dict[str, str]) -> dict[str, str]:
     """Return what a finding's texts name, fit to be shown."""
     # A server may send back a whole URL, with its query, where an origin belongs.
-    for name in ("location", "value"):
+    for name in ("location", "value", "origin"):
         if name in values:
             values[name] = shown_url(values[name])
-    for name in ("origin", "evidence", "who"):
+    for name in ("evidence", "who"):
         if name in values:
-            values[name] = without_user_info(values[name])
+            values[name] = with_shown_urls(without_user_info(values[name]))
     if "fault" in values:
         fault = CATALOGUE[values["fault"]]
         sentence = reason(fault.id, values, kind="fetch", preflight=False)
@@ -352,12 +352,20 @@ def _shown_value(name: str, value: bytes) -> str:
     if lower == "set-cookie":
         pair, separator, attributes = shown.partition(";")
         cookie, equals, _ = pair.partition("=")
-        known = [
-            one if not one.strip() or one.partition("=")[0].strip().lower() in _ATTRIBUTES else HIDDEN
-            for one in attributes.split(";")
-        ]
-        return f"{cookie if equals else ''}={HIDDEN}{separator}{';'.join(known)}"
+        known = ";".join(map(_shown_attribute, attributes.split(";")))
+        return f"{cookie if equals else ''}={HIDDEN}{separator}{known}"
     return shown_url(shown) if lower in _URLS else shown
+
+
+def _shown_attribute(attribute: str) -> str:
+    """Return an attribute of a Set-Cookie as it may be shown, behind which another cookie may follow after a comma."""
+    name, equals, value = attribute.partition("=")
+    lower = name.strip().lower()
+    if lower not in _ATTRIBUTES:
+        return HIDDEN if attribute.strip() else attribute
+    # Of a date one comma is part.
+    odd = "=" in value or value.count(",") > (lower == "expires")
+    return f"{name}{equals}{HIDDEN}" if odd else attribute
 
 
 def _circumstances(verdict: Verdict) -> str:

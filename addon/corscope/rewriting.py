@@ -15,6 +15,7 @@ from corscope.credentials import recognise
 from corscope.headers import Fields, Names, get, is_token, pick
 from corscope.model import Edit, Exchange, Operation, RequestMode, Rewrite, Verdict
 from corscope.modes import Head, Request, is_cors_preflight, request_mode
+from corscope.privacy import shown_origin
 from corscope.public_suffixes import spans_public_suffix
 from corscope.rewriter import COOKIES_CROSS_SITE, COOKIES_OFF, COOKIES_PARTITIONED, Settings
 from corscope.scope import OriginPatternError, parse_allowed_origins, parse_origin
@@ -72,7 +73,7 @@ class Rewriting:
         if not self.settings.allowed:
             return "cors_allow_origins names no origin to let in"
         if not self.in_scope(flow, origin):
-            return f"its origin, {origin.decode('latin-1')}, is not in cors_allow_origins, or cors_filter leaves it out"
+            return f"its origin, {shown_origin(origin)}, is not in cors_allow_origins, or cors_filter leaves it out"
         return ""
 
     def _asked(self, flow: http.HTTPFlow) -> tuple[Exchange, Head] | None:

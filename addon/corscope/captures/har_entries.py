@@ -570,7 +570,7 @@ def _without_origin(exchange: Exchange, entry: dict[str, Any], head: Head) -> No
     whether CORS concerns it, or a style sheet. Of a preflight, type `preflight`, it names a request by an identifier
     that no entry has.
     """
-    kind, cached = entry.get("_resourceType"), entry.get("_fromCache")
+    kind, cached = str(entry.get("_resourceType")), entry.get("_fromCache")
     if kind == "preflight":
         if exchange.status is None:
             # The request that it was asked for has an entry of its own, and failed with it.

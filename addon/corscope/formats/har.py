@@ -7,7 +7,7 @@ hides. Bodies are not in it. http://www.softwareishard.com/blog/har-12-spec/
 import json
 from datetime import UTC, datetime
 from typing import Any, TextIO
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
 from corscope import __version__
 from corscope.formats.document import Entry, Summary, Takes
@@ -57,7 +57,8 @@ def har_entry(entry: Entry) -> dict[str, Any]:
             "cookies": _cookies(wire["request"]),
             "headers": _headers(wire["request"]),
             "queryString": [
-                {"name": name, "value": value} for name, value in parse_qsl(urlsplit(entry["url"]).query, True)
+                {"name": name, "value": value}
+                for name, value in parse_qsl(entry["url"].partition("#")[0].partition("?")[2], True)
             ],
             "headersSize": -1,
             "bodySize": -1,
