@@ -245,8 +245,10 @@ def test_the_browser_opens_and_ends_with_the_proxy(
 
 
 IN_A_TERMINAL = """
-import os, sys
+import os, signal, sys
 os.setsid()
+# Who runs these tests may ignore it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 terminal = os.open(sys.argv[1], os.O_RDWR)
 for number in range(3):
     os.dup2(terminal, number)
