@@ -42,10 +42,6 @@ class Fork:
         output.close()
         self.args = ["mitmdump", *arguments]
 
-    @property
-    def returncode(self) -> int | None:
-        return self._process.exitcode
-
     def poll(self) -> int | None:
         return self._process.exitcode
 

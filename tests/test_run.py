@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -266,29 +267,30 @@ addons = [Talkative()]
 
 
 @contextlib.contextmanager
-def in_a_terminal(folder: Path, greeting: bytes, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Starts it in a terminal of its own, waits for its greeting, yields the process and the terminal's other end."""
+def in_a_terminal(folder: Path, greeting: bytes, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], FileIO]]:
+    """Starts it in a terminal of its own, waits for its greeting, yields the process and the terminal's other end.
+
+    Whoever closes that, closes the terminal.
+    """
     import fcntl
     import termios
 
-    ours, theirs = os.openpty()
+    # As files they can be closed twice: by then the numbers may be somebody else's.
+    ours, theirs = (FileIO(number, "r+") for number in os.openpty())
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     (folder / "talkative.py").write_text(AT_THE_END)
     words = [*arguments, "-p", "0", "--set", f"confdir={folder}", "-s", str(folder / "talkative.py")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "addon"), "TERM": "xterm"}
-    process = subprocess.Popen([sys.executable, "-c", IN_A_TERMINAL, os.ttyname(theirs), *words], env=environment)
-    # From now on the terminal is gone as soon as we leave it.
-    try:
-        shown = b""
-        while greeting not in shown:
-            shown += os.read(ours, 4096)
-        os.close(theirs)
-        yield process, ours
-    finally:
-        process.kill()
-        process.wait()
-        with contextlib.suppress(OSError):
-            os.close(ours)
+    command = [sys.executable, "-c", IN_A_TERMINAL, os.ttyname(theirs.fileno()), *words]
+    with ours, theirs, subprocess.Popen(command, env=environment) as process:
+        try:
+            shown = b""
+            while greeting not in shown:
+                shown += ours.read(4096)
+            theirs.close()
+            yield process, ours
+        finally:
+            process.kill()
 
 
 IN_TERMINALS = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
@@ -300,21 +302,20 @@ TUI, DUMP = ("--tui", b"Flows"), ("--dump", b"listening at")
 def test_a_closed_terminal_ends_it(tool: tuple[str, bytes], code: int, short_folder: Path) -> None:
     """Whatever is still to be said."""
     with in_a_terminal(short_folder, tool[1], tool[0]) as (process, terminal):
-        os.close(terminal)
+        terminal.close()
         assert process.wait(30) == code
 
 
 @IN_TERMINALS
 def test_a_closed_terminal_ends_the_browser_too(chromium: Path, short_folder: Path) -> None:
     with in_a_terminal(short_folder, TUI[1], TUI[0], f"--browser={chromium}", "--headless") as (process, terminal):
-        os.set_blocking(terminal, False)
+        os.set_blocking(terminal.fileno(), False)
         children: list[int] = []
         while not children:
-            with contextlib.suppress(BlockingIOError):
-                os.read(terminal, 4096)
+            terminal.read(4096)
             children = children_of(process.pid)
             time.sleep(0.1)
-        os.close(terminal)
+        terminal.close()
         assert process.wait(30) == 129
         assert not {child for child in children if is_alive(child)}
 
@@ -326,7 +327,7 @@ def test_a_terminal_that_stays_is_left_as_it_was(short_folder: Path) -> None:
         process.send_signal(signal.SIGHUP)
         shown = b""
         with contextlib.suppress(OSError):  # which is how Linux tells the end
-            while piece := os.read(terminal, 4096):
+            while piece := terminal.read(4096):
                 shown += piece
         assert process.wait(30) == 129
     assert b"\x1b[?1049l" in shown

@@ -99,7 +99,7 @@ def fix_of(verdict: Verdict) -> Fix | None:
     if exchange is None or verdict.origin is None or verdict.outcome in (Outcome.ALLOWED, Outcome.EXEMPT):
         return None
     # `null` is every sandboxed frame, and any site can make one: who lets it in lets in everybody.
-    # What holds a user's name no browser sends, and it is not shown.
+    # What is not shown as it was sent, a user's name or a URL's secret in it, is no browser's origin.
     if verdict.origin == text(OPAQUE) or HIDDEN in verdict.origin or _leads_astray(verdict, exchange):
         return None
     if exchange.proxy_made:

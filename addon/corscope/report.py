@@ -5,7 +5,7 @@ from functools import lru_cache
 from types import EllipsisType
 from typing import Any, NamedTuple
 
-from corscope.catalogue import CATALOGUE, FIREFOX_REASONS, fill
+from corscope.catalogue import CATALOGUE, FIREFOX_REASONS, NO_ORIGIN, WHAT_WOULD_TELL, fill
 from corscope.console import console_message, reason
 from corscope.credentials import authentication_scheme, cookie_names
 from corscope.findings import agrees
@@ -36,23 +36,14 @@ def texts(finding: Finding) -> Texts:
 @lru_cache(maxsize=128)
 def _texts(id_: str, values: tuple[tuple[str, str], ...]) -> Texts:
     entry, shown = CATALOGUE[id_], _shown(dict(values))
-    fix = _NO_ORIGIN if HIDDEN in shown.get("origin", "") else fill(entry.fix, shown)
+    fix = NO_ORIGIN if HIDDEN in shown.get("origin", "") else fill(entry.fix, shown)
     return Texts(fill(entry.title, shown), fill(entry.why, shown), fix)
-
-
-_NO_ORIGIN = "Send an Origin that is scheme, host and port alone, as browsers do: no other can be allowed."
 
 
 def firefox_reason(finding: Finding) -> str | None:
     """Return the reason that Firefox's console gives, None where it gives none."""
     key = CATALOGUE[finding.id].firefox
     return fill(FIREFOX_REASONS[key], _shown(dict(finding.values))) if key is not None else None
-
-
-_WHAT_WOULD_TELL = (
-    "a cookie on the request, another request on its connection, or what the page does next would tell. In the page's "
-    "code look for credentials: “include” or withCredentials."
-)
 
 
 def _shown(values: dict[str, str]) -> dict[str, str]:
@@ -69,7 +60,7 @@ def _shown(values: dict[str, str]) -> dict[str, str]:
         sentence = reason(fault.id, values, kind="fetch", preflight=False)
         values["console"] = sentence or fill(fault.why, values)
         values["fix"] = fill(fault.fix, values)
-        values["missing"] = _WHAT_WOULD_TELL
+        values["missing"] = WHAT_WOULD_TELL
     return values
 
 

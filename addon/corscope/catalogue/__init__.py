@@ -34,6 +34,15 @@ FIREFOX_REASONS: Mapping[str, str] = {
 }
 """Firefox's reason texts by their key."""
 
+WHAT_WOULD_TELL = (
+    "a cookie on the request, another request on its connection, or what the page does next would tell. In the page's "
+    "code look for credentials: “include” or withCredentials."
+)
+"""What is missing where nothing says whether a request was sent with credentials."""
+
+NO_ORIGIN = "Send an Origin that is scheme, host and port alone, as browsers do: no other can be allowed."
+"""The remedy of all that is wrong with an Origin that no browser sends."""
+
 
 def fill(template: str, values: Mapping[str, str]) -> str:
     """Fill a text of the catalogue; a KeyError names the value that a rule forgot."""
