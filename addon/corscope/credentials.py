@@ -111,11 +111,14 @@ def absence_evidence(
         origin == b"null" or request.get(b"sec-fetch-dest") not in _NEVER_FROM_WORKERS
     ):
         return None
-    return Evidence(
-        Credentials.OMIT,
-        Strength.STRONG,
-        "no Sec-Fetch-Storage-Access on a cross-site request, which this browser sends with credentials",
-    )
+    return _NO_STORAGE_ACCESS
+
+
+_NO_STORAGE_ACCESS = Evidence(
+    Credentials.OMIT,
+    Strength.STRONG,
+    "no Sec-Fetch-Storage-Access on a cross-site request, which this browser sends with credentials",
+)
 
 
 def _referrer_site(request: Headers) -> str | None:

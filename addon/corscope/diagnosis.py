@@ -33,8 +33,8 @@ ENDPOINTS, ORIGINS, PREFLIGHTS, PAGES, TABS, ANSWERS = 1024, 8, 1024, 128, 512, 
 """How much is remembered of a client: endpoints, of each the origins that asked, preflights, pages with a policy,
 origins of pages, and URLs with an answer to an element's request, or to a CORS request that passed."""
 
-OUTLOOKS, OUTLOOK_SECONDS = 512, 30.0
-"""How many answers of the cookie jar are kept, and for how long: cookies expire."""
+SITUATIONS, OUTLOOK_SECONDS = 512, 30.0
+"""For how many kinds of requests the cookie jar's answers are kept, and for how long: cookies expire."""
 
 REPEATED, APART = 3, 600.0
 """How many preflights are worth a word, and what seconds between two of them a reasonable Access-Control-Max-Age would
@@ -149,6 +149,17 @@ class _Outlook(NamedTuple):
     """When the latest of these cookies was set, seconds since the epoch: it holds for no earlier request."""
 
 
+@dataclass(slots=True)
+class _Situation:
+    """What is the same for requests that the same cookies travel with."""
+
+    sent: tuple[str, ...]
+    """The names of those that did."""
+    noted: int = -1
+    """The jar's changes when it learned of these: it learns nothing new before there are more."""
+    outlook: _Outlook | None = None
+
+
 class Diagnosis:
     """What one client saw, and what that explains."""
 
@@ -157,14 +168,13 @@ class Diagnosis:
         "_echoes",
         "_endpoints",
         "_is_platform",
-        "_keyed",
-        "_noted",
+        "_latest",
         "_opaque",
-        "_outlooks",
         "_passed",
         "_policies",
         "_preflights",
         "_records_credentials",
+        "_situations",
         "_tabs",
         "_vetted",
         "jar",
@@ -182,11 +192,9 @@ class Diagnosis:
         """Whether a capture that may be sanitized holds cookies or Authorization after all."""
         self._changes = 0
         """How often it has changed what is known of pages; the jar counts its own changes."""
-        self._outlooks: OrderedDict[_Key, _Outlook] = OrderedDict()
-        self._keyed: tuple[Request, _Key] | None = None
+        self._situations: OrderedDict[_Key, _Situation] = OrderedDict()
+        self._latest: tuple[Request, _Situation] | None = None
         """The latest request, for it is looked at more than once."""
-        self._noted: OrderedDict[_Key, int] = OrderedDict()
-        """Which cookies went with which requests, with the jar's changes by then: it learns nothing new before more."""
         self._endpoints: OrderedDict[tuple[bytes, str], _Answer | _Endpoint] = OrderedDict()
         """By the URL's origin and its path; of most there is but one answer."""
         self._opaque: OrderedDict[str, _Opaque] = OrderedDict()
@@ -246,8 +254,9 @@ class Diagnosis:
         always: tuple[Finding, ...] = ()
         behind: tuple[Finding, ...] = ()
         if record.if_include or exchange.status in (401, 403):
-            behind = _authorization(request, step, text(origin))
-            if record.if_include:
+            if b"authorization" in request.headers:
+                behind = _authorization(request, step, text(origin))
+            if record.if_omit:
                 always += self._behind(request, record, response)
             if record.if_omit or exchange.status in (401, 403):
                 always, behind = behind + always, ()
@@ -317,8 +326,8 @@ class Diagnosis:
         exchange, headers = request.exchange, request.headers
         fields = exchange.response_headers
         if mode is RequestMode.NAVIGATE:
-            dest = headers.get(b"sec-fetch-dest")
-            if dest is not None:
+            dest = headers.dest
+            if dest:
                 self._opened(request, in_tab=dest == b"document")
             if dest in (b"document", b"iframe", b"frame") and not exchange.proxy_made:
                 policies = tuple(get_all(fields, b"content-security-policy"))
@@ -330,14 +339,14 @@ class Diagnosis:
             return ()
         if mode is not RequestMode.NO_CORS:
             return ()
-        where, found = headers.get(b"sec-fetch-site"), self._element(request)
+        where, found = headers.site, self._element(request)
         policy = get(fields, b"cross-origin-resource-policy")
         if (policy == b"same-origin" and where in (b"cross-site", b"same-site")) or (
             policy == b"same-site" and where == b"cross-site"
         ):
             said = "origin" if policy == b"same-origin" else "site"
             return (finding("cross-origin-resource-policy", value=text(policy), said=said), *found)
-        dest, kind = headers.get(b"sec-fetch-dest", b""), get(fields, b"content-type")
+        dest, kind = headers.dest, get(fields, b"content-type")
         answered = exchange.status in OK_STATUS and exchange.status != 204
         if answered and where in CROSS_ORIGIN and dest in ELEMENTS and kind is not None and is_data(kind):
             return (finding("opaque-response-blocking", dest=text(dest), value=text(kind)), *found)
@@ -364,8 +373,8 @@ class Diagnosis:
         if (
             exchange.method != b"GET"
             or b"origin" in headers
-            or headers.get(b"sec-fetch-site") not in CROSS_ORIGIN
-            or headers.get(b"sec-fetch-dest") not in ELEMENTS
+            or headers.site not in CROSS_ORIGIN
+            or headers.dest not in ELEMENTS
         ):
             return ()
         fields = exchange.response_headers
@@ -400,12 +409,11 @@ class Diagnosis:
 
     def travelled(self, request: Request, family: BrowserFamily, names: tuple[str, ...]) -> None:
         """Note that cookies went with a request."""
-        key = self._key(request)
-        if self._noted.get(key, -1) == self.jar.changes:
+        situation = self._situation(request)
+        if situation.noted == self.jar.changes:
             return
         self.jar.travelled(names, self._context(request, family), request.exchange.id)
-        self._noted[key] = self.jar.changes
-        bound(self._noted, OUTLOOKS)
+        situation.noted = self.jar.changes
 
     def set_cookie(
         self,
@@ -451,7 +459,7 @@ class Diagnosis:
         self, request: Request, family: BrowserFamily, *, navigation: bool = False, top_level_site: str | None = None
     ) -> Context:
         exchange, headers = request.exchange, request.headers
-        origin = headers.get(b"origin", b"")
+        origin = headers.origin or b""
         if top_level_site is None and not navigation:
             top_level_site = self._tabs.get(origin)
         return Context(
@@ -460,7 +468,7 @@ class Diagnosis:
             path=exchange.path,
             now=exchange.started,
             family=family,
-            site=headers.get(b"sec-fetch-site", b""),
+            site=headers.site or b"",
             origin=origin,
             navigation=navigation,
             top_level_site=top_level_site,
@@ -527,23 +535,24 @@ class Diagnosis:
         either = finding("client-or-third-party", cookies=unsure, client=client)
         return (either, *(one for one in found if one.id != Reason.THIRD_PARTY_BLOCKED))
 
-    def _key(self, request: Request) -> _Key:
-        """Return what decides which cookies travel with a request, and the names of those that did."""
-        if self._keyed is not None and self._keyed[0] is request:
-            return self._keyed[1]
+    def _situation(self, request: Request) -> _Situation:
+        """Return the situation that a request is in: what decides which cookies travel with it, and those that did."""
+        if self._latest is not None and self._latest[0] is request:
+            return self._latest[1]
         headers, paths = request.headers, self.jar.matching_paths(request.exchange.path)
-        get = headers.get
         sent = cookie_names(headers[b"cookie"]) if b"cookie" in headers else ()
-        where, access = get(b"sec-fetch-site"), get(b"sec-fetch-storage-access")
-        key = request.target, paths, get(b"origin"), where, access, sent
-        self._keyed = request, key
-        return key
+        key = request.target, paths, headers.origin, headers.site, headers.get(b"sec-fetch-storage-access"), sent
+        situation = self._situations.get(key)
+        if situation is None:
+            situation = self._situations[key] = _Situation(sent)
+            bound(self._situations, SITUATIONS)
+        self._latest = request, situation
+        return situation
 
     def _outlook(self, request: Request, family: BrowserFamily) -> _Outlook:
         """Return what the jar says of a request."""
-        now, key = request.exchange.started, self._key(request)
-        sent = key[-1]
-        known = self._outlooks.get(key)
+        now, situation = request.exchange.started, self._situation(request)
+        sent, known = situation.sent, situation.outlook
         if (
             known is not None
             and known.changes == self._changes + self.jar.changes
@@ -590,15 +599,14 @@ class Diagnosis:
             since,
         )
         if len(fates) == len(told) and since <= now:
-            self._outlooks[key] = outlook
-            bound(self._outlooks, OUTLOOKS)
+            situation.outlook = outlook
         return outlook
 
     def _behind(self, request: Request, record: Record, response: Headers) -> tuple[Finding, ...]:
-        """Tell what an exchange that is, or may be, blocked failed for besides the header that is missing."""
-        exchange, status = record.exchange, record.exchange.status or 0
+        """Tell what an exchange that is blocked either way failed for besides the header that is missing."""
+        exchange, status, fault = record.exchange, record.exchange.status or 0, record.if_omit[0]
         found: tuple[Finding, ...] = ()
-        missing = record.if_omit and record.if_omit[0].id == "allow-origin-missing"
+        missing = fault.id == "allow-origin-missing"
         copy = cache_says(exchange.response_headers) if missing and status < 400 and not _varies(response) else ""
         if copy:
             found += (finding("cached-without-origin", evidence=copy),)
@@ -606,8 +614,8 @@ class Diagnosis:
             said = _STATUS_SAYS.get(status, "")
             found += (finding("error-page-without-cors", status=str(status), said=f": {said}" if said else ""),)
             found += self.refused(record)
-        if record.if_omit and record.if_omit[0].id == "allow-origin-mismatch":
-            found += self._cached(request, record, response, record.if_omit[0])
+        if fault.id == "allow-origin-mismatch":
+            found += self._cached(request, record, response, fault)
         return found
 
     def _cached(self, request: Request, record: Record, response: Headers, fault: Fault) -> tuple[Finding, ...]:
@@ -640,8 +648,8 @@ class Diagnosis:
         self, request: Request, record: Record, response: Headers, allowed: bytes | None
     ) -> tuple[Finding, ...]:
         """Compare an answer with what the same endpoint answered to others."""
-        exchange, origin, method = record.exchange, record.origin, record.exchange.method
-        key = (request.target, _path(exchange.path))
+        exchange, origin = record.exchange, record.origin
+        method, key = exchange.method, (request.target, exchange.path.partition("?")[0])
         failed = allowed is None and (exchange.status or 0) >= 300
         told = (origin, method, allowed, exchange.id, exchange.started, failed, b"cookie" in request.headers)
         # As `_Answer(*told)`, at half the cost.
@@ -650,7 +658,8 @@ class Diagnosis:
         endpoint = self._endpoint(key)
         if endpoint is None:
             self._endpoints[key] = answer
-            bound(self._endpoints, ENDPOINTS)
+            if len(self._endpoints) > ENDPOINTS:
+                self._endpoints.popitem(last=False)
             return beside
         endpoint.take(answer, response)
         found, answers = beside, endpoint.answers
@@ -674,9 +683,12 @@ class Diagnosis:
             return ()
         answer = self._opaque.get(url)
         if answer is None or exchange.started - answer[1] > RECENT or not stands_in(*answer[2:], request.headers):
-            self._passed[url] = _Passed(exchange.id, exchange.started, request.headers, record.origin, allowed)
+            passed = (exchange.id, exchange.started, request.headers, record.origin, allowed)
+            # As `_Passed(*passed)`, at half the cost.
+            self._passed[url] = tuple.__new__(_Passed, passed)
             self._passed.move_to_end(url)
-            bound(self._passed, ANSWERS)
+            if len(self._passed) > ANSWERS:
+                self._passed.popitem(last=False)
             return ()
         # Told here, and not of the element's next answer once more.
         self._passed.pop(url, None)
@@ -734,15 +746,17 @@ class Diagnosis:
     def _sent_by_hand(self, request: Request, origin: bytes) -> str | None:
         """Tell how it shows that an Origin of another site is none of a browser's making: somebody tries."""
         headers = request.headers
-        where, referer = headers.get(b"sec-fetch-site"), headers.get(b"referer", b"")
+        where = headers.site
         if where == b"same-site":
-            asking = origin_of(referer)
+            asking = origin_of(headers.get(b"referer", b""))
             # In reverse mode the URL is the upstream server's, and tells nothing of what the browser asked.
             if asking != origin and self._site(asking) == self._site(request.target):
                 return f"the browser said that {text(asking)} asks"
             return None
+        if where is not None:
+            return None
         agent = headers.get(b"user-agent", b"Mozilla/")
-        if where is not None or agent.startswith((b"Mozilla/", b"Opera/")) or not origin.startswith(b"http"):
+        if agent.startswith((b"Mozilla/", b"Opera/")) or not origin.startswith(b"http"):
             return None
         # A page's script may say that it is something else, and so does a web view or a CDN; not without all of these.
         names = [name.lower() for name, _ in request.exchange.request_headers]
@@ -776,7 +790,7 @@ def _meant_for_third_parties(fate: Fate, request: Request) -> bool:
         and cookie.same_site is SameSite.NONE
         and cookie.secure
         and cookie.expires is None
-        and headers.get(b"sec-fetch-site") == b"cross-site"
+        and headers.site == b"cross-site"
         and b"sec-fetch-storage-access" not in headers
     )
 
@@ -919,11 +933,8 @@ _STATUS_SAYS = {
 
 
 def _authorization(request: Request, step: Step | None, origin: str) -> tuple[Finding, ...]:
-    """Say who set Authorization, and how we know; nothing where we do not."""
-    value = request.headers.get(b"authorization")
-    if value is None:
-        return ()
-    known = authentication_scheme(value)
+    """Say who set the Authorization of a request, and how we know; nothing where we do not."""
+    known = authentication_scheme(request.headers[b"authorization"])
     scheme = known or "of no known scheme"
     asked = step.asked if step is not None and step.is_preflight else None
     if asked is not None and step is not None:

@@ -6,6 +6,7 @@ each has been followed. Remembers the steps of one client.
 """
 
 from collections import Counter, OrderedDict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -130,9 +131,9 @@ class Step:
         if self.claimed or not 0 <= since <= (UPGRADE_SECONDS if self.is_mixed_content else FOLLOW_UP_SECONDS):
             return False
         is_upgraded = self.upgraded_origins and exchange.scheme == "https"
-        if headers.get(b"origin") not in (self.upgraded_origins if is_upgraded else self.origins):
+        if headers.origin not in (self.upgraded_origins if is_upgraded else self.origins):
             return False
-        dest = headers.get(b"sec-fetch-dest", b"")
+        dest = headers.dest
         # A redirect may lead to plain http, where there is none, or from there.
         if dest != self.dest and (self.is_preflight or self.record is None or (dest and self.dest)):
             return False
@@ -224,9 +225,13 @@ class FollowUps:
         found = [step for step in steps if step.can_be_followed_by(request)]
         if not found:
             return found
-        if len(found) == 1 and not found[0].only_omit and credentials is not Credentials.OMIT:
-            # The common case: none of what follows would let go of it.
-            return found
+        if len(found) == 1:
+            # The common case, in which what follows comes to this.
+            one, include = found[0], Credentials.INCLUDE
+            if credentials is include:
+                return [] if one.only_omit else found
+            ruled_out = one.credentials is include and (credentials is Credentials.OMIT or one.only_omit)
+            return [] if ruled_out and not one.given_up else found
         late = [step for step in found if step.given_up]
         if credentials is Credentials.INCLUDE:
             found = [step for step in found if not step.only_omit]
@@ -309,10 +314,12 @@ class Unfollowed[Owner]:
             self._pop()
         return path in self._paths
 
-    def pop_answered(self, until: float) -> list[tuple[Owner, Step]]:
+    def pop_answered(self, until: float) -> Sequence[tuple[Owner, Step]]:
         """Return those that were answered by `until`, in seconds since the epoch, and let go of them."""
-        popped: list[tuple[Owner, Step]] = []
         waiting = self._waiting
+        if not waiting or waiting[0][1].answered > until:
+            return ()
+        popped: list[tuple[Owner, Step]] = []
         while waiting and waiting[0][1].answered <= until:
             popped.append(self._pop())
         return popped

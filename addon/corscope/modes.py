@@ -50,14 +50,42 @@ REQUEST_HEADERS = _RequestNames(
 that scripts set."""
 
 
+_MODES = {
+    b"cors": RequestMode.CORS,
+    b"no-cors": RequestMode.NO_CORS,
+    b"navigate": RequestMode.NAVIGATE,
+    b"nested-navigate": RequestMode.NAVIGATE,
+    b"same-origin": RequestMode.SAME_ORIGIN,
+    b"websocket": RequestMode.WEBSOCKET,
+    b"webtransport": RequestMode.WEBSOCKET,
+}
+
+
 class Head(dict[bytes, bytes]):
     """What `REQUEST_HEADERS` picks of a request's headers, by lower-case name, and what follows from it alone."""
 
-    __slots__ = ("_unsafe_names",)
+    __slots__ = ("_unsafe_names", "accept", "dest", "from_elsewhere", "mode", "origin", "site")
 
-    def __init__(self, fields: Fields) -> None:
+    def __init__(self, fields: Fields, *, mode: bytes | None = None) -> None:
+        """`mode` stands in for Sec-Fetch-Mode, where something else tells it."""
         super().__init__(pick(fields, REQUEST_HEADERS))
+        if mode is not None:
+            self[b"sec-fetch-mode"] = mode
         self._unsafe_names: tuple[bytes, ...] | None = None
+        get = self.get
+        self.origin = origin = get(b"origin")
+        self.site = get(b"sec-fetch-site")
+        self.dest = get(b"sec-fetch-dest", b"")
+        self.accept = get(b"accept", b"")
+        self.mode = _MODES.get(get(b"sec-fetch-mode", b""))
+        self.from_elsewhere = (
+            self.mode is RequestMode.CORS
+            and origin is not None
+            and self.site != b"same-origin"
+            and b"upgrade" not in self
+            and origin.partition(b":")[0] not in EXTENSION_SCHEMES
+        )
+        """Whether it says that it is a page's request in mode "cors", and not that it goes to the page's own origin."""
 
     @property
     def unsafe_names(self) -> tuple[bytes, ...]:
@@ -85,11 +113,14 @@ def read_head(fields: Fields) -> Head:
 
 def url_of(exchange: Exchange) -> str:
     """Return the URL of a request: absolute, in ASCII but for what its path holds, without fragment."""
-    return _url(serialize_origin(exchange.scheme, exchange.host, exchange.port), exchange.path)
+    return _target(exchange.scheme, exchange.host, exchange.port)[1] + exchange.path
 
 
-def _url(target: bytes, path: str) -> str:
-    return target.decode("utf-8", "replace") + path
+@lru_cache(maxsize=4096)
+def _target(scheme: str, host: str, port: int) -> tuple[bytes, str]:
+    """Return the serialized origin of a URL, and how the URL begins."""
+    origin = serialize_origin(scheme, host, port)
+    return origin, origin.decode("utf-8", "replace")
 
 
 class Request:
@@ -101,9 +132,9 @@ class Request:
         self.exchange = exchange
         picked = exchange.request_picked
         self.headers = picked if type(picked) is Head else read_head(exchange.request_headers)
-        self.target = target = serialize_origin(exchange.scheme, exchange.host, exchange.port)
+        self.target, shown = _target(exchange.scheme, exchange.host, exchange.port)
         """The serialized origin of the URL."""
-        self.url = _url(target, exchange.path)
+        self.url = shown + exchange.path
         self.is_preflight = exchange.method == b"OPTIONS" and is_cors_preflight(exchange.method, self.headers)
 
     @property
@@ -125,16 +156,6 @@ class Subject(NamedTuple):
     exempt: str | None
     """Why the protocol does not apply; None where it does, or may (mode UNKNOWN)."""
 
-
-_MODES = {
-    b"cors": RequestMode.CORS,
-    b"no-cors": RequestMode.NO_CORS,
-    b"navigate": RequestMode.NAVIGATE,
-    b"nested-navigate": RequestMode.NAVIGATE,
-    b"same-origin": RequestMode.SAME_ORIGIN,
-    b"websocket": RequestMode.WEBSOCKET,
-    b"webtransport": RequestMode.WEBSOCKET,
-}
 
 _CORS = Subject(RequestMode.CORS, None)
 UNDECIDED = Subject(RequestMode.UNKNOWN, None)
@@ -204,8 +225,10 @@ def request_mode(asked: Request, browser: Browser) -> Subject:
     if asked.is_preflight:
         return _CORS
     request = asked.headers
-    origin = request.get(b"origin")
-    said = _MODES.get(request.get(b"sec-fetch-mode", b""))
+    origin, said = request.origin, request.mode
+    if request.from_elsewhere and origin != asked.target:
+        # Most of them, so that they are told first.
+        return _CORS
     if said is not None and said is not RequestMode.CORS:
         return _EXEMPT[said]
     if b"upgrade" in request and request[b"upgrade"].lower() == b"websocket":
@@ -221,7 +244,7 @@ def request_mode(asked: Request, browser: Browser) -> Subject:
     if origin.partition(b":")[0] in EXTENSION_SCHEMES:
         return _EXTENSION
     # In reverse mode the URL is the upstream server's, and only the browser knows that the request stays at home.
-    if origin == asked.target or (request.get(b"sec-fetch-site") == b"same-origin" and origin != OPAQUE):
+    if origin == asked.target or (request.site == b"same-origin" and origin != OPAQUE):
         return _SAME_ORIGIN if said or asked.exchange.method != b"POST" else _TO_ITSELF
     if said is RequestMode.CORS or asked.exchange.method != b"POST":
         return _CORS

@@ -68,13 +68,18 @@ def serialize_origin(scheme: str, host: str, port: int | None) -> bytes:
 _SPECIAL = re.compile(r"(https?):(.*)", re.IGNORECASE | re.DOTALL)
 
 
-@lru_cache(maxsize=4096)
 def parse_location(base: str, location: str) -> Target | None:
     """Parse a Location relative to `base`, an http(s) URL; None where a browser finds no URL in it.
 
     `location` is the header's value with a character for each byte: bytes above ASCII are percent-encoded as they are.
     https://fetch.spec.whatwg.org/#concept-response-location-url, https://url.spec.whatwg.org/#concept-basic-url-parser
     """
+    return _plain_target(base, location) or _parse_location(base, location)
+
+
+@lru_cache(maxsize=4096)
+def _parse_location(base: str, location: str) -> Target | None:
+    """`parse_location` of what needs care."""
     location = location.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
     location = location.strip("".join(map(chr, range(0x21))))
     location = location.replace("\t", "").replace("\n", "").replace("\r", "").partition("#")[0]
@@ -105,6 +110,29 @@ def parse_location(base: str, location: str) -> Target | None:
     if query:
         url += "?" + quote(query, safe=_QUERY_SAFE, errors="surrogateescape")
     return Target(url, scheme, origin, bool(parts.username or parts.password))
+
+
+# No port that is its scheme's own, no dot behind a slash, nothing that would be percent-encoded, and no empty query.
+_PLAIN_ORIGIN = r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::(?!80/|443/)[1-9][0-9]{1,3})?"
+_PLAIN_BASE = re.compile(rf"{_PLAIN_ORIGIN}(?=/)")
+_PLAIN_LOCATION = re.compile(
+    rf"({_PLAIN_ORIGIN})?/(?!/)(?:[A-Za-z0-9_~/!$&'()*+,;=:@-]|(?<!/)\.)*(?:\?[A-Za-z0-9._~/!$&()*+,;=:@%-]+)?"
+)
+
+
+def _plain_target(base: str, location: str) -> Target | None:
+    """Return where a Location leads that is as almost all are: there is nothing to resolve, and all is clean."""
+    plain = _PLAIN_LOCATION.fullmatch(location)
+    if plain is None:
+        return None
+    origin, url = plain[1], location
+    if origin is None:
+        own = _PLAIN_BASE.match(base)
+        if own is None:
+            return None
+        origin = own[0]
+        url = origin + location
+    return Target(url, origin.partition(":")[0], origin.encode(), False)
 
 
 _OTHER_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
@@ -184,6 +212,7 @@ def _is_ipv4(labels: list[str]) -> bool:
     return len(first) < 4 and all(number < 256 for number in first) and last < 256 ** (4 - len(first))
 
 
+@lru_cache(maxsize=1024)
 def origin_of(url: bytes) -> bytes:
     """Return the origin that a URL names, as it is written there; whatever it is, no user's name and no query."""
     scheme, _, rest = url.partition(b"://")

@@ -5,6 +5,7 @@ with nothing that steers a terminal or a parser, and nothing that can't be encod
 """
 
 import re
+from functools import lru_cache
 from urllib.parse import unquote
 
 _SECRET = re.compile(
@@ -72,6 +73,7 @@ def without_user_info(said: str) -> str:
     return _USER_INFO.sub(lambda found: f"{found[1] or ''}{HIDDEN}@", said) if "@" in said else said
 
 
+@lru_cache(maxsize=1024)
 def shown_origin(origin: bytes) -> str:
     """Return an Origin fit to be shown: no browser sends a user's name in it, or a whole URL, others might."""
     return shown_url(origin.decode("latin-1"))

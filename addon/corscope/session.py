@@ -8,7 +8,7 @@ alike. State is kept per client and bounded everywhere; nothing here knows mitmp
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from corscope.causes import Answer
 from corscope.cookie_jar import parse_set_cookie
@@ -105,13 +105,8 @@ IDLE_SECONDS = 60.0
 """After so long without a request a connection may be closed: it then no longer keeps another one to its class."""
 
 
-class _Judged(NamedTuple):
-    """An exchange that was judged."""
-
-    link: Link
-    """What it follows."""
-    request: Request
-    record: Record
+type _Judged = tuple[Link, Request, Record]
+"""An exchange that was judged, with what it follows. A plain tuple, for every one gets one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -189,7 +184,7 @@ class _Client:
         `besides` are the flows of preflights that are not asked about.
         """
         exchange = request.exchange
-        known = self.permissions.get((request.headers.get(b"origin", b""), request.url), ())
+        known = self.permissions.get((request.headers.origin or b"", request.url), ())
         return [
             entry
             for entry in known
@@ -217,6 +212,16 @@ _DECIDE = frozenset(
     )
 )
 """What decides of an exchange that is none of CORS's business."""
+
+
+_FOLLOWED_PREFLIGHT, _FOLLOWED_REDIRECT = (
+    Evidence(
+        Credentials.OMIT,
+        Strength.CERTAIN,
+        f"the {what} was followed, although credentials would have stopped it",
+    )
+    for what in ("preflight", "redirect")
+)
 
 
 class _Flow(Protocol):
@@ -340,23 +345,24 @@ class Session:
         known = self._clients.get(exchange.client)
         before = begun = None
         if known is not None:
-            before, begun = known.judged.pop(exchange.id, None), known.begun.pop(exchange.id, None)
-        if before is not None and before.record.mode is RequestMode.CORS:
-            record = self._judge_again(exchange, before)
-            self._pass_time(exchange.answered)
-            return [self._told(record), *self._drain(besides=record)]
+            if exchange.id in known.judged:
+                before = known.judged.pop(exchange.id)
+            if exchange.id in known.begun:
+                begun = known.begun.pop(exchange.id)
+        if before is not None and before[2].mode is RequestMode.CORS:
+            return self._all_told(self._judge_again(exchange, before))
         if begun is not None:
             link, request = begun
             request.exchange = exchange
         else:
             link, request = None, Request(exchange)
-        client = self._client(request)
+        client = self._client(request, known)
         response = self._take_response(client, exchange)
         subject = request_mode(request, client.browser)
         if subject.exempt is None:
             if before is not None:
-                link = before.link
-                self._take_back(client, before.record)
+                link, _, taken_back = before
+                self._take_back(client, taken_back)
             elif link is None:
                 link = self._link(client, request)
             if subject is UNDECIDED:
@@ -377,11 +383,10 @@ class Session:
             return [self._hushed(first) if self.silence else first, *self._drain()]
         link = link or NO_LINK
         record = self._judge_cors(client, request, response, subject.mode, link)
-        client.judged[exchange.id] = _Judged(link, request, record)
+        client.judged[exchange.id] = link, request, record
         if len(client.judged) > JUDGED:
             client.judged.popitem(last=False)
-        self._pass_time(exchange.answered)
-        return [self._told(record), *self._drain(besides=record)]
+        return self._all_told(record)
 
     def settle(self, now: float) -> list[Verdict]:
         """Return the verdicts that the passing of time settles; `now` in seconds since the epoch."""
@@ -423,7 +428,7 @@ class Session:
 
     def _judge_exempt(self, client: _Client, request: Request, response: Headers, subject: Subject) -> Verdict:
         exchange, headers, mode = request.exchange, request.headers, subject.mode
-        if mode is RequestMode.NAVIGATE and headers.get(b"sec-fetch-dest") == b"document":
+        if mode is RequestMode.NAVIGATE and headers.dest == b"document":
             if len(client.top_level_sites) >= SITES:
                 client.top_level_sites.clear()
             client.top_level_sites.add(site(request.target))
@@ -437,7 +442,7 @@ class Session:
                 what = "a navigation"
             if what is not None:
                 self._evidences.classify(client.connection(exchange.connection), Credentials.INCLUDE, what)
-        origin = headers.get(b"origin")
+        origin = headers.origin
         faults: Faults = ()
         kind = Kind.ACTUAL
         before: list[Step] = []
@@ -521,8 +526,8 @@ class Session:
             request.url,
             client.browser,
             story,
-            headers.get(b"sec-fetch-dest", b""),
-            headers.get(b"accept", b""),
+            headers.dest,
+            headers.accept,
         )
         if step is not None:
             if step.is_preflight:
@@ -545,7 +550,8 @@ class Session:
             words = "follows a step at which credentials would have stopped it"
             self._evidences.learn(story, Evidence(Credentials.OMIT, Strength.CERTAIN, words))
         self._learn_from_request(client, request, record, step)
-        self._await_credentials(record)
+        if record.if_include:
+            self._await_credentials(record)
         if exchange.connection is not None:
             self._learn_from_connection(client, request, story, client.connection(exchange.connection))
         if b"set-cookie" in response and not request.is_preflight:
@@ -654,7 +660,7 @@ class Session:
             bound(client.stored, STORED)
         include = cors_check(origin, checked, include=True)
         omit = cors_check(origin, checked, include=False) if include else ()
-        if broken := _several_locations(exchange, response):
+        if b"location" in response and (broken := _several_locations(exchange, response)):
             # The network's own parsers fail on it, before anything is checked.
             include = omit = broken
         if record.before is not None and preflight is not None and exchange.in_order:
@@ -697,14 +703,14 @@ class Session:
 
     def _judge_again(self, exchange: Exchange, before: _Judged) -> Record:
         """Judge another response to a request of mode "cors"; what the request itself told stays told."""
-        link, request, record = before.link, before.request, before.record
+        link, request, record = before
         if _is_same_request(exchange, request.exchange):
             request.exchange = exchange
         else:
             # Somebody edited a flow and sent it again.
             request = Request(exchange)
         client = self._client(request)
-        client.judged[exchange.id] = before._replace(request=request)
+        client.judged[exchange.id] = link, request, record
         response = self._take_response(client, exchange)
         self._take_back(client, record)
         record.exchange = exchange
@@ -796,7 +802,7 @@ class Session:
             method=method_after_redirect(exchange.method, exchange.status or 0),
             asked=frozenset(),
             is_preflight=False,
-            dest=request.headers.get(b"sec-fetch-dest", b""),
+            dest=request.headers.dest,
             first_url=first_url,
             page=(record.page if record is not None else b"") or (request.target if origin is None else origin),
             redirects=redirects,
@@ -828,14 +834,12 @@ class Session:
             if step.is_mixed_content:
                 record.if_omit, record.if_include = (), record.if_include[:-1]
                 self._evidences.settled.append(record)
-            if any(one.id == "csp-connect-src" for one in record.findings):
+            if record.findings and any(one.id == "csp-connect-src" for one in record.findings):
                 # The browser went on, so that was another page's policy.
                 record.findings = tuple([one for one in record.findings if one.id != "csp-connect-src"])
                 self._evidences.settled.append(record)
             if step.only_omit:
-                what = "preflight" if step.is_preflight else "redirect"
-                words = f"the {what} was followed, although credentials would have stopped it"
-                self._evidences.learn(record.story, Evidence(Credentials.OMIT, Strength.CERTAIN, words))
+                self._evidences.learn(record.story, _FOLLOWED_PREFLIGHT if step.is_preflight else _FOLLOWED_REDIRECT)
         return link
 
     @staticmethod
@@ -956,9 +960,9 @@ class Session:
 
     # ------------------------------------------------------------------ state and what goes out
 
-    def _client(self, request: Request) -> _Client:
-        exchange = request.exchange
-        client = self._clients.get(exchange.client)
+    def _client(self, request: Request, known: _Client | None = None) -> _Client:
+        """Return the client of a request; `known` is what is known of it already."""
+        exchange, client = request.exchange, known or self._clients.get(request.exchange.client)
         if client is not None and client is self._latest:
             pass
         elif client is None:
@@ -987,6 +991,13 @@ class Session:
         settled = dict.fromkeys(self._evidences.settled)
         self._evidences.settled = []
         return [self._told(record) for record in settled if record is not besides]
+
+    def _all_told(self, record: Record) -> list[Verdict]:
+        """Say what is known of an exchange that just came, then of those that were settled by then."""
+        self._pass_time(record.exchange.answered)
+        if not self._evidences.settled:
+            return [self._told(record)]
+        return [self._told(record), *self._drain(besides=record)]
 
     def _told(self, record: Record) -> Verdict:
         """Say what is known of an exchange now, but for what the user does not want to hear."""
@@ -1070,4 +1081,4 @@ def _redirect_faults(request: Request, origin: bytes | None, to: Target, *, redi
 
 def _route(request: Request, record: Record) -> Route:
     exchange = request.exchange
-    return Route(record.origin, exchange.scheme, exchange.host, request.headers.get(b"sec-fetch-site", b""))
+    return Route(record.origin, exchange.scheme, exchange.host, request.headers.site or b"")

@@ -5,6 +5,7 @@ Pure bookkeeping: what counts as evidence is decided elsewhere, and no verdict i
 
 from collections import deque
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from corscope.credentials import Evidence, Strength
 from corscope.engine import Faults
@@ -143,7 +144,7 @@ class Evidences:
         waiting = list(connection.waiting)
         connection.waiting.clear()
         for story in waiting:
-            self.learn(story, _class_evidence(connection))
+            self.learn(story, _class_evidence(connection.credentials, connection.evidence))
 
     def join(self, story: Story, connection: Connection) -> None:
         """Let a story and the connection that one of its requests came on share what is known of either."""
@@ -151,7 +152,7 @@ class Evidences:
             if connection.credentials is not story.credentials:
                 self.classify(connection, story.credentials, story.evidence[0])
         elif connection.credentials is not Credentials.UNKNOWN:
-            self.learn(story, _class_evidence(connection))
+            self.learn(story, _class_evidence(connection.credentials, connection.evidence))
         elif not connection.mixed:
             connection.waiting.append(story)
             if story.connections is None:
@@ -162,10 +163,11 @@ class Evidences:
 _ON_CONNECTION = "on a connection that the browser keeps for "
 
 
-def _class_evidence(connection: Connection) -> Evidence:
+@lru_cache(maxsize=256)
+def _class_evidence(credentials: Credentials, evidence: str) -> Evidence:
     """Say what a connection's class proves; what was itself told from a connection is not wrapped once more."""
-    if connection.evidence.startswith(_ON_CONNECTION):
-        return Evidence(connection.credentials, Strength.STRONG, connection.evidence)
-    kind = "credentialed" if connection.credentials is Credentials.INCLUDE else "uncredentialed"
-    words = f"{_ON_CONNECTION}{kind} requests (another one there: {connection.evidence})"
-    return Evidence(connection.credentials, Strength.STRONG, words)
+    if evidence.startswith(_ON_CONNECTION):
+        return Evidence(credentials, Strength.STRONG, evidence)
+    kind = "credentialed" if credentials is Credentials.INCLUDE else "uncredentialed"
+    words = f"{_ON_CONNECTION}{kind} requests (another one there: {evidence})"
+    return Evidence(credentials, Strength.STRONG, words)

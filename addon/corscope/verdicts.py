@@ -27,8 +27,8 @@ def verdict_of(record: Record) -> Verdict:
             findings += hints.unknown
     outcome, settled = Outcome.ALLOWED, True
     fault: Fault | None = None
-    if faults or include:
-        outcome, fault, found, besides = _trouble(record, faults)
+    if faults or (include and credentials is Credentials.UNKNOWN):
+        outcome, fault, found, besides = _trouble(record, faults, origin)
         settled = outcome is not Outcome.CONDITIONAL or bool(omit) or record.stored_unknown
         if record.kind is Kind.PREFLIGHT and outcome is Outcome.BLOCKED:
             # What else is said of a preflight that passes has no place where it does not.
@@ -77,15 +77,12 @@ type _Trouble = tuple[Outcome, Fault | None, tuple[Finding, ...], tuple[Finding,
 """The outcome, the fault that blocks, and the findings to put before and behind what else is to be said."""
 
 
-def _trouble(record: Record, faults: Faults) -> _Trouble:
-    """Say what an exchange that fails, at least with credentials, comes to; `faults` are to be mended in any case."""
-    exchange, origin, credentials = record.exchange, shown_origin(record.origin), record.story.credentials
+def _trouble(record: Record, faults: Faults, origin: str) -> _Trouble:
+    """Say what an exchange that fails, or may fail, comes to; `faults` are to be mended in any case."""
+    exchange, credentials = record.exchange, record.story.credentials
     include, omit = record.if_include, record.if_omit
-    if not faults and credentials is not Credentials.UNKNOWN:
-        return Outcome.ALLOWED, None, (), ()
-    with_credentials = Answer(record.url, exchange.response_headers, True)
-    included = credentials is Credentials.INCLUDE
-    answer = with_credentials if included else Answer(record.url, exchange.response_headers, False)
+    answer = Answer(record.url, exchange.response_headers, credentials is Credentials.INCLUDE)
+    with_credentials = answer._replace(include=True) if credentials is Credentials.UNKNOWN else answer
     if record.stored_unknown and faults and faults[0].id in ("allow-origin-missing", "allow-credentials-not-true"):
         return Outcome.CONDITIONAL, None, (conditional_finding("stored-response-unknown", None, origin, answer),), ()
     if not omit and credentials is Credentials.UNKNOWN:

@@ -443,8 +443,7 @@ def _request_fields(entry: dict[str, Any], request: dict[str, Any], writer: Writ
         head = Head(fields)
     if b"sec-fetch-mode" not in head and (mode := _mode(entry.get("_resourceType"))):
         # Browsers send Sec-Fetch-Mode to potentially trustworthy URLs only; here the browser itself tells.
-        head = Head(fields)
-        head[b"sec-fetch-mode"] = mode
+        head = Head(fields, mode=mode)
     return fields, head
 
 
