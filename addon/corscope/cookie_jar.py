@@ -423,7 +423,7 @@ _EMPTY: _Area = OrderedDict()
 class CookieJar:
     """The cookies of one client, as its traffic shows them."""
 
-    __slots__ = ("_areas", "_is_public_suffix", "_paths", "_registrable", "_unpartitioned", "changes")
+    __slots__ = ("_areas", "_is_public_suffix", "_paths", "_registrable", "_unpartitioned", "changes", "tells")
 
     def __init__(self, is_public_suffix: Callable[[str], bool] = _is_label) -> None:
         """`is_public_suffix` tells names under which anybody can register; those of one label always count."""
@@ -438,11 +438,11 @@ class CookieJar:
         self.changes = 0
         """Grows when something changes that `travel` may say; not when a cookie is merely set again."""
 
+        self.tells = False
+        """Whether it saw a cookie set: of those that were merely seen to travel, `travel` has nothing to tell."""
+
     def __len__(self) -> int:
         return sum(map(len, self._areas.values()))
-
-    def __bool__(self) -> bool:
-        return bool(self._areas)
 
     def set_cookie(self, lines: Iterable[bytes], context: Context, flow_id: str) -> tuple[Refusal, ...]:
         """Take the Set-Cookie lines of a response to a credentialed request; return those that are refused."""
@@ -799,11 +799,13 @@ class CookieJar:
         self._areas.move_to_end(entry.area)
         if isinstance(entry, _Seen):
             self.changes += key not in cookies
-        elif entry.path != "/":
-            self._paths[entry.path] = None
-            if len(self._paths) > PATHS:
-                del self._paths[next(iter(self._paths))]
-                self.changes += 1
+        else:
+            self.tells = True
+            if entry.path != "/":
+                self._paths[entry.path] = None
+                if len(self._paths) > PATHS:
+                    del self._paths[next(iter(self._paths))]
+                    self.changes += 1
         # Out and in again: the oldest is the first.
         cookies.pop(key, None)
         cookies[key] = entry

@@ -71,7 +71,8 @@ class TravelLog:
                 traveller = _Traveller(flow_id, now, path)
             else:
                 traveller.flow_id, traveller.seen = flow_id, now
-                traveller.below = common_directory(traveller.below, path)
+                if not is_below(path, traveller.below):
+                    traveller.below = common_directory(traveller.below, path)
             known[name] = traveller
         while len(known) > COOKIES_PER_ROUTE:
             del known[next(iter(known))]

@@ -237,15 +237,17 @@ class Diagnosis:
     def actual(self, request: Request, record: Record, response: Headers, step: Step | None) -> Hints:
         """Diagnose an actual request or a hop of a redirect chain; `step` is what it follows."""
         origin, exchange = record.origin, record.exchange
+        # Refused, perhaps for want of a cookie.
+        refused = exchange.status in (401, 403)
         if exchange.sanitized:
             self._look_for_credentials(request, response)
-        allowed = response.get(b"access-control-allow-origin")
+        allowed, wanted = response.get(b"access-control-allow-origin"), RESPONSE_HEADERS.wanted
         hints = _answer_hints(
             origin,
             allowed,
             response.get(b"access-control-allow-credentials"),
             response.get(b"access-control-expose-headers"),
-            tuple([name for name in response if name not in RESPONSE_HEADERS.wanted]),
+            () if response.keys() <= wanted else tuple([name for name in response if name not in wanted]),
             record.dest,
             record.accept,
             bool(record.if_include),
@@ -253,23 +255,23 @@ class Diagnosis:
         )
         always: tuple[Finding, ...] = ()
         behind: tuple[Finding, ...] = ()
-        if record.if_include or exchange.status in (401, 403):
+        if record.if_include or refused:
             if b"authorization" in request.headers:
                 behind = _authorization(request, step, text(origin))
             if record.if_omit:
-                always += self._behind(request, record, response)
-            if record.if_omit or exchange.status in (401, 403):
+                always = self._behind(request, record, response)
+            if record.if_omit or refused:
                 always, behind = behind + always, ()
         always += self._compared(request, record, response, allowed)
         if allowed == origin and response.get(b"access-control-allow-credentials") == b"true":
             always += self._risks(request, record)
-        elif allowed == b"*":
+        elif allowed == b"*" and is_private(exchange.host):
             always += _private_network(exchange, origin, "any page, for it sends `*`")
-        elif not exchange.proxy_made:
+        elif allowed != b"*" and not exchange.proxy_made:
             always += _local_network_access(exchange, origin)
         if exchange.scheme == "http" and origin.startswith(b"https:") and not is_private(exchange.host):
             always += (finding("mixed-content", origin=text(origin)),)
-        if record.before is not None:
+        if record.before is not None and record.before.hints.always:
             always += tuple([one for one in record.before.hints.always if one.id == "login-redirect"])
         if exchange.status in REDIRECT_STATUS and b"location" in response:
             location = text(response[b"location"])
@@ -283,10 +285,10 @@ class Diagnosis:
             include = behind + include
         unknown: tuple[Finding, ...] = ()
         if exchange.sanitized and not self._records_credentials:
-            missed = exchange.status in (401, 403) or login
+            missed = refused or login
             decides = bool(record.if_include) and not record.if_omit
             unknown = (finding("capture-sanitized"),) if decides or missed else ()
-        elif exchange.status in (401, 403) or login:
+        elif refused or login:
             # If it was sent with credentials, this is why none of these came; if not, that is why.
             either = (*include, *[one for one in omit if one not in include])
             unknown = tuple([one for one in either if one.id.startswith(_OF_COOKIES)])
@@ -404,7 +406,7 @@ class Diagnosis:
 
     def held(self, request: Request, family: BrowserFamily) -> Fate | None:
         """Return a cookie that would have travelled with a request, had it been sent with credentials, and did not."""
-        held = self._outlook(request, family).held if self.jar else ()
+        held = self._outlook(request, family).held if self.jar.tells else ()
         return held[0] if held else None
 
     def travelled(self, request: Request, family: BrowserFamily, names: tuple[str, ...]) -> None:
@@ -496,7 +498,7 @@ class Diagnosis:
                 values = {"cookies": cookies or "none that is well-formed", "client": client}
                 ignored = finding("set-cookie-ignored", None if meant else Severity.INFO, **values)
                 omit = (*(one for one in omit if one.id != "allow-credentials-unused"), ignored)
-        if not self.jar or (exchange.sanitized and not self._records_credentials):
+        if not self.jar.tells or (exchange.sanitized and not self._records_credentials):
             return include, omit, ()
         outlook = self._outlook(request, record.browser.family)
         if outlook.held and response.get(b"access-control-allow-credentials") == b"true":
@@ -528,7 +530,7 @@ class Diagnosis:
 
     def _unsure(self, request: Request, record: Record, found: tuple[Finding, ...]) -> tuple[Finding, ...]:
         """Say of cookies that never came back all that may be the reason, where the credentials mode is not known."""
-        unsure = self._outlook(request, record.browser.family).unsure if self.jar else ""
+        unsure = self._outlook(request, record.browser.family).unsure if self.jar.tells else ""
         if not unsure or b"authorization" in request.headers:
             return found
         client = client_line(record.dest, record.accept)
@@ -623,8 +625,9 @@ class Diagnosis:
         if "://" not in value or _varies(response):
             return ()
         named, evidence = value.encode("latin-1"), ""
-        endpoint = self._endpoint((request.target, _path(exchange.path)))
-        answers = endpoint.answers if endpoint is not None else {}
+        key = (request.target, _path(exchange.path))
+        known = self._endpoints.get(key)
+        answers = self._endpoint(key, known).answers if known is not None else {}
         before = answers.get(named)
         # Who was seen to answer nobody else may be configured to name this one origin always.
         if before is not None and before[0] == named and any(got not in (named, None) for got, *_ in answers.values()):
@@ -634,9 +637,8 @@ class Diagnosis:
             evidence += f"{' and ' if evidence else ''}the answer says of itself that it is a copy ({copy})"
         return (finding("cached-for-another-origin", value=value, evidence=evidence),) if evidence else ()
 
-    def _endpoint(self, key: tuple[bytes, str]) -> _Endpoint | None:
-        """Return what is known of an endpoint."""
-        known = self._endpoints.get(key)
+    def _endpoint(self, key: tuple[bytes, str], known: _Answer | _Endpoint) -> _Endpoint:
+        """Return an endpoint of which something is known: one answer may be all so far."""
         if not isinstance(known, _Answer):
             return known
         endpoint = self._endpoints[key] = _Endpoint()
@@ -655,12 +657,13 @@ class Diagnosis:
         # As `_Answer(*told)`, at half the cost.
         answer = tuple.__new__(_Answer, told)
         beside = self._beside_opaque(request, record, allowed) if method == b"GET" else ()
-        endpoint = self._endpoint(key)
-        if endpoint is None:
+        known = self._endpoints.get(key)
+        if known is None:
             self._endpoints[key] = answer
             if len(self._endpoints) > ENDPOINTS:
                 self._endpoints.popitem(last=False)
             return beside
+        endpoint = self._endpoint(key, known)
         endpoint.take(answer, response)
         found, answers = beside, endpoint.answers
         if not beside and not failed and len(answers) > 1 and is_cacheable(exchange):

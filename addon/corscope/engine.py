@@ -318,9 +318,13 @@ def max_age(headers: Headers, family: BrowserFamily) -> int:
     Unparsable values: Chromium keeps the default (preflight_result.cc ParseAccessControlMaxAge, which takes a sign),
     Firefox keeps nothing (nsCORSListenerProxy.cpp AddResultToCache).
     """
-    value = headers.get(b"access-control-max-age", b"")
-    if not value:
-        return DEFAULT_MAX_AGE
+    value = headers.get(b"access-control-max-age")
+    return _max_age(value, family) if value else DEFAULT_MAX_AGE
+
+
+@lru_cache(maxsize=REMEMBERED_CHECKS)
+def _max_age(value: bytes, family: BrowserFamily) -> int:
+    """`max_age` of a value that is there."""
     digits = value[1:] if family is BrowserFamily.CHROMIUM and value[:1] in (b"+", b"-") else value
     if not digits.isdigit():
         return 0 if family is BrowserFamily.FIREFOX else DEFAULT_MAX_AGE

@@ -1,6 +1,7 @@
 """Findings from faults: which entries of the catalogue a judgement names, with their values."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from corscope.catalogue import CATALOGUE
 from corscope.causes import Answer, cause_of
@@ -41,10 +42,8 @@ def _of(fault: Fault, cause: str, values: Mapping[str, str]) -> Mapping[str, str
     return values if (CATALOGUE[cause].of or cause) == fault.id else {**values, "of": fault.id}
 
 
-def conditional_finding(id_: str, fault: Fault | None, origin: str, answer: Answer) -> Finding:
+def conditional_finding(id_: str, fault: Fault, answer: Answer) -> Finding:
     """Return what is to be said of an exchange that `fault` may block, for all the wire tells."""
-    if fault is None:
-        return finding(id_, origin=origin)
     cause, values = cause_of(fault, answer)
     return Finding(id_, SEVERITIES[id_], {**_of(fault, cause, values), "fault": cause})
 
@@ -77,24 +76,25 @@ def preflight_findings(
     unsafe_names: tuple[bytes, ...], response: Headers, family: BrowserFamily
 ) -> tuple[Finding, ...]:
     """Return what is worth saying about a preflight that passes."""
-    found: tuple[Finding, ...] = ()
+    found = max_age_findings(response, family)
     if b"authorization" in unsafe_names:
         allowed = extract_tokens(response.get(b"access-control-allow-headers")) or ()
         if b"authorization" not in {name.lower() for name in allowed}:
             # What else the star covers stays allowed.
             listed = ", ".join(map(text, (*allowed, b"authorization")))
-            found += (finding("authorization-under-wildcard", headers=listed),)
-    return found + max_age_findings(response, family)
+            found = (finding("authorization-under-wildcard", headers=listed), *found)
+    return found
 
 
 def max_age_findings(response: Headers, family: BrowserFamily) -> tuple[Finding, ...]:
     """Return what is wrong with how long a preflight may be kept, whether it passes or not."""
-    found: tuple[Finding, ...] = ()
     age = response.get(b"access-control-max-age")
-    if age:
-        digits = age.lstrip(b"+-")
-        if not digits.isdigit():
-            found += (finding("max-age-unparsable", value=text(age)),)
-        elif int(digits[:12]) > MAX_AGE_CAP[family]:
-            found += (finding("max-age-above-cap", value=text(age)),)
-    return found
+    return _max_age_findings(age, family) if age else ()
+
+
+@lru_cache(maxsize=256)
+def _max_age_findings(age: bytes, family: BrowserFamily) -> tuple[Finding, ...]:
+    digits = age.lstrip(b"+-")
+    if not digits.isdigit():
+        return (finding("max-age-unparsable", value=text(age)),)
+    return (finding("max-age-above-cap", value=text(age)),) if int(digits[:12]) > MAX_AGE_CAP[family] else ()

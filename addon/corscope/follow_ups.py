@@ -6,7 +6,6 @@ each has been followed. Remembers the steps of one client.
 """
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -280,11 +279,13 @@ class Unfollowed[Owner]:
     In the order of their answers, which may come a little out of it. `Owner` is whatever is to be told of each.
     """
 
-    __slots__ = ("_paths", "_waiting")
+    __slots__ = ("_paths", "_waiting", "earliest")
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[Owner, Step, str]] = deque()
         self._paths: Counter[str] = Counter()
+        self.earliest = float("inf")
+        """When the first of them was answered, seconds since the epoch; infinite where none waits."""
 
     def add(self, owner: Owner, step: Step, path: str) -> None:
         """Wait for the request to `path` that a preflight permits."""
@@ -296,9 +297,12 @@ class Unfollowed[Owner]:
             index -= 1
         waiting.insert(index, (owner, step, path))
         self._paths[path] += 1
+        self.earliest = waiting[0][1].answered
 
     def _pop(self) -> tuple[Owner, Step]:
-        owner, step, path = self._waiting.popleft()
+        waiting = self._waiting
+        owner, step, path = waiting.popleft()
+        self.earliest = waiting[0][1].answered if waiting else float("inf")
         self._leave(path)
         return owner, step
 
@@ -314,31 +318,28 @@ class Unfollowed[Owner]:
             self._pop()
         return path in self._paths
 
-    def pop_answered(self, until: float) -> Sequence[tuple[Owner, Step]]:
+    def pop_answered(self, until: float) -> list[tuple[Owner, Step]]:
         """Return those that were answered by `until`, in seconds since the epoch, and let go of them."""
-        waiting = self._waiting
-        if not waiting or waiting[0][1].answered > until:
-            return ()
         popped: list[tuple[Owner, Step]] = []
-        while waiting and waiting[0][1].answered <= until:
+        while self._waiting and self.earliest <= until:
             popped.append(self._pop())
         return popped
 
     def forget(self, flow_id: str) -> None:
         """Forget the preflight that an exchange was, most often the latest."""
-        if self._waiting and self._waiting[-1][1].flow_id == flow_id:
-            self._leave(self._waiting.pop()[2])
-            return
-        if not any(step.flow_id == flow_id for _, step, _ in self._waiting):
-            return
-        kept = [one for one in self._waiting if one[1].flow_id != flow_id]
-        self._waiting = deque(kept)
-        self._paths = Counter(path for _, _, path in kept)
+        waiting = self._waiting
+        if waiting and waiting[-1][1].flow_id == flow_id:
+            self._leave(waiting.pop()[2])
+        elif any(step.flow_id == flow_id for _, step, _ in waiting):
+            self._waiting = waiting = deque([one for one in waiting if one[1].flow_id != flow_id])
+            self._paths = Counter(path for _, _, path in waiting)
+        self.earliest = waiting[0][1].answered if waiting else float("inf")
 
     def clear(self) -> None:
         """Forget all."""
         self._waiting.clear()
         self._paths.clear()
+        self.earliest = float("inf")
 
 
 def claim(candidates: list[Step], *, maybe_none: bool) -> Link:

@@ -173,10 +173,10 @@ class _Client:
 
     def separates(self, exchange: Exchange) -> bool:
         """Tell whether this browser keeps credentialed and uncredentialed requests on separate connections."""
-        if exchange.connection is None:
-            return False
         family = self.browser.family
-        return family is BrowserFamily.CHROMIUM or (family is BrowserFamily.FIREFOX and exchange.http_version == 1)
+        if family is not BrowserFamily.CHROMIUM and (family is not BrowserFamily.FIREFOX or exchange.http_version > 1):
+            return False
+        return exchange.connection is not None
 
     def covering(self, request: Request, *, besides: Collection[str] = ()) -> list[Permission]:
         """Return the permissions that may have spared an uncredentialed request its preflight, oldest first.
@@ -477,7 +477,7 @@ class Session:
             findings, faults = tuple([replace(one, severity=Severity.WARNING) for one in findings]), ()
         fault = faults[0] if faults else None
         if may_fail is not None:
-            findings = (conditional_finding("mode-unknown", may_fail, text(origin or request.target), answer),)
+            findings = (conditional_finding("mode-unknown", may_fail, answer),)
         findings += client.diagnosis.exempt(request, mode)
         if b"set-cookie" in response:
             findings += self._set_cookies(client, request, navigation=mode is RequestMode.NAVIGATE)
@@ -578,7 +578,7 @@ class Session:
         method = headers[b"access-control-request-method"]
         unsafe = requested_names(headers.get(b"access-control-request-headers", b""))
         record.preflight_reason = cors_preflight_reason(method, unsafe)
-        if broken := _several_locations(exchange, response):
+        if b"location" in response and (broken := _several_locations(exchange, response)):
             record.if_include = record.if_omit = broken
             return
         firefox = family is BrowserFamily.FIREFOX
@@ -630,11 +630,14 @@ class Session:
         kept = permission(record, method, response, family)
         if kept is not None:
             key = (origin, record.url)
-            entries = client.permissions.setdefault(key, [])
-            entries[:] = [entry for entry in entries if entry.expires > exchange.answered][1 - PERMISSIONS_PER_URL :]
-            entries.append(kept)
-            client.permissions.move_to_end(key)
-            bound(client.permissions, PERMISSIONS)
+            entries = client.permissions.get(key)
+            if entries is None:
+                client.permissions[key] = [kept]
+                bound(client.permissions, PERMISSIONS)
+            else:
+                current = [entry for entry in entries if entry.expires > exchange.answered]
+                entries[:] = *current[1 - PERMISSIONS_PER_URL :], kept
+                client.permissions.move_to_end(key)
 
     def _judge_actual(
         self, client: _Client, request: Request, response: Headers, record: Record, preflight: Step | None
@@ -734,8 +737,9 @@ class Session:
         if record.is_open:
             story = record.story
             if story.undecided is None:
-                story.undecided = []
-            story.undecided.append(record)
+                story.undecided = [record]
+            else:
+                story.undecided.append(record)
 
     def _take_back(self, client: _Client, record: Record) -> None:
         """Forget what a response did that the browser never saw."""
@@ -903,11 +907,9 @@ class Session:
             client_certificate=exchange.client_certificate,
             browser=client.browser,
         )
-        # Redirects change which cookies travel, so only direct requests count as travelling a route.
-        direct = not preflight and record.origin != b"null" and (step is None or step.is_preflight)
         if found is not None:
             learn(story, found)
-            if direct and b"cookie" in headers:
+            if b"cookie" in headers and not preflight and _is_direct(record, step):
                 names = cookie_names(headers[b"cookie"])
                 client.cookies.travelled(_route(request, record), names, exchange.path, exchange.started, exchange.id)
                 client.diagnosis.travelled(request, client.browser.family, names)
@@ -934,7 +936,7 @@ class Session:
         ) or font_evidence(headers)
         if found is not None:
             learn(story, found)
-        elif direct:
+        elif _is_direct(record, step):
             expected = None
             if client.cookies:
                 expected = client.cookies.expected(_route(request, record), exchange.path, exchange.started)
@@ -994,10 +996,14 @@ class Session:
 
     def _all_told(self, record: Record) -> list[Verdict]:
         """Say what is known of an exchange that just came, then of those that were settled by then."""
-        self._pass_time(record.exchange.answered)
-        if not self._evidences.settled:
-            return [self._told(record)]
-        return [self._told(record), *self._drain(besides=record)]
+        answered = record.exchange.answered
+        # Most often nothing is due by now.
+        if answered > self._now and answered - self.grace < self._unfollowed.earliest:
+            self._now = answered
+        else:
+            self._pass_time(answered)
+        settled = self._drain(besides=record) if self._evidences.settled else ()
+        return [self._told(record), *settled]
 
     def _told(self, record: Record) -> Verdict:
         """Say what is known of an exchange now, but for what the user does not want to hear."""
@@ -1077,6 +1083,11 @@ def _redirect_faults(request: Request, origin: bytes | None, to: Target, *, redi
         redirects=redirects,
         trustworthy=is_potentially_trustworthy(to.scheme, host_of(to.origin)),
     )
+
+
+def _is_direct(record: Record, step: Step | None) -> bool:
+    """Tell a request that counts as travelling a route: redirects change which cookies do."""
+    return record.origin != b"null" and (step is None or step.is_preflight)
 
 
 def _route(request: Request, record: Record) -> Route:

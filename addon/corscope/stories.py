@@ -102,35 +102,36 @@ class Evidences:
 
     def learn(self, story: Story, evidence: Evidence) -> None:
         """Take evidence into a story; the stronger replaces the weaker, and equal proofs against each other cancel."""
-        if evidence.strength is Strength.WEAK:
-            if evidence.text not in story.evidence:
-                story.evidence += (evidence.text,)
+        credentials, strength, words = evidence
+        if strength is Strength.WEAK:
+            if words not in story.evidence:
+                story.evidence += (words,)
             return
         if story.contradicted:
             return
-        if story.credentials is evidence.credentials:
-            if evidence.strength > story.strength:
-                story.strength = evidence.strength
-            if len(story.evidence) < EVIDENCE_LINES and evidence.text not in story.evidence:
-                story.evidence += (evidence.text,)
+        if story.credentials is credentials:
+            if strength > story.strength:
+                story.strength = strength
+            if len(story.evidence) < EVIDENCE_LINES and words not in story.evidence:
+                story.evidence += (words,)
             return
         if story.credentials is not Credentials.UNKNOWN:
-            if evidence.strength < story.strength:
+            if strength < story.strength:
                 return
-            if evidence.strength is story.strength:
+            if strength is story.strength:
                 story.contradicted = True
                 story.credentials = Credentials.UNKNOWN
-                story.evidence += (f"contradicted by: {evidence.text}",)
+                story.evidence += (f"contradicted by: {words}",)
                 self.settled += story.undecided or ()
                 return
             story.evidence = ()
-        story.credentials, story.strength = evidence.credentials, evidence.strength
-        story.evidence += (evidence.text,)
+        story.credentials, story.strength = credentials, strength
+        story.evidence += (words,)
         if story.undecided:
             self.settled += story.undecided
-        if evidence.strength >= Strength.STRONG:
-            for connection in story.connections or ():
-                self.classify(connection, story.credentials, evidence.text)
+        if story.connections and strength >= Strength.STRONG:
+            for connection in story.connections:
+                self.classify(connection, credentials, words)
 
     def classify(self, connection: Connection, credentials: Credentials, evidence: str) -> None:
         """Take note that a connection carried a request of one class; stories that waited for it learn of it."""
