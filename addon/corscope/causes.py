@@ -196,7 +196,7 @@ _LOGIN_QUERY = re.compile(
 )
 
 
-_MAYBE_LOGIN = re.compile("log|sign|sso|saml|oauth|oidc|openid|auth|adfs|response_type", re.IGNORECASE)
+_MAYBE_LOGIN = ("adfs", "auth", "log", "oidc", "openid", "response_type", "saml", "sign", "sso")
 """What any of these holds: most locations are told by that alone."""
 
 _FILE = re.compile(
@@ -211,7 +211,7 @@ def looks_like_login(location: str) -> bool:
 
     That a query merely mentions one (`/home?from=login`) says that the user comes from there.
     """
-    if _MAYBE_LOGIN.search(location) is None:
+    if not any(map(location.lower().__contains__, _MAYBE_LOGIN)):
         return False
     where, _, query = location[:LOOKED_THROUGH].partition("#")[0].partition("?")
     host, _, path = (where.partition("://")[2] or where).partition("/")

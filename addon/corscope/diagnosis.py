@@ -48,19 +48,10 @@ RECENT = 600.0
 may have been changed for everybody."""
 
 
-class _Answer(NamedTuple):
-    """What a CORS request got."""
-
-    origin: bytes
-    method: bytes
-    allowed: bytes | None
-    """Allow-Origin."""
-    flow_id: str
-    at: float
-    """Seconds since the epoch."""
-    failed: bool
-    """An error or a redirect without CORS headers: it tells nothing of how the endpoint treats origins."""
-    with_cookies: bool
+type _Answer = tuple[bytes, bytes, bytes | None, str, float, bool, bool]
+"""What a CORS request got: its origin and method; Allow-Origin, the flow, when (seconds since the epoch); whether it is
+an error or a redirect without CORS headers, which tells nothing of how the endpoint treats origins; and whether cookies
+came along. A plain tuple, as the next two, for there is one of each for every CORS request."""
 
 
 @dataclass(slots=True)
@@ -76,22 +67,23 @@ class _Endpoint:
 
     def take(self, answer: _Answer, response: Headers) -> None:
         """Take note of an answer, with its headers."""
-        if answer.failed:
+        origin, method, allowed, flow_id, at, failed, with_cookies = answer
+        if failed:
             return
-        origin, answers = answer.origin, self.answers
+        answers = self.answers
         # Only answers to the same method can take each other's place.
-        if answer.method in (b"GET", b"HEAD"):
+        if method in (b"GET", b"HEAD"):
             if answers and (len(answers) > 1 or origin not in answers) and _varies(response):
                 # The server has been mended, or some of its answers say it: what was before proves nothing.
                 answers.clear()
-            answers[origin] = (answer.allowed, answer.flow_id, answer.at)
+            answers[origin] = (allowed, flow_id, at)
             if len(answers) > ORIGINS:
                 del answers[next(iter(answers))]
         # The latest answer counts: a server may have been mended.
-        asked = (origin, answer.method)
-        seen, sought = (self.named, origin) if answer.with_cookies else (self.wildcard, b"*")
-        if answer.allowed == sought:
-            seen[asked] = answer.flow_id
+        asked = (origin, method)
+        seen, sought = (self.named, origin) if with_cookies else (self.wildcard, b"*")
+        if allowed == sought:
+            seen[asked] = flow_id
             if len(seen) > ORIGINS:
                 del seen[next(iter(seen))]
         else:
@@ -100,19 +92,12 @@ class _Endpoint:
 
 type _Opaque = tuple[str, float, Headers, Fields]
 """What an element of another origin's page got, asking without Origin: flow, when, the request's and the response's
-headers. A plain tuple, for it is made on the path of ordinary traffic."""
+headers."""
 
 
-class _Passed(NamedTuple):
-    """What a CORS request got that passed."""
-
-    flow_id: str
-    at: float
-    """Seconds since the epoch."""
-    headers: Headers
-    """Of the request."""
-    origin: bytes
-    allowed: bytes
+type _Passed = tuple[str, float, Headers, bytes, bytes]
+"""What a CORS request got that passed: flow, when (seconds since the epoch), the request's headers, its origin, and
+Allow-Origin."""
 
 
 @dataclass(slots=True)
@@ -388,10 +373,13 @@ class Diagnosis:
         answer = exchange.id, exchange.started, headers, fields
         self.opaque(url, *answer)
         passed = self._passed.get(url)
-        if passed is None or exchange.started - passed.at > RECENT or not stands_in(headers, fields, passed.headers):
+        if passed is None:
+            return ()
+        flow_id, at, asked, origin, allowed = passed
+        if exchange.started - at > RECENT or not stands_in(headers, fields, asked):
             return ()
         evidence = (
-            f"{text(passed.origin)} got {_quoted(passed.allowed)} (flow {passed.flow_id}), this request, without "
+            f"{text(origin)} got {_quoted(allowed)} (flow {flow_id}), this request, without "
             "Origin, got neither Allow-Origin nor Vary: Origin: where a cache keeps this answer, that page is blocked"
         )
         return (finding("vary-origin-missing", evidence=evidence),)
@@ -639,7 +627,7 @@ class Diagnosis:
 
     def _endpoint(self, key: tuple[bytes, str], known: _Answer | _Endpoint) -> _Endpoint:
         """Return an endpoint of which something is known: one answer may be all so far."""
-        if not isinstance(known, _Answer):
+        if isinstance(known, _Endpoint):
             return known
         endpoint = self._endpoints[key] = _Endpoint()
         # Before the first answer nothing is known that its headers might call into question.
@@ -653,9 +641,7 @@ class Diagnosis:
         exchange, origin = record.exchange, record.origin
         method, key = exchange.method, (request.target, exchange.path.partition("?")[0])
         failed = allowed is None and (exchange.status or 0) >= 300
-        told = (origin, method, allowed, exchange.id, exchange.started, failed, b"cookie" in request.headers)
-        # As `_Answer(*told)`, at half the cost.
-        answer = tuple.__new__(_Answer, told)
+        answer = origin, method, allowed, exchange.id, exchange.started, failed, b"cookie" in request.headers
         beside = self._beside_opaque(request, record, allowed) if method == b"GET" else ()
         known = self._endpoints.get(key)
         if known is None:
@@ -686,9 +672,7 @@ class Diagnosis:
             return ()
         answer = self._opaque.get(url)
         if answer is None or exchange.started - answer[1] > RECENT or not stands_in(*answer[2:], request.headers):
-            passed = (exchange.id, exchange.started, request.headers, record.origin, allowed)
-            # As `_Passed(*passed)`, at half the cost.
-            self._passed[url] = tuple.__new__(_Passed, passed)
+            self._passed[url] = exchange.id, exchange.started, request.headers, record.origin, allowed
             self._passed.move_to_end(url)
             if len(self._passed) > ANSWERS:
                 self._passed.popitem(last=False)

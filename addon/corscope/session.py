@@ -356,7 +356,12 @@ class Session:
             request.exchange = exchange
         else:
             link, request = None, Request(exchange)
-        client = self._client(request, known)
+        if known is not None and known is self._latest:
+            client = known
+            if exchange.started > known.last_started:
+                known.last_started = exchange.started
+        else:
+            client = self._client(request)
         response = self._take_response(client, exchange)
         subject = request_mode(request, client.browser)
         if subject.exempt is None:
@@ -962,12 +967,10 @@ class Session:
 
     # ------------------------------------------------------------------ state and what goes out
 
-    def _client(self, request: Request, known: _Client | None = None) -> _Client:
-        """Return the client of a request; `known` is what is known of it already."""
-        exchange, client = request.exchange, known or self._clients.get(request.exchange.client)
-        if client is not None and client is self._latest:
-            pass
-        elif client is None:
+    def _client(self, request: Request) -> _Client:
+        exchange = request.exchange
+        client = self._clients.get(exchange.client)
+        if client is None:
             browser = recognise(request.headers.get(b"user-agent", b""))
             client = self._latest = self._clients[exchange.client] = _Client(
                 self._rules_of(browser), browser, diagnosis=Diagnosis(self.is_public_suffix, self.is_platform)
@@ -1002,8 +1005,10 @@ class Session:
             self._now = answered
         else:
             self._pass_time(answered)
-        settled = self._drain(besides=record) if self._evidences.settled else ()
-        return [self._told(record), *settled]
+        told = [self._told(record)]
+        if self._evidences.settled:
+            told += self._drain(besides=record)
+        return told
 
     def _told(self, record: Record) -> Verdict:
         """Say what is known of an exchange now, but for what the user does not want to hear."""
@@ -1081,7 +1086,7 @@ def _redirect_faults(request: Request, origin: bytes | None, to: Target, *, redi
         to,
         secure_page=page.startswith(b"https://"),
         redirects=redirects,
-        trustworthy=is_potentially_trustworthy(to.scheme, host_of(to.origin)),
+        trustworthy=to.scheme == "https" or is_potentially_trustworthy(to.scheme, host_of(to.origin)),
     )
 
 

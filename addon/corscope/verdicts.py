@@ -3,7 +3,6 @@
 from corscope.causes import Answer
 from corscope.engine import Fault, Faults
 from corscope.findings import conditional_finding, devtools_error, fault_findings, finding, record_findings
-from corscope.headers import text
 from corscope.model import NO_HINTS, Credentials, Finding, Kind, Outcome, RequestMode, Verdict
 from corscope.privacy import shown_origin
 from corscope.stories import Record
@@ -30,7 +29,7 @@ def verdict_of(record: Record) -> Verdict:
     verdict = object.__new__(Verdict)
     verdict.flow_id = exchange.id
     verdict.timestamp = exchange.started
-    verdict.method = text(exchange.method)
+    verdict.method = exchange.method.decode("latin-1")
     verdict.url = record.url
     verdict.status = exchange.status or 0
     verdict.kind = record.kind
