@@ -484,7 +484,7 @@ class CookieJar:
                 self.changes += not found[0].certain
                 found[0].certain = True
                 if around.third_party and found[0].partition == "":
-                    self._see_access(True)
+                    self.see_access(unpartitioned=True)
 
     def travel(self, context: Context) -> tuple[Fate, ...]:
         """Tell which cookies travel with a credentialed request, and why others of its site do not; one fate a name.
@@ -752,7 +752,7 @@ class CookieJar:
     def _has_access(self, context: Context) -> bool | None:
         """Tell whether a third party has its unpartitioned cookies."""
         if context.storage_access:
-            self._see_access(context.storage_access == b"active")
+            self.see_access(unpartitioned=context.storage_access == b"active")
             return self._unpartitioned
         match context.family:
             case BrowserFamily.SPEC:
@@ -764,7 +764,8 @@ class CookieJar:
                 return bool(self._unpartitioned)
         return self._unpartitioned
 
-    def _see_access(self, unpartitioned: bool) -> None:
+    def see_access(self, *, unpartitioned: bool) -> None:
+        """Learn whether third parties have their unpartitioned cookies."""
         self.changes += unpartitioned is not self._unpartitioned
         self._unpartitioned = unpartitioned
 

@@ -486,7 +486,11 @@ class Diagnosis:
                 values = {"cookies": cookies or "none that is well-formed", "client": client}
                 ignored = finding("set-cookie-ignored", None if meant else Severity.INFO, **values)
                 omit = (*(one for one in omit if one.id != "allow-credentials-unused"), ignored)
-        if not self.jar.tells or (exchange.sanitized and not self._records_credentials):
+        if exchange.sanitized and not self._records_credentials:
+            return include, omit, ()
+        if not self.jar.tells:
+            if access := request.headers.get(b"sec-fetch-storage-access"):
+                self.jar.see_access(unpartitioned=access == b"active")
             return include, omit, ()
         outlook = self._outlook(request, record.browser.family)
         if outlook.held and response.get(b"access-control-allow-credentials") == b"true":
