@@ -722,6 +722,16 @@ def test_a_cookie_for_other_sites_that_never_came_back() -> None:
     assert found.values["cookies"].startswith("sid (set in flow flow-1")
 
 
+def test_that_third_parties_have_no_cookies_here_is_learned_before_any_is_known() -> None:
+    talk = Talk()
+    navigate(talk, PAGE + "/")
+    talk.say("GET https://c.test/x", headers={STORAGE_ACCESS: "none"}, response=let_in(PAGE))
+    line = "sid=SECRET; SameSite=None; Secure; Path=/; Max-Age=900"
+    navigate(talk, "https://b.test/login", response={"Set-Cookie": line})
+    refused = talk.say("GET https://b.test/me", headers={"Cookie": "theme=1"}, status=401, response=let_in(PAGE))
+    assert "cookie-third-party-blocked" in ids(talk[refused])
+
+
 # ---------------------------------------------------------------------- what is not held against a server any more
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from corscope import origins
 from corscope.origins import (
     Target,
     ascii_host,
@@ -118,6 +119,35 @@ def test_parse_location(location: str, url: str, origin: bytes) -> None:
     target = parse_location(BASE, location)
     assert target is not None
     assert (target.url, target.origin, target.has_credentials) == (url, origin, False)
+
+
+@pytest.mark.parametrize("base", [BASE, "https://b.test:8443/dir/page?q", "http://127.0.0.1/", "https://b.test"])
+@pytest.mark.parametrize("begins", ["", "https://c.test", "http://a.b-c.test:8080", "http://c.test:80", "//c.test"])
+@pytest.mark.parametrize(
+    "ends",
+    [
+        "/",
+        "/x/y.z;v=1,2/~u/(a)'b'",
+        "/x?next=%2Fhome&a=b:c@d/",
+        "/x?",
+        "/./x/../y",
+        "/x/.",
+        "/.well-known/x",
+        "/x#part",
+        "/%2e%2e/x",
+        "//x",
+        "/x y",
+    ],
+)
+def test_most_locations_need_no_parser_and_are_read_as_it_reads_them(base: str, begins: str, ends: str) -> None:
+    assert parse_location(base, begins + ends) == origins._parse_location(base, begins + ends)
+
+
+def test_a_plain_location_needs_no_parser() -> None:
+    for location in ("/x/y.z?next=%2F", "https://c.test:8080/x"):
+        origins._parse_location.cache_clear()
+        assert parse_location(BASE, location) is not None
+        assert origins._parse_location.cache_info().misses == 0
 
 
 @pytest.mark.parametrize(

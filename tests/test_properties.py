@@ -25,6 +25,7 @@ from builders import (
     pass_by,
     preflight,
 )
+from corscope import origins
 from corscope.engine import (
     cors_check,
     cors_preflight_fetch,
@@ -220,6 +221,13 @@ def test_locations(location: str, path: str) -> None:
     assert "/../" not in target.url.partition("?")[0]
     again = parse_location("http://other.test/", target.url)
     assert again == target._replace(has_credentials=False), "a parsed URL is parsed to itself"
+
+
+@given(st.text("/.?#%2eEaZ~:@;=&'é \\", max_size=12), st.sampled_from(("", "https://c.test", "http://c.test:8080")))
+def test_plain_locations(ends: str, begins: str) -> None:
+    """What needs no parser is read as the parser reads it."""
+    location = begins + ends
+    assert parse_location("https://b.test/x", location) == origins._parse_location("https://b.test/x", location)
 
 
 @given(st.text(max_size=30), st.none() | st.integers(0, 65535))

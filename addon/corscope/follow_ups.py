@@ -297,14 +297,16 @@ class Unfollowed[Owner]:
             index -= 1
         waiting.insert(index, (owner, step, path))
         self._paths[path] += 1
-        self.earliest = waiting[0][1].answered
+        self._note_first()
 
     def _pop(self) -> tuple[Owner, Step]:
-        waiting = self._waiting
-        owner, step, path = waiting.popleft()
-        self.earliest = waiting[0][1].answered if waiting else float("inf")
+        owner, step, path = self._waiting.popleft()
+        self._note_first()
         self._leave(path)
         return owner, step
+
+    def _note_first(self) -> None:
+        self.earliest = self._waiting[0][1].answered if self._waiting else float("inf")
 
     def _leave(self, path: str) -> None:
         self._paths[path] -= 1
@@ -333,13 +335,13 @@ class Unfollowed[Owner]:
         elif any(step.flow_id == flow_id for _, step, _ in waiting):
             self._waiting = waiting = deque([one for one in waiting if one[1].flow_id != flow_id])
             self._paths = Counter(path for _, _, path in waiting)
-        self.earliest = waiting[0][1].answered if waiting else float("inf")
+        self._note_first()
 
     def clear(self) -> None:
         """Forget all."""
         self._waiting.clear()
         self._paths.clear()
-        self.earliest = float("inf")
+        self._note_first()
 
 
 def claim(candidates: list[Step], *, maybe_none: bool) -> Link:

@@ -883,8 +883,11 @@ class Session:
     def _pass_time(self, now: float) -> None:
         if now > self._now:
             self._now = now
-        for _, step in self._unfollowed.pop_answered(self._now - self.grace):
-            self._not_followed(step)
+        until = self._now - self.grace
+        # Most often nothing is due.
+        if self._unfollowed.earliest <= until:
+            for _, step in self._unfollowed.pop_answered(until):
+                self._not_followed(step)
 
     # ------------------------------------------------------------------ credentials
 
@@ -999,12 +1002,7 @@ class Session:
 
     def _all_told(self, record: Record) -> list[Verdict]:
         """Say what is known of an exchange that just came, then of those that were settled by then."""
-        answered = record.exchange.answered
-        # Most often nothing is due by now.
-        if answered > self._now and answered - self.grace < self._unfollowed.earliest:
-            self._now = answered
-        else:
-            self._pass_time(answered)
+        self._pass_time(record.exchange.answered)
         told = [self._told(record)]
         if self._evidences.settled:
             told += self._drain(besides=record)
