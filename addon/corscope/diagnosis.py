@@ -226,18 +226,19 @@ class Diagnosis:
         refused = exchange.status in (401, 403)
         if exchange.sanitized:
             self._look_for_credentials(request, response)
-        allowed, wanted = response.get(b"access-control-allow-origin"), RESPONSE_HEADERS.wanted
-        hints = _answer_hints(
-            origin,
-            allowed,
-            response.get(b"access-control-allow-credentials"),
-            response.get(b"access-control-expose-headers"),
-            () if response.keys() <= wanted else tuple([name for name in response if name not in wanted]),
-            record.dest,
-            record.accept,
-            bool(record.if_include),
-            bool(record.if_omit),
-        )
+        allowed, hints = response.get(b"access-control-allow-origin"), NO_HINTS
+        if not response.keys() <= _WITHOUT_HINTS:
+            hints = _answer_hints(
+                origin,
+                allowed,
+                response.get(b"access-control-allow-credentials"),
+                response.get(b"access-control-expose-headers"),
+                tuple([name for name in response if name not in RESPONSE_HEADERS.wanted]),
+                record.dest,
+                record.accept,
+                bool(record.if_include),
+                bool(record.if_omit),
+            )
         always: tuple[Finding, ...] = ()
         behind: tuple[Finding, ...] = ()
         if record.if_include or refused:
@@ -253,7 +254,7 @@ class Diagnosis:
         elif allowed == b"*" and is_private(exchange.host):
             always += _private_network(exchange, origin, "any page, for it sends `*`")
         elif allowed != b"*" and not exchange.proxy_made:
-            always += _local_network_access(exchange, origin)
+            always += _local_network_access(exchange.host, origin)
         if exchange.scheme == "http" and origin.startswith(b"https:") and not is_private(exchange.host):
             always += (finding("mixed-content", origin=text(origin)),)
         if record.before is not None and record.before.hints.always:
@@ -820,6 +821,10 @@ CROSS_ORIGIN = frozenset((b"cross-site", b"same-site"))
 ELEMENTS = frozenset((b"audio", b"image", b"manifest", b"script", b"style", b"track", b"video"))
 
 
+_WITHOUT_HINTS = RESPONSE_HEADERS.wanted - {b"access-control-allow-credentials", b"access-control-expose-headers"}
+"""An answer that has no others but these says nothing that `_answer_hints` has a word on."""
+
+
 @lru_cache(maxsize=256)
 def _answer_hints(
     origin: bytes,
@@ -953,18 +958,21 @@ def _answered(exchange: Exchange) -> tuple[Severity, str]:
 
 
 def _private_network(exchange: Exchange, origin: bytes, who: str) -> tuple[Finding, ...]:
-    asked = _local_network_access(exchange, origin)
-    if not asked:
-        return ()
-    severity, said = _answered(exchange)
-    return (finding("private-network-exposed", severity, host=exchange.host, who=who, said=said), *asked)
+    asked = _local_network_access(exchange.host, origin)
+    return (_exposed(exchange.host, who, *_answered(exchange)), *asked) if asked else ()
 
 
-def _local_network_access(exchange: Exchange, origin: bytes) -> tuple[Finding, ...]:
+@lru_cache(maxsize=256)
+def _exposed(host: str, who: str, severity: Severity, said: str) -> Finding:
+    return finding("private-network-exposed", severity, host=host, who=who, said=said)
+
+
+@lru_cache(maxsize=256)
+def _local_network_access(host: str, origin: bytes) -> tuple[Finding, ...]:
     """Tell a request from the web to a private network, for which Chromium asks whatever the answer allows."""
-    if origin == OPAQUE or not is_private(exchange.host) or is_private(host_of(origin)):
+    if origin == OPAQUE or not is_private(host) or is_private(host_of(origin)):
         return ()
-    return (finding("local-network-access", host=exchange.host),)
+    return (finding("local-network-access", host=host),)
 
 
 _DATA = re.compile(rb"(?:application|text)/(?:[a-z0-9.+-]*\+)?(?:json|xml)|text/html", re.IGNORECASE)
