@@ -27,6 +27,7 @@ from mitmproxy.options import Options
 from mitmproxy.test import taddons
 
 from corscope.addon import CorsAddon
+from corscope.view import NO_VERDICT
 from proxies import (
     API,
     PAGE,
@@ -677,6 +678,44 @@ addons = [Caller()]
     assert "Wrote 1 CORS verdicts to" in done.stdout
     assert "CLEARED True" in done.stdout
     assert len(read_report(tmp_path / "chosen.jsonl")) == 1
+
+
+FORGED: tuple[Any, ...] = (
+    "allowed",
+    ["allowed"],
+    {},
+    {"verdict": 1},
+    {"verdict": "allowed", "rewrite": "no", "fix": 7, "findings": [3], "comment": [], "mark": {}},
+    {"rewrite": {"applied": True}},
+)
+"""What somebody else may have put where our verdicts are kept in a saved flow."""
+
+
+@pytest.mark.parametrize("forged", FORGED, ids=repr)
+def test_what_others_wrote_in_the_place_of_a_verdict_does_no_harm(
+    loaded: CorsAddon, forged: object, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    view = contentviews.registry["cors"]
+    flow = blocked_flow()
+    flow.metadata["corscope"] = forged
+    shown = view.prettify(b"", Metadata(flow=flow))
+    assert shown == (NO_VERDICT if isinstance(forged, dict) else "Not subject to CORS, or not judged.")
+    ((said, flow_id),) = loaded.explain([flow])
+    assert (said, flow_id) == (NO_VERDICT if isinstance(forged, dict) else "no CORS verdict", flow.id)
+    assert [line[-1] for line in loaded.fix([flow])] == [flow.id]
+    loaded.save_report([flow], str(tmp_path / "report.jsonl"))
+    # A replayed flow is judged all the same, and then has a verdict of ours.
+    flow.live = False
+    judged(flow, loaded)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert flow.metadata["corscope"]["verdict"] == "blocked"
+    # That it was rewritten when it was recorded is believed, and nothing there tells how.
+    kept = forged == {"rewrite": {"applied": True}}
+    assert view.prettify(b"", Metadata(flow=flow)).startswith(NO_VERDICT if kept else "blocked: ")
+    loaded.clear([flow])
+    assert "corscope" not in flow.metadata
+    flow.metadata["corscope"] = forged
+    loaded.clear([flow])
 
 
 # -- streams, and flows that die ---------------------------------------------------------------------------------------

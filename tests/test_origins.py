@@ -191,9 +191,10 @@ def test_what_is_no_url_leads_nowhere(location: str) -> None:
 
 
 def test_a_path_that_is_not_utf8_does_no_harm() -> None:
-    target = parse_location("https://b.test/\udcff", "?x")
-    assert target is not None
-    assert target.url == "https://b.test/%FF?x"
+    for path, shown in (("\udcff", "%FF"), ("\ud800", "%EF%BF%BD"), ("\udc7f-\udd00", "%EF%BF%BD-%EF%BF%BD")):
+        target = parse_location(f"https://b.test/{path}", "?x")
+        assert target is not None
+        assert target.url == f"https://b.test/{shown}?x"
 
 
 @pytest.mark.parametrize(

@@ -118,11 +118,27 @@ METADATA_KEY = "corscope"
 """Where a flow's verdict is kept in its metadata: `~meta` finds it."""
 
 
+NOT_OURS = (LookupError, TypeError, ValueError, AttributeError)
+"""What may come of reading a flow's verdict that is none of ours: anybody may have written a saved flow's metadata."""
+
+
+def told(metadata: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the verdict in a flow's metadata, as JSON values; None where there is nothing that could be one."""
+    data = metadata.get(METADATA_KEY)
+    return data if isinstance(data, dict) else None
+
+
 def was_edited(metadata: dict[str, Any]) -> bool:
     """Tell by the metadata of a recorded flow whether the headers of its response are our own work."""
     if PAGE_ORIGIN in metadata or LOCAL_ANSWER in metadata:
         return True
-    return bool((metadata.get(METADATA_KEY, {}).get("rewrite") or {}).get("applied"))
+    return was_rewritten(told(metadata) or {})
+
+
+def was_rewritten(data: dict[str, Any]) -> bool:
+    """Tell by a verdict's JSON values whether the response was rewritten."""
+    rewrite = data.get("rewrite")
+    return isinstance(rewrite, dict) and bool(rewrite.get("applied"))
 
 
 _CLIENT_GONE = ("Client disconnected", "Client closed", "stream reset by client", "Connection killed.")

@@ -32,7 +32,7 @@ from corscope.report_file import ReportFile, UnusableReport, open_report, report
 from corscope.session import DEFAULT_GRACE, Session
 from corscope.settings import BROWSERS, SettingError, check_browser, check_stack, new_session, no_option, parse_silence
 from corscope.stacks import STACKS
-from corscope.view import CORSContentview
+from corscope.view import NO_VERDICT, CORSContentview
 
 logger = logging.getLogger(__name__)
 
@@ -552,12 +552,12 @@ class CorsAddon:
 
     def inscribe(self, flow: http.HTTPFlow, verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
         """Write a verdict onto its flow, sparing what the user wrote there."""
-        before = flow.metadata.get(METADATA_KEY)
+        before = adapter.told(flow.metadata)
         data = self.as_json(verdict, rewrite)
         stack = ""
         if "fix" in data and data["fix"]["stack"] is not None:
             stack = "{title} ({evidence})".format(**data["fix"]["stack"])
-        if rewrite is None and before is not None and not flow.live and (before.get("rewrite") or {}).get("applied"):
+        if rewrite is None and before is not None and not flow.live and adapter.was_rewritten(before):
             # Of a saved flow that was rewritten, what was said then still holds.
             flow.metadata[METADATA_KEY] = {**before, **data}
             return {**data, "rewrite": before["rewrite"]}
@@ -664,17 +664,20 @@ class CorsAddon:
         """Explain the verdicts on flows, line by line."""
         lines: list[list[str]] = []
         for one in flows:
-            data = one.metadata.get(METADATA_KEY)
+            data = adapter.told(one.metadata)
             if data is None:
                 lines.append(["no CORS verdict", getattr(one, "id", "")])
                 continue
-            lines += [[line] for line in report.explanation(data)]
+            try:
+                lines += [[line] for line in report.explanation(data)]
+            except adapter.NOT_OURS:
+                lines.append([NO_VERDICT, getattr(one, "id", "")])
         return lines  # type: ignore[return-value]
 
     @command.command("cors.report")
     def save_report(self, flows: Sequence[flow.Flow], path: types.Path) -> None:
         """Write the verdicts on flows as JSON Lines."""
-        lines = [one.metadata[METADATA_KEY] for one in flows if METADATA_KEY in one.metadata]
+        lines = [data for one in flows if (data := adapter.told(one.metadata)) is not None]
         try:
             target = report_path(str(path))
             if self.report is not None and _is_same_file(target, report_path(self.report_path)):
@@ -698,12 +701,17 @@ class CorsAddon:
                 raise exceptions.CommandError(str(error)) from error
         lines: list[list[str]] = []
         for one in flows:
-            data = one.metadata.get(METADATA_KEY) or {}
+            data = adapter.told(one.metadata) or {}
             if "fix" not in data:
                 lines.append(["nothing to mend, or no header mends it", getattr(one, "id", "")])
                 continue
-            shown = [*report.fix_lines(data["fix"]), *configuration_lines(data, stack)]
-            if not stack and data["fix"].get("stack") is None:
+            try:
+                shown = [*report.fix_lines(data["fix"]), *configuration_lines(data, stack)]
+                guessed = data["fix"].get("stack")
+            except adapter.NOT_OURS:
+                lines.append([NO_VERDICT, getattr(one, "id", "")])
+                continue
+            if not stack and guessed is None:
                 shown += ["", f"For a configuration name the server software: {', '.join(STACKS)}"]
             lines += [[line] for line in shown[1:]]
         return lines  # type: ignore[return-value]
@@ -760,9 +768,10 @@ class CorsAddon:
         self.plans.clear()
         self.pages.history.clear()
         for one in flows:
-            data = one.metadata.pop(METADATA_KEY, None)
+            data = adapter.told(one.metadata)
             if data is None:
                 continue
+            del one.metadata[METADATA_KEY]
             if data.get("comment") == zlib.crc32(one.comment.encode()):
                 one.comment = ""
             if data.get("mark") == one.marked:

@@ -80,6 +80,7 @@ def parse_location(base: str, location: str) -> Target | None:
 @lru_cache(maxsize=4096)
 def _parse_location(base: str, location: str) -> Target | None:
     """`parse_location` of what needs care."""
+    base = _NO_BYTE.sub("\ufffd", base)
     location = location.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
     location = location.strip("".join(map(chr, range(0x21))))
     location = location.replace("\t", "").replace("\n", "").replace("\r", "").partition("#")[0]
@@ -111,6 +112,9 @@ def _parse_location(base: str, location: str) -> Target | None:
         url += "?" + quote(query, safe=_QUERY_SAFE, errors="surrogateescape")
     return Target(url, scheme, origin, bool(parts.username or parts.password))
 
+
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Halves of surrogate pairs that stand for no byte: no URL has any, https://infra.spec.whatwg.org/#scalar-value-string"""
 
 # No port that is its scheme's own, no dot behind a slash, nothing that would be percent-encoded, and no empty query.
 _PLAIN_ORIGIN = r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::(?!80/|443/)[1-9][0-9]{1,3})?"
