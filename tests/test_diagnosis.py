@@ -732,6 +732,18 @@ def test_that_third_parties_have_no_cookies_here_is_learned_before_any_is_known(
     assert "cookie-third-party-blocked" in ids(talk[refused])
 
 
+def test_what_was_worked_out_by_other_rules_is_not_told_any_more() -> None:
+    talk = Talk(Session(browser="chromium"))
+    navigate(talk, PAGE + "/")
+    navigate(talk, "https://b.test/", response={"Set-Cookie": "sid=SECRET; Secure; Path=/"})
+    refused = {"headers": {"Cookie": "theme=1"}, "status": 401, "response": let_in(PAGE)}
+    for _ in range(3):
+        before = talk.say("GET https://b.test/me", **refused)
+    assert "cookie-samesite-default" in ids(talk[before])
+    talk.session.use_rules("firefox")
+    assert "cookie-samesite-default" not in ids(talk[talk.say("GET https://b.test/me", **refused)])
+
+
 # ---------------------------------------------------------------------- what is not held against a server any more
 
 

@@ -437,9 +437,8 @@ class CookieJar:
         self._registrable: dict[str, str] = {}
         self.changes = 0
         """Grows when something changes that `travel` may say; not when a cookie is merely set again."""
-
         self.tells = False
-        """Whether it saw a cookie set: of those that were merely seen to travel, `travel` has nothing to tell."""
+        """Whether it saw a cookie set: of those that were merely seen to travel there is nothing to be told."""
 
     def __len__(self) -> int:
         return sum(map(len, self._areas.values()))
@@ -484,7 +483,7 @@ class CookieJar:
                 self.changes += not found[0].certain
                 found[0].certain = True
                 if around.third_party and found[0].partition == "":
-                    self.see_access(unpartitioned=True)
+                    self._see_access(unpartitioned=True)
 
     def travel(self, context: Context) -> tuple[Fate, ...]:
         """Tell which cookies travel with a credentialed request, and why others of its site do not; one fate a name.
@@ -528,6 +527,10 @@ class CookieJar:
             if before is None or _WEIGHT[fate.travels] >= _WEIGHT[before.travels]:
                 fates[fate.name] = fate
         return tuple(fates.values())
+
+    def note_storage_access(self, storage_access: bytes) -> None:
+        """Learn from a request's Sec-Fetch-Storage-Access whether third parties have their unpartitioned cookies."""
+        self._see_access(unpartitioned=storage_access == b"active")
 
     def registrable(self, host: str) -> str:
         """Return the registrable domain of a host, or the host itself where it has none."""
@@ -752,7 +755,7 @@ class CookieJar:
     def _has_access(self, context: Context) -> bool | None:
         """Tell whether a third party has its unpartitioned cookies."""
         if context.storage_access:
-            self.see_access(unpartitioned=context.storage_access == b"active")
+            self.note_storage_access(context.storage_access)
             return self._unpartitioned
         match context.family:
             case BrowserFamily.SPEC:
@@ -764,8 +767,7 @@ class CookieJar:
                 return bool(self._unpartitioned)
         return self._unpartitioned
 
-    def see_access(self, *, unpartitioned: bool) -> None:
-        """Learn whether third parties have their unpartitioned cookies."""
+    def _see_access(self, *, unpartitioned: bool) -> None:
         self.changes += unpartitioned is not self._unpartitioned
         self._unpartitioned = unpartitioned
 

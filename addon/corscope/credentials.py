@@ -105,7 +105,7 @@ def absence_evidence(
         return None
     # It goes to potentially trustworthy URLs only; that Sec-Fetch-Site is there proves that this is one.
     here = site(target)
-    if here in top_level_sites or here == site(origin) or here == _referrer_site(request):
+    if here in top_level_sites or here == site(origin) or here == _referrer_site(request, origin):
         return None
     if browser.family is BrowserFamily.FIREFOX and (
         origin == b"null" or request.get(b"sec-fetch-dest") not in _NEVER_FROM_WORKERS
@@ -121,10 +121,13 @@ _NO_STORAGE_ACCESS = Evidence(
 )
 
 
-def _referrer_site(request: Headers) -> str | None:
+def _referrer_site(request: Headers, origin: bytes) -> str | None:
     """Return the site of the Referer, the best hint at the page where Origin is `null`."""
     referrer = request.get(b"referer")
-    return None if referrer is None else site(origin_of(referrer))
+    if referrer is None:
+        return None
+    # Mostly it is the origin's own.
+    return site(origin if referrer.startswith(origin + b"/") else origin_of(referrer))
 
 
 def font_evidence(request: Headers) -> Evidence | None:

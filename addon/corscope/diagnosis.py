@@ -51,7 +51,7 @@ may have been changed for everybody."""
 type _Answer = tuple[bytes, bytes, bytes | None, str, float, bool, bool]
 """What a CORS request got: its origin and method; Allow-Origin, the flow, when (seconds since the epoch); whether it is
 an error or a redirect without CORS headers, which tells nothing of how the endpoint treats origins; and whether cookies
-came along. A plain tuple, as the next two, for there is one of each for every CORS request."""
+came along. A plain tuple, as `_Opaque` and `_Passed` are: most exchanges make one."""
 
 
 @dataclass(slots=True)
@@ -315,7 +315,7 @@ class Diagnosis:
         fields = exchange.response_headers
         if mode is RequestMode.NAVIGATE:
             dest = headers.dest
-            if dest:
+            if b"sec-fetch-dest" in headers:
                 self._opened(request, in_tab=dest == b"document")
             if dest in (b"document", b"iframe", b"frame") and not exchange.proxy_made:
                 policies = tuple(get_all(fields, b"content-security-policy"))
@@ -392,6 +392,11 @@ class Diagnosis:
         apart for each top-level site, so that the first one in each is on the wire.)
         """
         return self._tabs.get(origin)
+
+    def use_rules(self) -> None:
+        """Forget what was worked out by the rules of a browser, for from now on another's apply."""
+        self._situations.clear()
+        self._latest = None
 
     def held(self, request: Request, family: BrowserFamily) -> Fate | None:
         """Return a cookie that would have travelled with a request, had it been sent with credentials, and did not."""
@@ -491,7 +496,7 @@ class Diagnosis:
             return include, omit, ()
         if not self.jar.tells:
             if access := request.headers.get(b"sec-fetch-storage-access"):
-                self.jar.see_access(unpartitioned=access == b"active")
+                self.jar.note_storage_access(access)
             return include, omit, ()
         outlook = self._outlook(request, record.browser.family)
         if outlook.held and response.get(b"access-control-allow-credentials") == b"true":
@@ -644,7 +649,7 @@ class Diagnosis:
     ) -> tuple[Finding, ...]:
         """Compare an answer with what the same endpoint answered to others."""
         exchange, origin = record.exchange, record.origin
-        method, key = exchange.method, (request.target, exchange.path.partition("?")[0])
+        method, key = exchange.method, (request.target, _path(exchange.path))
         failed = allowed is None and (exchange.status or 0) >= 300
         answer = origin, method, allowed, exchange.id, exchange.started, failed, b"cookie" in request.headers
         beside = self._beside_opaque(request, record, allowed) if method == b"GET" else ()
@@ -929,7 +934,7 @@ _STATUS_SAYS = {
 
 
 def _authorization(request: Request, step: Step | None, origin: str) -> tuple[Finding, ...]:
-    """Say who set the Authorization of a request, and how we know; nothing where we do not."""
+    """Say who set the Authorization of a request, and how we know."""
     known = authentication_scheme(request.headers[b"authorization"])
     scheme = known or "of no known scheme"
     asked = step.asked if step is not None and step.is_preflight else None

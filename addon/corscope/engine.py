@@ -322,7 +322,7 @@ def max_age(headers: Headers, family: BrowserFamily) -> int:
     return _max_age(value, family) if value else DEFAULT_MAX_AGE
 
 
-@lru_cache(maxsize=REMEMBERED_CHECKS)
+@lru_cache(maxsize=32)
 def _max_age(value: bytes, family: BrowserFamily) -> int:
     """`max_age` of a value that is there."""
     digits = value[1:] if family is BrowserFamily.CHROMIUM and value[:1] in (b"+", b"-") else value

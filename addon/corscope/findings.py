@@ -92,7 +92,7 @@ def max_age_findings(response: Headers, family: BrowserFamily) -> tuple[Finding,
     return _max_age_findings(age, family) if age else ()
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)
 def _max_age_findings(age: bytes, family: BrowserFamily) -> tuple[Finding, ...]:
     digits = age.lstrip(b"+-")
     if not digits.isdigit():

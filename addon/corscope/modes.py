@@ -62,15 +62,18 @@ _MODES = {
 
 
 class Head(dict[bytes, bytes]):
-    """What `REQUEST_HEADERS` picks of a request's headers, by lower-case name, and what follows from it alone."""
+    """What `REQUEST_HEADERS` picks of a request's headers, by lower-case name, and what follows from it alone.
+
+    Never changed: requests share it, and its attributes are read once.
+    """
 
     __slots__ = ("_unsafe_names", "accept", "dest", "from_elsewhere", "mode", "origin", "site")
 
-    def __init__(self, fields: Fields, *, mode: bytes | None = None) -> None:
-        """`mode` stands in for Sec-Fetch-Mode, where something else tells it."""
+    def __init__(self, fields: Fields, *, said: bytes | None = None) -> None:
+        """`said` stands in for Sec-Fetch-Mode, where something else tells it."""
         super().__init__(pick(fields, REQUEST_HEADERS))
-        if mode is not None:
-            self[b"sec-fetch-mode"] = mode
+        if said is not None:
+            self[b"sec-fetch-mode"] = said
         self._unsafe_names: tuple[bytes, ...] | None = None
         get = self.get
         self.origin = origin = get(b"origin")
@@ -85,7 +88,7 @@ class Head(dict[bytes, bytes]):
             and b"upgrade" not in self
             and origin.partition(b":")[0] not in EXTENSION_SCHEMES
         )
-        """Whether it says that it is a page's request in mode "cors", and not that it goes to the page's own origin."""
+        """Whether nothing but the URL could tell that it is no request of another origin's page in mode "cors"."""
 
     @property
     def unsafe_names(self) -> tuple[bytes, ...]:

@@ -116,7 +116,8 @@ def _parse_location(base: str, location: str) -> Target | None:
 _NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 """Halves of surrogate pairs that stand for no byte: no URL has any, https://infra.spec.whatwg.org/#scalar-value-string"""
 
-# No port that is its scheme's own, no dot behind a slash, nothing that would be percent-encoded, and no empty query.
+# No port that might be its scheme's own or none at all; in the path no dot behind a slash, nothing that would be
+# percent-encoded, and no empty query.
 _PLAIN_ORIGIN = r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::(?!80/|443/)[1-9][0-9]{1,3})?"
 _PLAIN_BASE = re.compile(rf"{_PLAIN_ORIGIN}(?=/)")
 _PLAIN_LOCATION = re.compile(
@@ -216,7 +217,6 @@ def _is_ipv4(labels: list[str]) -> bool:
     return len(first) < 4 and all(number < 256 for number in first) and last < 256 ** (4 - len(first))
 
 
-@lru_cache(maxsize=1024)
 def origin_of(url: bytes) -> bytes:
     """Return the origin that a URL names, as it is written there; whatever it is, no user's name and no query."""
     scheme, _, rest = url.partition(b"://")

@@ -73,7 +73,7 @@ def without_user_info(said: str) -> str:
     return _USER_INFO.sub(lambda found: f"{found[1] or ''}{HIDDEN}@", said) if "@" in said else said
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)
 def shown_origin(origin: bytes) -> str:
     """Return an Origin fit to be shown: no browser sends a user's name in it, or a whole URL, others might."""
     return shown_url(origin.decode("latin-1"))

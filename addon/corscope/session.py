@@ -410,6 +410,7 @@ class Session:
         self.browser = browser
         for client in self._clients.values():
             client.browser = self._rules_of(client.recognised)
+            client.diagnosis.use_rules()
 
     def clear(self) -> None:
         """Forget everything."""
@@ -1084,7 +1085,7 @@ def _redirect_faults(request: Request, origin: bytes | None, to: Target, *, redi
         to,
         secure_page=page.startswith(b"https://"),
         redirects=redirects,
-        trustworthy=to.scheme == "https" or is_potentially_trustworthy(to.scheme, host_of(to.origin)),
+        trustworthy=is_potentially_trustworthy(to.scheme, host_of(to.origin)),
     )
 
 

@@ -443,7 +443,7 @@ def _request_fields(entry: dict[str, Any], request: dict[str, Any], writer: Writ
         head = Head(fields)
     if b"sec-fetch-mode" not in head and (mode := _mode(entry.get("_resourceType"))):
         # Browsers send Sec-Fetch-Mode to potentially trustworthy URLs only; here the browser itself tells.
-        head = Head(fields, mode=mode)
+        head = Head(fields, said=mode)
     return fields, head
 
 
