@@ -233,7 +233,7 @@ class _Reading:
 # was found: a value may hold anything, the keys that follow it too. What is longer, or mostly holds anything, is passed
 # over by its length, and the next pattern begins behind it.
 _TIMES = (
-    rb"13:timestamp_end;[0-9]{1,2}:[0-9.]*[\^~]15:timestamp_start;[0-9]{1,2}:([0-9.]+)\^"
+    rb"13:timestamp_end;[0-9]{1,2}:[0-9.]*[\^~]15:timestamp_start;[0-9]{1,2}:([0-9]{1,10}(?:\.[0-9]+)?)\^"
     rb"8:trailers;0:~7:content;([0-9]{1,12}):"
 )
 _RESPONSE = re.compile(
@@ -287,13 +287,14 @@ def _fast(data: Data) -> Exchange | None:
     else:
         written, edited, is_repeated = _unusual_rest(bytes(data[behind:ends]))
     client, connection, has_certificate = _client(written, agent)
-    ended = adapter.possible_time(float(answered))
+    # With no more than ten digits before the point they are times.
+    started, ended = float(began), float(answered)
     # Field by field, which takes a third of the time of a call with so many arguments.
     exchange = object.__new__(Exchange)
     exchange.id = last[1].decode()
     exchange.client = client
     exchange.connection = None if is_repeated else connection
-    exchange.started = started = adapter.possible_time(float(began))
+    exchange.started = started
     exchange.answered = ended if ended > started else started
     exchange.method = method
     exchange.scheme = scheme
