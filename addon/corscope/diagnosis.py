@@ -251,9 +251,9 @@ class Diagnosis:
         always += self._compared(request, record, response, allowed)
         if allowed == origin and response.get(b"access-control-allow-credentials") == b"true":
             always += self._risks(request, record)
-        elif allowed == b"*" and is_private(exchange.host):
+        elif allowed == b"*":
             always += _private_network(exchange, origin, "any page, for it sends `*`")
-        elif allowed != b"*" and not exchange.proxy_made:
+        elif not exchange.proxy_made:
             always += _local_network_access(exchange.host, origin)
         if exchange.scheme == "http" and origin.startswith(b"https:") and not is_private(exchange.host):
             always += (finding("mixed-content", origin=text(origin)),)

@@ -173,10 +173,10 @@ class _Client:
 
     def separates(self, exchange: Exchange) -> bool:
         """Tell whether this browser keeps credentialed and uncredentialed requests on separate connections."""
-        family = self.browser.family
-        if family is not BrowserFamily.CHROMIUM and (family is not BrowserFamily.FIREFOX or exchange.http_version > 1):
+        if exchange.connection is None:
             return False
-        return exchange.connection is not None
+        family = self.browser.family
+        return family is BrowserFamily.CHROMIUM or (family is BrowserFamily.FIREFOX and exchange.http_version == 1)
 
     def covering(self, request: Request, *, besides: Collection[str] = ()) -> list[Permission]:
         """Return the permissions that may have spared an uncredentialed request its preflight, oldest first.
@@ -319,9 +319,11 @@ class Session:
         That matters only while a preflight waits for it (`waits_for`): the rest is seen in time with the response.
         """
         known = self._clients.get(exchange.client)
-        if known is None or not known.follow_ups.awaits(url_of(exchange)):
-            if known is not None and exchange.started > known.last_started:
-                known.last_started = exchange.started
+        if known is None:
+            return []
+        if exchange.started > known.last_started:
+            known.last_started = exchange.started
+        if not known.follow_ups.awaits(url_of(exchange)):
             return []
         request = Request(exchange)
         client = self._client(request)
@@ -345,6 +347,8 @@ class Session:
         known = self._clients.get(exchange.client)
         before = begun = None
         if known is not None:
+            if exchange.started > known.last_started:
+                known.last_started = exchange.started
             if exchange.id in known.judged:
                 before = known.judged.pop(exchange.id)
             if exchange.id in known.begun:
@@ -356,12 +360,7 @@ class Session:
             request.exchange = exchange
         else:
             link, request = None, Request(exchange)
-        if known is not None and known is self._latest:
-            client = known
-            if exchange.started > known.last_started:
-                known.last_started = exchange.started
-        else:
-            client = self._client(request)
+        client = known if known is not None and known is self._latest else self._client(request)
         response = self._take_response(client, exchange)
         subject = request_mode(request, client.browser)
         if subject.exempt is None:
@@ -556,8 +555,7 @@ class Session:
             words = "follows a step at which credentials would have stopped it"
             self._evidences.learn(story, Evidence(Credentials.OMIT, Strength.CERTAIN, words))
         self._learn_from_request(client, request, record, step)
-        if record.if_include:
-            self._await_credentials(record)
+        self._await_credentials(record)
         if exchange.connection is not None:
             self._learn_from_connection(client, request, story, client.connection(exchange.connection))
         if b"set-cookie" in response and not request.is_preflight:
@@ -584,7 +582,7 @@ class Session:
         method = headers[b"access-control-request-method"]
         unsafe = requested_names(headers.get(b"access-control-request-headers", b""))
         record.preflight_reason = cors_preflight_reason(method, unsafe)
-        if b"location" in response and (broken := _several_locations(exchange, response)):
+        if broken := _several_locations(exchange, response):
             record.if_include = record.if_omit = broken
             return
         firefox = family is BrowserFamily.FIREFOX
@@ -669,7 +667,7 @@ class Session:
             bound(client.stored, STORED)
         include = cors_check(origin, checked, include=True)
         omit = cors_check(origin, checked, include=False) if include else ()
-        if b"location" in response and (broken := _several_locations(exchange, response)):
+        if broken := _several_locations(exchange, response):
             # The network's own parsers fail on it, before anything is checked.
             include = omit = broken
         if record.before is not None and preflight is not None and exchange.in_order:
@@ -976,15 +974,13 @@ class Session:
         client = self._clients.get(exchange.client)
         if client is None:
             browser = recognise(request.headers.get(b"user-agent", b""))
-            client = self._latest = self._clients[exchange.client] = _Client(
-                self._rules_of(browser), browser, diagnosis=Diagnosis(self.is_public_suffix, self.is_platform)
-            )
+            diagnosis = Diagnosis(self.is_public_suffix, self.is_platform)
+            client = _Client(self._rules_of(browser), browser, exchange.started, diagnosis=diagnosis)
+            self._clients[exchange.client] = client
             bound(self._clients, CLIENTS)
         else:
             self._clients.move_to_end(exchange.client)
-            self._latest = client
-        if exchange.started > client.last_started:
-            client.last_started = exchange.started
+        self._latest = client
         return client
 
     def _rules_of(self, recognised: Browser) -> Browser:
@@ -1061,7 +1057,8 @@ def _several_locations(exchange: Exchange, response: Headers) -> Faults:
 
     Both browsers fail on it (net/http/http_stream_parser.cc, netwerk/protocol/http/nsHttpHeaderArray.cpp).
     """
-    if len(_locations(exchange, response)) < 2:
+    # Most answers have none.
+    if b"location" not in response or len(_locations(exchange, response)) < 2:
         return ()
     return (Fault("redirect-locations", "", {"location": text(response[b"location"])}),)
 

@@ -3,6 +3,7 @@
 from corscope.causes import Answer
 from corscope.engine import Fault, Faults
 from corscope.findings import conditional_finding, devtools_error, fault_findings, finding, record_findings
+from corscope.headers import text
 from corscope.model import NO_HINTS, Credentials, Finding, Kind, Outcome, RequestMode, Verdict
 from corscope.privacy import shown_origin
 from corscope.stories import Record
@@ -29,7 +30,7 @@ def verdict_of(record: Record) -> Verdict:
     verdict = object.__new__(Verdict)
     verdict.flow_id = exchange.id
     verdict.timestamp = exchange.started
-    verdict.method = exchange.method.decode("latin-1")
+    verdict.method = text(exchange.method)
     verdict.url = record.url
     verdict.status = exchange.status or 0
     verdict.kind = record.kind
@@ -107,8 +108,6 @@ def _further(include: Faults, told: Faults, answer: Answer) -> tuple[Finding, ..
     What is to be done about a `*` as Allow-Origin says what is to be done about Allow-Credentials, and who sends no
     Allow-Origin at all knows of neither.
     """
-    if len(include) == 1:
-        return ()
     known = {fault.id for fault in (include[0], *told)}
     if include[0].id in ("allow-origin-wildcard-with-credentials", "allow-origin-missing"):
         known.add("allow-credentials-not-true")

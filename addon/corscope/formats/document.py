@@ -31,9 +31,8 @@ def kind_of(verdict: Verdict) -> Takes:
     """Tell the first of `Takes` that includes a verdict."""
     if verdict.outcome in (Outcome.BLOCKED, Outcome.CONDITIONAL) and verdict.reason in verdict.findings:
         return Takes.TROUBLE
-    for one in verdict.findings:
-        if one.severity is not Severity.INFO:
-            return Takes.TROUBLE
+    if any(one.severity is not Severity.INFO for one in verdict.findings):
+        return Takes.TROUBLE
     if verdict.outcome is Outcome.EXEMPT:
         return Takes.CORS if verdict.findings else Takes.EVERYTHING
     return Takes.CORS
