@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import lzma
 import math
+import mmap
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +23,7 @@ from mitmproxy.io import FlowWriter, tnetstring
 from mitmproxy.test import tflow, tutils
 
 from corscope import adapter
-from corscope.captures import mitm, mitmproxys
+from corscope.captures import mitm, mitmproxys, tnetstrings
 from corscope.captures.capture import Damage, Entry, UnreadableCapture
 from corscope.captures.mitm import read_mitm
 from corscope.model import Exchange
@@ -39,9 +42,26 @@ def written(*flows: http.HTTPFlow) -> bytes:
 
 
 def read(content: bytes, wanted: flowfilter.TFilter | None = None) -> tuple[list[Entry], list[Damage]]:
+    """Read content that comes through a pipe, and the same as a file on a disk, in the smallest windows."""
+    came = outcome(io.BufferedReader(io.BytesIO(content)), wanted)  # type: ignore[type-var]
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.seek(0)
+        with mock.patch.object(tnetstrings, "WINDOW", mmap.ALLOCATIONGRANULARITY):
+            on_disk = outcome(file, wanted)
+    if isinstance(came, UnreadableCapture):
+        assert str(on_disk) == str(came)
+        raise came
+    assert on_disk == came
+    return came
+
+
+def outcome(file: BinaryIO, wanted: flowfilter.TFilter | None) -> tuple[list[Entry], list[Damage]] | UnreadableCapture:
     damages: list[Damage] = []
-    file = io.BufferedReader(io.BytesIO(content))  # type: ignore[type-var]
-    return list(read_mitm(file, wanted=wanted, damaged=damages.append)), damages
+    try:
+        return list(read_mitm(file, wanted=wanted, damaged=damages.append)), damages
+    except UnreadableCapture as error:
+        return error
 
 
 def exchanges(*flows: http.HTTPFlow) -> list[Exchange]:
@@ -66,7 +86,7 @@ def body(content: bytes) -> bytes:
 @pytest.mark.parametrize("recording", RECORDINGS, ids=lambda path: path.name.partition(".")[0])
 def test_both_ways_give_equal_exchanges(recording: Path) -> None:
     """All flows are read in a hurry; every eighth is compared, for mitmproxy's way takes twenty times as long."""
-    reading = mitm._Reading(io.BytesIO(lzma.decompress(recording.read_bytes())))
+    reading = tnetstrings.Streamed(io.BytesIO(lzma.decompress(recording.read_bytes())))
     count = 0
     while (length := reading.length()) is not None:
         data = reading.take(length)
@@ -244,13 +264,13 @@ def test_of_a_huge_flow_only_what_counts_is_held(where: str, monkeypatch: pytest
         getattr(flow, where).data.content = b"x" * 50_000
     small = blocked_flow()
     taken: list[int] = []
-    take = mitm._Reading.take
+    take = tnetstrings.Streamed.take
 
-    def counted(reading: mitm._Reading, length: int) -> bytes | None:
+    def counted(reading: tnetstrings.Streamed, length: int) -> bytes | None:
         taken.append(length)
         return take(reading, length)
 
-    monkeypatch.setattr(mitm._Reading, "take", counted)
+    monkeypatch.setattr(tnetstrings.Streamed, "take", counted)
     entries, damages = read(written(small, flow, small))
     assert ([entry.exchange.path for entry in entries], damages) == (["/blocked"] * 3, [])
     assert entries[1].exchange.response_headers == entries[0].exchange.response_headers
@@ -264,7 +284,7 @@ WHOLE = written(blocked_flow(), allowed_flow(), exempt_flow(), cors_flow(origin=
 
 def ends(content: bytes) -> list[int]:
     """Where the flows of a file end."""
-    reading, found = mitm._Reading(io.BytesIO(content)), []
+    reading, found = tnetstrings.Streamed(io.BytesIO(content)), []
     while (length := reading.length()) is not None:
         reading.take(length)
         found.append(reading.position)

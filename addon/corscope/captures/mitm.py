@@ -8,19 +8,17 @@ with an error in it, goes through mitmproxy's own reader (mitmproxy/io), flow by
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple
 
 from mitmproxy.version import FLOW_FORMAT_VERSION
 
 from corscope import adapter
 from corscope.captures.capture import Damage, Entry, OnDamage, UnreadableCapture
+from corscope.captures.tnetstrings import DIGITS, Data, reading_of
 from corscope.flow_filters import Filter
 from corscope.headers import Fields
 from corscope.model import Exchange
 from corscope.modes import Head
-
-if TYPE_CHECKING:
-    import io
 
 HELD_WHOLE = 8_000_000
 """Bytes of a flow that are held in memory; of a bigger one the bodies are passed over as they are read."""
@@ -31,41 +29,40 @@ HELD_FOR_FILTER = 1 << 29
 _KEPT = 1_000_000
 """Bytes of a value that are kept of such a flow."""
 
-_DIGITS = 12
-"""Digits of a length at most, as in mitmproxy/io/tnetstring.py."""
-
-_CHUNK = 1 << 20
+_MESSAGES = (b"request;", b"response;")
+"""The keys under which bodies are."""
 
 _EXPECTED = "expected flows as mitmproxy saves them"
 
-
-type Data = bytes | memoryview
-"""A value as it is written; where it is a view, it holds only until more is read."""
+_FLOW = re.compile(rb"(?<![0-9])[0-9]{2,12}:[0-9]{1,2}:(?:websocket|response|request|version|type|id|client_conn)[;,]")
+"""How a flow begins, whichever of its keys comes first."""
 
 
 def read_mitm(file: BinaryIO, *, wanted: Filter | None, damaged: OnDamage) -> Iterator[Entry]:
     """Read mitmproxy's format. `captures.capture.Reader`."""
-    reading = _Reading(file)
+    reading = reading_of(file)
     read, held_whole = 0, HELD_WHOLE
     if wanted is not None:
         from corscope.captures import mitmproxys
 
         held_whole = HELD_FOR_FILTER if mitmproxys.asks_for_bodies(wanted) else HELD_WHOLE
     while True:
-        begins = reading.position
-        length = reading.length()
-        if length is None:
-            if reading.at_end:
-                break
-            skipped = reading.find_flow(begins)
-            if not read and not reading.is_at_flow:
-                raise UnreadableCapture(f"it does not begin with a flow, and there is none in it; {_EXPECTED}")
-            damaged(Damage(f"byte {begins}", "this is no flow", f"{skipped:,} bytes"))
-            continue
-        data = reading.take(length) if length < held_whole else reading.take_without_bodies(length)
+        data = reading.ready()
+        begins = reading.began
         if data is None:
-            there = reading.find_flow(begins)
-            if reading.is_at_flow:
+            length = reading.length()
+            if length is None:
+                if reading.at_end:
+                    break
+                skipped = reading.find(_FLOW, begins)
+                if not read and not reading.has_more:
+                    raise UnreadableCapture(f"it does not begin with a flow, and there is none in it; {_EXPECTED}")
+                damaged(Damage(f"byte {begins}", "this is no flow", f"{skipped:,} bytes"))
+                continue
+            data = reading.take(length) if length < held_whole else reading.take_without(length, _KEPT, _MESSAGES)
+        if data is None:
+            there = reading.find(_FLOW, begins)
+            if reading.has_more:
                 damaged(Damage(f"byte {begins}", "a flow is damaged (its length is wrong)", f"{there:,} bytes"))
                 continue
             if not read:
@@ -105,126 +102,6 @@ def _first_line(error: Exception) -> str:
 
 
 _CAPTURED = re.compile(r"[:\n'\"<]")
-
-
-# ---------------------------------------------------------------------- the file
-
-_FLOW = re.compile(rb"(?<![0-9])[0-9]{2,12}:[0-9]{1,2}:(?:websocket|response|request|version|type|id|client_conn)[;,]")
-"""How a flow begins, whichever of its keys comes first."""
-
-
-class _Reading:
-    """A file that is read forwards only, for it may be a pipe, and a block at a time: mostly many flows are in one."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = cast("io.BufferedReader", file)
-        self._block = bytearray(_CHUNK)
-        self._view = memoryview(self._block)
-        self._before = 0
-        """Bytes of the file before the block."""
-        self._at = 0
-        """Where in the block the reading is, and where what was read into it ends."""
-        self._end = 0
-        self.at_end = False
-
-    @property
-    def position(self) -> int:
-        """Bytes of the file that were read."""
-        return self._before + self._at
-
-    def _read_on(self) -> bool:
-        """Read the next block, and keep what is left of this one; False where the file has ended."""
-        left = self._block[self._at : self._end]
-        self._block[: len(left)] = left
-        self._before += self._at
-        self._at, self._end = 0, len(left)
-        count = self._file.readinto1(self._view[self._end :])
-        self._end += count
-        return count > 0
-
-    def length(self) -> int | None:
-        """Read the length before a value; None, and nothing read, where there is none."""
-        while self._end - self._at <= _DIGITS and self._read_on():
-            pass
-        at = self._at
-        colon = self._block.find(b":", at, min(at + _DIGITS + 1, self._end))
-        digits = self._block[at:colon] if colon > at else b""
-        if digits.isdigit():
-            self._at = colon + 1
-            return int(digits)
-        self.at_end = at == self._end
-        return None
-
-    def take(self, length: int) -> Data | None:
-        """Read a value with the character behind it that tells its type; None where the file ends before."""
-        stops = self._at + length + 1
-        if stops <= self._end:
-            data = self._view[self._at : stops]
-            self._at = stops
-            return data
-        begun = bytes(self._view[self._at : self._end])
-        rest = self._file.read(stops - self._end)
-        if len(begun) + len(rest) == length + 1:
-            self._at = self._end
-            self._before += len(rest)
-            return begun + rest
-        # There may be flows in it, where it is the length that is wrong.
-        self._before += self._at
-        self._block = bytearray(begun + rest)
-        self._at, self._end = 0, len(self._block)
-        self._block.extend(bytes(_CHUNK))
-        self._view = memoryview(self._block)
-        return None
-
-    def _skip(self, length: int) -> None:
-        ready = min(length, self._end - self._at)
-        self._at += ready
-        length -= ready
-        while length > 0 and (data := self._file.read(min(length, _CHUNK))):
-            self._before += len(data)
-            length -= len(data)
-
-    def take_without_bodies(self, length: int, depth: int = 0) -> Data | None:
-        """Read a dictionary as `take` does, with null in the place of values that are too big to be kept."""
-        end, kept, key = self.position + length, bytearray(), b""
-        while self.position < end:
-            for is_key in (True, False):
-                count = self.length()
-                if count is None or self.position + count >= end:
-                    return None
-                if is_key:
-                    data = self.take(count)
-                    key = bytes(data or b"")
-                elif count <= _KEPT:
-                    data = self.take(count)
-                elif depth == 0 and key in (b"request;", b"response;"):
-                    data = self.take_without_bodies(count, 1)
-                else:
-                    self._skip(count + 1)
-                    data = b"~"
-                if data is None:
-                    return None
-                kept += b"%d:" % (len(data) - 1)
-                kept += data
-        ending = self.take(0)
-        return bytes(kept) + ending if ending is not None else None
-
-    @property
-    def is_at_flow(self) -> bool:
-        """Whether `find_flow` has found one."""
-        return self._at < self._end
-
-    def find_flow(self, begins: int) -> int:
-        """Go on to where the next flow begins, or to the end; return how many bytes were passed over since `begins`."""
-        while (found := _FLOW.search(self._block, self._at, self._end)) is None:
-            # A flow's beginning may be cut in two.
-            self._at = max(self._at, self._end - 64)
-            if not self._read_on():
-                self._at = self._end
-                break
-        else:
-            self._at = found.start()
-        return self.position - begins
 
 
 # ---------------------------------------------------------------------- a flow, in a hurry
@@ -326,10 +203,10 @@ def _unusual_rest(rest: bytes) -> tuple[bytes, bool, bool]:
     position, ends = 1, len(rest)
     while position < ends:
         before = position
-        colon = rest.find(b":", before, before + _DIGITS + 1)
+        colon = rest.find(b":", before, before + DIGITS + 1)
         begins = colon + 1 + int(rest[before:colon])
         key = rest[colon + 1 : begins]
-        colon = rest.find(b":", begins + 1, begins + _DIGITS + 2)
+        colon = rest.find(b":", begins + 1, begins + DIGITS + 2)
         stops = colon + 1 + int(rest[begins + 1 : colon])
         position = stops + 1
         if key == b"client_conn":
