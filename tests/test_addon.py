@@ -233,6 +233,41 @@ async def test_a_later_verdict_replaces_ours_but_not_what_the_user_wrote_meanwhi
     assert edited.metadata["corscope"]["verdict"] == "allowed"
 
 
+def unproven_flow() -> http.HTTPFlow:
+    """A request that fails either way, and of which nothing tells whether it was sent with credentials."""
+    return cors_flow(f"{API}/unproven", response=[("access-control-allow-origin", "null")], live=True)
+
+
+def proof(of: http.HTTPFlow) -> http.HTTPFlow:
+    """A request with a cookie on the connection of another one, some time later."""
+    flow = allowed_flow(live=True)
+    flow.client_conn = of.client_conn
+    flow.request.timestamp_start += 1
+    return flow
+
+
+@in_mitmproxy
+async def test_what_is_found_out_later_is_said_on_the_flow_and_not_logged_again(
+    loaded: CorsAddon, caplog: pytest.LogCaptureFixture
+) -> None:
+    flow = judged(unproven_flow(), loaded)
+    assert flow.metadata["corscope"]["credentials"] == "unknown"
+    judged(proof(flow), loaded)
+    assert flow.metadata["corscope"]["credentials"] == "include"
+    assert "Access-Control-Allow-Credentials: true" in flow.comment
+    assert [record.message for record in caplog.records if "/unproven" in record.message] != []
+    assert sum("/unproven" in record.message for record in caplog.records) == 1
+
+
+@in_mitmproxy
+async def test_of_a_flow_that_is_gone_the_log_tells_once(loaded: CorsAddon, caplog: pytest.LogCaptureFixture) -> None:
+    flow = judged(unproven_flow(), loaded)
+    later = proof(flow)
+    del flow
+    judged(later, loaded)
+    assert sum("/unproven" in record.message for record in caplog.records) == 1
+
+
 @in_mitmproxy
 async def test_judging_a_recording_again_renews_our_words(loaded: CorsAddon, tmp_path: Path) -> None:
     first = judged(blocked_flow(), loaded)

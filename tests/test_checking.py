@@ -13,12 +13,13 @@ import corscope
 from builders import ANY, GOOD, exchange, preflight
 from corscope import checking
 from corscope.captures.capture import Damage, Entry, UnreadableCapture
+from corscope.captures.sources import read_capture
 from corscope.checking import check_entries
 from corscope.formats.document import Takes, entry_of, kind_of
 from corscope.model import Credentials, Exchange, Observed, Outcome
 from corscope.report import as_json, explanation
 from corscope.session import Session
-from corscope.settings import SettingError
+from corscope.settings import SettingError, new_session
 from proxies import ADDON, PAGE, allowed_flow, blocked_flow, cors_flow, exempt_flow, write_recording
 
 COOKIE = {"Cookie": "sid=1", "Sec-Fetch-Storage-Access": "active"}
@@ -37,6 +38,23 @@ def test_what_comes_later_settles_what_came_before_and_the_order_stays() -> None
             "GET https://b.test/3", headers=COOKIE, response=ANY, site="same-site", flow="3", at=3.0, connection="x"
         ),
     ) == [("1", "blocked"), ("2", "allowed"), ("3", "blocked")]
+
+
+@pytest.mark.parametrize("name", ["chromium-http", "firefox-https"])
+def test_what_is_said_at_the_end_is_the_last_that_was_said_on_the_way(name: str) -> None:
+    recording = Path(__file__).parent / "recordings" / f"{name}.mitm.xz"
+    last: dict[str, dict[str, object]] = {}
+    session = new_session()
+    for entry in read_capture(recording, damaged=undamaged):
+        last.update({verdict.flow_id: as_json(verdict) for verdict in session.judge(entry.exchange)})
+    last.update({verdict.flow_id: as_json(verdict) for verdict in session.finish()})
+    said = [as_json(one.verdict) for one in check_entries(read_capture(recording, damaged=undamaged), new_session())]
+    assert len(said) > 9000
+    assert {str(one["flow_id"]): one for one in said} == last
+
+
+def undamaged(damage: Damage) -> None:
+    raise AssertionError(damage)
 
 
 def test_the_end_of_a_capture_settles_what_nothing_followed() -> None:

@@ -14,7 +14,8 @@ from mitmproxy import http
 from cookie_web import BACK, PAGES
 from corscope.browsers import Kind, find_browsers, launch
 from corscope.cookie_jar import Context, CookieJar, Fate, Reason
-from corscope.credentials import cookie_names, recognise
+from corscope.cookies import cookie_names
+from corscope.credentials import recognise
 from corscope.recorder.record import PREFERENCES
 from proxies import Mitmdump, confdir, read_recording
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from builders import ANY, GOOD, PAGE, STORAGE_ACCESS, Talk, exchange, ids, judged, preflight
-from corscope.credentials import Strength, cookie_names, recognise, request_evidence
+from corscope.cookies import cookie_names
+from corscope.credentials import Strength, recognise, request_evidence
 from corscope.model import Browser, BrowserFamily, Credentials, Outcome
 from corscope.modes import Request
 
@@ -195,6 +196,7 @@ def test_the_strength_of_what_a_request_carries() -> None:
     asked = Request(exchange("GET https://b.test/", headers={"Cookie": "a=1", STORAGE_ACCESS: "active"}))
     found = request_evidence(
         asked.headers,
+        cookies=asked.headers.cookie_names,
         preflight=False,
         client_certificate=True,
         browser=Browser(family=BrowserFamily.FIREFOX),

@@ -20,7 +20,7 @@ from mitmproxy import http
 
 from corscope.browsers import Browser, Kind, Marionette, find_browsers, launch
 from corscope.cookie_jar import Reason
-from corscope.credentials import cookie_names
+from corscope.cookies import cookie_names
 from corscope.recorder.cdp import CookieNews, Heard, listen
 from corscope.recorder.record import PREFERENCES
 from diagnosis_web import ASKS, FETCHED, INITIATORS, PAGES, VISITED

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mitmproxy import exceptions
+from mitmproxy import ctx, exceptions
 from mitmproxy import http as mitmproxy_http
+from mitmproxy.addons import view
 from mitmproxy.certs import CertStore
 from mitmproxy.io import FlowReader, FlowWriter
 from mitmproxy.options import Options
@@ -36,7 +37,7 @@ from proxies import (
     replay,
 )
 from servers import Asked, RawServer, respond
-from test_addon import in_mitmproxy, inside_mitmproxy, judged
+from test_addon import in_mitmproxy, inside_mitmproxy, judged, proof, unproven_flow
 from test_properties import LINES
 
 ORIGIN = "https://app.example"
@@ -653,10 +654,34 @@ async def test_a_selected_flow_is_rewritten_and_reverted(rewriter: tuple[CorsAdd
 
 
 @in_mitmproxy
-async def test_a_live_flow_can_be_reverted_to_all_that_the_server_sent(rewriter: tuple[CorsAddon, Options]) -> None:
-    from mitmproxy import ctx
-    from mitmproxy.addons import view
+async def test_a_rewritten_flow_stays_one_when_more_is_said_of_it(rewriter: tuple[CorsAddon, Options]) -> None:
+    flow = judged(unproven_flow(), rewriter[0])
+    assert flow.metadata["corscope"]["credentials"] == "unknown"
+    judged(proof(flow), rewriter[0])
+    assert flow.metadata["corscope"]["credentials"] == "include"
+    assert flow.metadata["corscope"]["rewrite"]["applied"]
+    assert flow.marked == ":wrench:"
+    assert "rewritten, CORS allowed" in flow.comment.split("\n")[0]
 
+
+@in_mitmproxy
+async def test_what_the_user_rewrote_or_reverted_is_not_overwritten(rewriter: tuple[CorsAddon, Options]) -> None:
+    addon, options = rewriter
+    ctx.master.addons.add(view.View())
+    reverted = judged(unproven_flow(), addon)
+    reverted.revert()
+    options.update(cors_rewrite="off")
+    rewritten = judged(unproven_flow(), addon)
+    addon.rewrite([rewritten])
+    for flow, word in ((reverted, "blocked"), (rewritten, "rewritten")):
+        said = flow.comment
+        assert word in said.split("\n")[0]
+        judged(proof(flow), addon)
+        assert flow.comment == said
+
+
+@in_mitmproxy
+async def test_a_live_flow_can_be_reverted_to_all_that_the_server_sent(rewriter: tuple[CorsAddon, Options]) -> None:
     addon, _ = rewriter
     ctx.master.addons.add(view.View())
     asks = [("access-control-request-method", "PUT")]

@@ -109,6 +109,7 @@ def test_a_verdict_says_all_that_is_known() -> None:
         reason=verdict.findings[0],
         story_id="f-1",
         exchange=one,
+        complete=False,
     )
     assert ids(verdict) == ["allow-origin-wildcard-with-credentials", "allow-credentials-missing"]
     assert {finding.severity for finding in verdict.findings} == {Severity.ERROR}
@@ -1526,12 +1527,31 @@ def test_evidence_found_later_is_told_of_every_open_exchange_once() -> None:
     assert session.settle(1e9) == session.finish() == []
 
 
-def test_exchanges_that_credentials_do_not_change_are_not_told_again() -> None:
+def test_evidence_found_later_is_told_of_exchanges_whose_verdict_stays_too() -> None:
+    """What is to be mended may depend on it, and it is what a page's author wants to know."""
     session = Session()
-    session.judge(exchange(f"GET {SAME_SITE}", response=GOOD, site="same-site", flow="good"))
-    session.judge(exchange(f"GET {SAME_SITE}", site="same-site", flow="bad"))
+    unknown = {"response": GOOD, "flow": "good"}, {"response": {ALLOW_ORIGIN: "null"}, "flow": "bad"}
+    first = [session.judge(exchange(f"GET {SAME_SITE}", site="same-site", **one))[0] for one in unknown]
+    assert [(verdict.credentials, verdict.complete) for verdict in first] == [(UNKNOWN, False)] * 2
     told = session.judge(exchange(f"GET {SAME_SITE}", headers={"Cookie": "a=1"}, response=GOOD, flow="proof"))
-    assert [verdict.flow_id for verdict in told] == ["proof"]
+    assert [(verdict.flow_id, verdict.outcome, verdict.credentials) for verdict in told] == [
+        ("proof", ALLOWED, INCLUDE),
+        ("good", ALLOWED, INCLUDE),
+        ("bad", BLOCKED, INCLUDE),
+    ]
+    assert [one.id for one in told[2].findings] == ["allow-origin-null-sent", "allow-credentials-missing"]
+    assert [one.id for one in first[1].findings] == ["allow-origin-null-sent", "further-fault-with-credentials"]
+
+
+def test_what_is_proven_is_not_told_again() -> None:
+    session = Session()
+    cookie = {"headers": {"Cookie": "a=1"}, "response": GOOD, "site": "same-site"}
+    first = session.judge(exchange(f"GET {SAME_SITE}", flow="first", connection="1", **cookie))
+    assert [verdict.complete for verdict in first] == [True]
+    for number in range(3):
+        told = session.judge(exchange(f"GET {SAME_SITE}", flow=f"f-{number}", connection="1", **cookie))
+        assert [verdict.flow_id for verdict in told] == [f"f-{number}"]
+    assert session.settle(1e9) == session.finish() == []
 
 
 def test_clear_forgets_everything() -> None:

@@ -20,7 +20,6 @@ from mitmproxy.utils import asyncio_utils
 from corscope import adapter, report, rewriter, rewriting
 from corscope.adapter import METADATA_KEY
 from corscope.advice import configuration_lines, verdict_json
-from corscope.follow_ups import UPGRADABLE
 from corscope.headers import Fields
 from corscope.memory import bound
 from corscope.model import Edit, Exchange, Outcome, Rewrite, Verdict
@@ -51,7 +50,7 @@ REWRITTEN_MARK = ":wrench:"
 """The marker of a flow whose response was rewritten."""
 
 PLANS = 4096
-"""Plans that are kept until a verdict settles."""
+"""Rewritings that are kept for when more is said of a flow."""
 
 LOGGED = 4096
 """Flows of which it is kept that the log tells of them."""
@@ -76,7 +75,7 @@ class CorsAddon:
         """When the last live flow was judged, seconds of the monotonic clock; 0 before the first."""
         self.last_replayed = 0.0
         self.flows: weakref.WeakValueDictionary[str, http.HTTPFlow] = weakref.WeakValueDictionary()
-        """Flows whose verdict may still change."""
+        """Flows of which more may be said."""
         self.judged: dict[str, tuple[Fields, int]] = {}
         """Header fields and status by which live flows were judged, until their response is complete."""
         self.changed: list[flow.Flow] = []
@@ -90,8 +89,8 @@ class CorsAddon:
         """What servers sent, of rewritten flows until their response is complete."""
         self.restored: dict[str, Edit] = {}
         """How the page's origin came back into responses, until they are complete."""
-        self.plans: dict[str, Rewrite] = {}
-        """Plans for recorded flows whose verdict may still change."""
+        self.plans: OrderedDict[str, Rewrite] = OrderedDict()
+        """How those of them were rewritten, or would be."""
         self.requestheaders: Callable[[http.HTTPFlow], None] | None = None
         """A hook that is only there when it is needed: mitmproxy passes by what is None."""
         self.view = CORSContentview()
@@ -356,6 +355,8 @@ class CorsAddon:
         # Nothing that was planned for the server's response has come true.
         self.plans.pop(flow.id, None)
         own, *others = self.session.judge(exchange)
+        if not own.complete:
+            self.flows[flow.id] = flow
         self.write(own, self.say(flow, own) if own.outcome is not Outcome.EXEMPT else None)
         self.tell(others)
 
@@ -424,13 +425,11 @@ class CorsAddon:
                 rewrite = rewrite._replace(edits=rewriting.with_restored(rewrite.edits, self.restored.get(flow.id)))
             if said not in rewrite.notes:
                 rewrite = rewrite._replace(notes=(*rewrite.notes, said))
-        # What stops at plain http is settled, unless the browser goes on all the same.
-        if not own.settled or (own.reason is not None and own.reason.id == UPGRADABLE):
+        if not own.complete:
             self.flows[flow.id] = flow
             if rewrite is not None:
-                if len(self.plans) >= PLANS:
-                    self.plans.clear()
                 self.plans[flow.id] = rewrite
+                bound(self.plans, PLANS)
         subject = own.origin is not None or own.outcome is not Outcome.EXEMPT or bool(own.findings)
         data = self.say(flow, own, rewrite) if subject else None
         self.write(own, data, rewrite)
@@ -536,19 +535,18 @@ class CorsAddon:
     def say(self, flow: http.HTTPFlow, verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
         """Write a verdict onto its flow and into the log; returns it as JSON values."""
         data = self.inscribe(flow, verdict, rewrite)
-        if verdict.outcome is not Outcome.BLOCKED:
-            self.logged.pop(flow.id, None)
-        elif flow.id not in self.logged:
-            self.logged[flow.id] = None
-            bound(self.logged, LOGGED)
-            self.log(verdict)
+        self.log(verdict)
         return data
 
     def log(self, verdict: Verdict) -> None:
-        """Write a blocked exchange into the log, unless its reason is silenced."""
-        told = verdict.reason is None or verdict.reason.id not in self.session.silence
-        if told and verdict.outcome is Outcome.BLOCKED:
-            logger.warning(report.log_line(verdict))
+        """Write a blocked exchange into the log, once, unless its reason is silenced."""
+        if verdict.outcome is not Outcome.BLOCKED:
+            self.logged.pop(verdict.flow_id, None)
+        elif verdict.flow_id not in self.logged:
+            self.logged[verdict.flow_id] = None
+            bound(self.logged, LOGGED)
+            if verdict.reason is None or verdict.reason.id not in self.session.silence:
+                logger.warning(report.log_line(verdict))
 
     def inscribe(self, flow: http.HTTPFlow, verdict: Verdict, rewrite: Rewrite | None = None) -> dict[str, Any]:
         """Write a verdict onto its flow, sparing what the user wrote there."""
@@ -579,19 +577,17 @@ class CorsAddon:
         return verdict_json(verdict, rewrite, stack=self.stack)
 
     def tell(self, verdicts: Sequence[Verdict]) -> None:
-        """Pass on the verdicts of earlier exchanges that have been settled."""
+        """Pass on what more is said of earlier exchanges."""
         for verdict in verdicts:
             flow = self.flows.get(verdict.flow_id)
             plan = self.plans.get(verdict.flow_id)
-            if plan is not None and verdict.outcome is Outcome.ALLOWED:
+            if plan is not None and not plan.applied and verdict.outcome is Outcome.ALLOWED:
                 plan = None
-            if verdict.settled:
-                self.plans.pop(verdict.flow_id, None)
-            if flow is not None:
+            rewritten = flow is not None and adapter.was_rewritten(adapter.told(flow.metadata) or {})
+            # Where the user has rewritten it since, or reverted that, it shows another response than was judged.
+            if flow is not None and rewritten == (plan is not None and plan.applied):
                 self.write(verdict, self.say(flow, verdict, plan), plan)
                 self.show(flow)
-                if verdict.settled:
-                    del self.flows[verdict.flow_id]
             else:
                 self.write(verdict, self.as_json(verdict, plan) if plan is not None else None, plan)
                 self.log(verdict)

@@ -14,7 +14,7 @@ from corscope.memory import bound
 from corscope.model import Exchange, Verdict
 from corscope.modes import read_head, url_of
 from corscope.scope import OriginPatternError, parse_origin
-from corscope.session import Session
+from corscope.session import Known, Session
 from corscope.settings import SettingError, check_browser, new_session, parse_silence
 
 HELD = 12_000
@@ -44,7 +44,7 @@ def check_entries(
     unless a preflight was asked for it, which then shows why, if nothing but CORS stopped it. Where `passed` is given,
     ordinary exchanges, which are exempt and of which nothing is to be said, go there instead, at a tenth of the cost.
     """
-    held: dict[str, Checked] = {}
+    held: dict[str, tuple[Known, bool]] = {}
     waiting: list[tuple[int, str]] = []
     # The latest preflights, by the URL and the method that each asks for.
     asked: OrderedDict[tuple[str, bytes], None] = OrderedDict()
@@ -80,21 +80,19 @@ def check_entries(
         if exchange.id in held:
             # Recordings that were joined may have flows in common.
             exchange.id = f"{exchange.id} ({number})"
-        for verdict in session.judge(exchange):
-            before = held.get(verdict.flow_id)
-            if before is not None:
-                held[verdict.flow_id] = Checked(verdict, before.number, before.wanted)
-            elif verdict.flow_id == exchange.id:
-                held[exchange.id] = Checked(verdict, number, wanted)
-                heappush(waiting, (number, exchange.id))
+        known = session.take(exchange)
+        if known is None:
+            continue
+        held[exchange.id] = known, wanted
+        heappush(waiting, (number, exchange.id))
         if len(held) > HELD:
-            yield held.pop(heappop(waiting)[1])
-    for verdict in session.finish():
-        before = held.get(verdict.flow_id)
-        if before is not None:
-            held[verdict.flow_id] = before._replace(verdict=verdict)
-    for _, flow_id in sorted(waiting):
-        yield held[flow_id]
+            number, flow_id = heappop(waiting)
+            known, wanted = held.pop(flow_id)
+            yield Checked(session.say(known), number, wanted)
+    session.finish()
+    for number, flow_id in sorted(waiting):
+        known, wanted = held.pop(flow_id)
+        yield Checked(session.say(known), number, wanted)
 
 
 def _url_of(exchange: Exchange, _headers: Headers) -> str:

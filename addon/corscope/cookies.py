@@ -19,6 +19,15 @@ COOKIES_PER_ROUTE = 256
 """Cookies remembered of one route; browsers keep fewer for a site."""
 
 
+def cookie_names(cookie: bytes) -> tuple[str, ...]:
+    """Return the names of the cookies in a combined Cookie header.
+
+    A cookie without `=` has a value and no name (RFC 6265bis, section 5.8.3), so it is no name to be shown.
+    """
+    pairs = [pair.strip().partition(b"=") for pair in cookie.split(b";") if pair.strip()]
+    return tuple([text(name) if equals else "(without a name)" for name, equals, _ in pairs])
+
+
 class Route(NamedTuple):
     """From where to where a cookie travels: the same route means the same SameSite and third-party conditions."""
 

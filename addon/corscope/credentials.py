@@ -56,20 +56,10 @@ def authentication_scheme(authorization: bytes) -> str | None:
     return first if first.lower() in _SCHEMES else None
 
 
-@lru_cache(maxsize=64)
-def cookie_names(cookie: bytes) -> tuple[str, ...]:
-    """Return the names of the cookies in a combined Cookie header.
-
-    A cookie without `=` has a value and no name (RFC 6265bis, section 5.8.3), so it is no name to be shown.
-    """
-    pairs = [pair.strip().partition(b"=") for pair in cookie.split(b";") if pair.strip()]
-    return tuple([text(name) if equals else "(without a name)" for name, equals, _ in pairs])
-
-
 def request_evidence(
-    request: Headers, *, preflight: bool, client_certificate: bool, browser: Browser
+    request: Headers, *, cookies: tuple[str, ...], preflight: bool, client_certificate: bool, browser: Browser
 ) -> Evidence | None:
-    """Tell credentials from what the request carries.
+    """Tell credentials from what the request carries; `cookies` are the names of those.
 
     Cookie: a forbidden header that no uncredentialed cross-origin request has. Sec-Fetch-Storage-Access: set only in
     mode "include", https://privacycg.github.io/storage-access-headers/#sec-fetch-storage-access-request-header;
@@ -77,7 +67,7 @@ def request_evidence(
     AddStorageAccessHeadersToRequest).
     """
     if b"cookie" in request and not preflight:
-        return _cookie_evidence(cookie_names(request[b"cookie"]))
+        return _cookie_evidence(cookies)
     if b"sec-fetch-storage-access" in request:
         value = text(request[b"sec-fetch-storage-access"])
         return Evidence(Credentials.INCLUDE, Strength.CERTAIN, f"Sec-Fetch-Storage-Access: {value}")

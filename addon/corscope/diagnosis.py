@@ -15,7 +15,7 @@ from typing import NamedTuple
 from corscope.causes import looks_like_login
 from corscope.content_security_policy import allows, connect_sources
 from corscope.cookie_jar import Context, CookieJar, Fate, Reason, SameSite, parse_set_cookie
-from corscope.credentials import BROWSER_SCHEMES, authentication_scheme, cookie_names
+from corscope.credentials import BROWSER_SCHEMES, authentication_scheme
 from corscope.engine import DEFAULT_MAX_AGE, OK_STATUS, REDIRECT_STATUS, RESPONSE_HEADERS, Fault, varies_with_origin
 from corscope.findings import finding
 from corscope.follow_ups import Step
@@ -540,7 +540,7 @@ class Diagnosis:
         if self._latest is not None and self._latest[0] is request:
             return self._latest[1]
         headers, paths = request.headers, self.jar.matching_paths(request.exchange.path)
-        sent = cookie_names(headers[b"cookie"]) if b"cookie" in headers else ()
+        sent = headers.cookie_names
         key = request.target, paths, headers.origin, headers.site, headers.get(b"sec-fetch-storage-access"), sent
         situation = self._situations.get(key)
         if situation is None:

@@ -254,6 +254,8 @@ class Verdict:
     """What led to an exchange that is not allowed: its preflight and the hops before it, first things first."""
     exchange: Exchange | None = None
     """The exchange itself."""
+    complete: bool = True
+    """False where what follows may still add to what is said, the verdict itself or not."""
 
     def __repr__(self) -> str:
         """Return a verdict in a few words: the exchange's headers have no place where a failing test prints them."""

@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import NamedTuple
 
+from corscope.cookies import cookie_names
 from corscope.engine import (
     cors_unsafe_request_header_names,
     is_cors_safelisted_method,
@@ -67,7 +68,7 @@ class Head(dict[bytes, bytes]):
     Never changed: requests share it, and its attributes are read once.
     """
 
-    __slots__ = ("_unsafe_names", "accept", "dest", "from_elsewhere", "mode", "origin", "site")
+    __slots__ = ("_cookie_names", "_unsafe_names", "accept", "dest", "from_elsewhere", "mode", "origin", "site")
 
     def __init__(self, fields: Fields, *, said: bytes | None = None) -> None:
         """`said` stands in for Sec-Fetch-Mode, where something else tells it."""
@@ -75,6 +76,7 @@ class Head(dict[bytes, bytes]):
         if said is not None:
             self[b"sec-fetch-mode"] = said
         self._unsafe_names: tuple[bytes, ...] | None = None
+        self._cookie_names: tuple[str, ...] | None = None
         get = self.get
         self.origin = origin = get(b"origin")
         self.site = get(b"sec-fetch-site")
@@ -89,6 +91,13 @@ class Head(dict[bytes, bytes]):
             and origin.partition(b":")[0] not in EXTENSION_SCHEMES
         )
         """Whether nothing but the URL could tell that it is no request of another origin's page in mode "cors"."""
+
+    @property
+    def cookie_names(self) -> tuple[str, ...]:
+        """The names of the cookies that it carries."""
+        if self._cookie_names is None:
+            self._cookie_names = cookie_names(self.get(b"cookie", b""))
+        return self._cookie_names
 
     @property
     def unsafe_names(self) -> tuple[bytes, ...]:

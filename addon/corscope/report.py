@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from corscope.catalogue import CATALOGUE, FIREFOX_REASONS, NO_ORIGIN, WHAT_WOULD_TELL, fill
 from corscope.console import console_message, reason
-from corscope.credentials import authentication_scheme, cookie_names
+from corscope.cookies import cookie_names
+from corscope.credentials import authentication_scheme
 from corscope.findings import agrees
 from corscope.fixes import Fix, fix_of
 from corscope.headers import Fields, text

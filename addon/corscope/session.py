@@ -18,7 +18,6 @@ from corscope.credentials import (
     Strength,
     absence_evidence,
     authorization_evidence,
-    cookie_names,
     font_evidence,
     recognise,
     request_evidence,
@@ -103,6 +102,10 @@ CONNECTIONS_PER_HOST = 8
 
 IDLE_SECONDS = 60.0
 """After so long without a request a connection may be closed: it then no longer keeps another one to its class."""
+
+
+type Known = Record | Verdict
+"""What is known of an exchange that was judged: a verdict at once where nothing that follows could change it."""
 
 
 type _Judged = tuple[Link, Request, Record]
@@ -318,13 +321,17 @@ class Session:
 
         That matters only while a preflight waits for it (`waits_for`): the rest is seen in time with the response.
         """
+        self._begin(exchange)
+        return self._drain()
+
+    def _begin(self, exchange: Exchange) -> None:
         known = self._clients.get(exchange.client)
         if known is None:
-            return []
+            return
         if exchange.started > known.last_started:
             known.last_started = exchange.started
         if not known.follow_ups.awaits(url_of(exchange)):
-            return []
+            return
         request = Request(exchange)
         client = self._client(request)
         # One that dies comes a second time, and must not take a second step for its own.
@@ -333,7 +340,6 @@ class Session:
         ):
             client.begun[exchange.id] = (self._link(client, request), request)
             bound(client.begun, BEGUN)
-        return self._drain()
 
     def judge(self, exchange: Exchange) -> list[Verdict]:
         """Judge an exchange with its response: its verdict, then those of earlier exchanges that it settles.
@@ -342,8 +348,37 @@ class Session:
         never have been sent. An exchange that was judged just before is judged anew: something on the proxy changed the
         response before the browser saw it.
         """
+        known = self._take(exchange)
+        if known is None:
+            return self._drain()
+        told = [self.say(known)]
+        if self._evidences.settled:
+            told += self._drain(besides=known)
+        return told
+
+    def take(self, exchange: Exchange) -> Known | None:
+        """Judge an exchange as `judge` does, for `say` to tell later; None for one without a response.
+
+        This is for who waits for the end of a capture: which verdicts an exchange settles is not told.
+        """
+        known = self._take(exchange)
+        if self._evidences.settled:
+            self._evidences.settled = []
+        return known
+
+    def say(self, known: Known) -> Verdict:
+        """Say what is known of an exchange now, but for what the user does not want to hear."""
+        verdict = known if isinstance(known, Verdict) else verdict_of(known)
+        return self._hushed(verdict) if self.silence else verdict
+
+    def _take(self, exchange: Exchange) -> Known | None:
+        """Judge an exchange with its response, or take note of one without."""
         if exchange.status is None:
-            return self.begin(exchange) if exchange.in_order else self._unanswered(exchange)
+            if exchange.in_order:
+                self._begin(exchange)
+            else:
+                self._unanswered(exchange)
+            return None
         known = self._clients.get(exchange.client)
         before = begun = None
         if known is not None:
@@ -354,7 +389,9 @@ class Session:
             if exchange.id in known.begun:
                 begun = known.begun.pop(exchange.id)
         if before is not None and before[2].mode is RequestMode.CORS:
-            return self._all_told(self._judge_again(exchange, before))
+            again = self._judge_again(exchange, before)
+            self._pass_time(exchange.answered)
+            return again
         if begun is not None:
             link, request = begun
             request.exchange = exchange
@@ -384,13 +421,14 @@ class Session:
                 client.begun[exchange.id] = (link, request)
                 bound(client.begun, BEGUN)
             self._pass_time(exchange.answered)
-            return [self._hushed(first) if self.silence else first, *self._drain()]
+            return first
         link = link or NO_LINK
         record = self._judge_cors(client, request, response, subject.mode, link)
         client.judged[exchange.id] = link, request, record
         if len(client.judged) > JUDGED:
             client.judged.popitem(last=False)
-        return self._all_told(record)
+        self._pass_time(exchange.answered)
+        return record
 
     def settle(self, now: float) -> list[Verdict]:
         """Return the verdicts that the passing of time settles; `now` in seconds since the epoch."""
@@ -518,22 +556,13 @@ class Session:
     def _judge_cors(
         self, client: _Client, request: Request, response: Headers, mode: RequestMode, link: Link
     ) -> Record:
-        exchange, headers, step = request.exchange, request.headers, link.step
+        exchange, step = request.exchange, link.step
         if link.certain and step is not None and step.record is not None:
             story = step.record.story
         else:
             story = Story(id=exchange.id)
-        record = Record(
-            exchange,
-            Kind.PREFLIGHT if request.is_preflight else Kind.ACTUAL,
-            mode,
-            headers[b"origin"],
-            request.url,
-            client.browser,
-            story,
-            headers.dest,
-            headers.accept,
-        )
+        kind = Kind.PREFLIGHT if request.is_preflight else Kind.ACTUAL
+        record = Record(exchange, kind, mode, request, client.browser, story)
         if step is not None:
             if step.is_preflight:
                 record.preflight = step.flow_id
@@ -555,9 +584,9 @@ class Session:
             words = "follows a step at which credentials would have stopped it"
             self._evidences.learn(story, Evidence(Credentials.OMIT, Strength.CERTAIN, words))
         self._learn_from_request(client, request, record, step)
-        self._await_credentials(record)
         if exchange.connection is not None:
             self._learn_from_connection(client, request, story, client.connection(exchange.connection))
+        record.await_credentials()
         if b"set-cookie" in response and not request.is_preflight:
             self._take_cookies(client, request, record)
         return record
@@ -732,23 +761,13 @@ class Session:
             self._judge_actual(client, request, response, record, preflight)
             if b"set-cookie" in response:
                 self._take_cookies(client, request, record)
-        self._await_credentials(record)
+        record.await_credentials()
         return record
-
-    @staticmethod
-    def _await_credentials(record: Record) -> None:
-        """Let a record be told of its credentials mode, where that changes anything."""
-        if record.is_open:
-            story = record.story
-            if story.undecided is None:
-                story.undecided = [record]
-            else:
-                story.undecided.append(record)
 
     def _take_back(self, client: _Client, record: Record) -> None:
         """Forget what a response did that the browser never saw."""
-        if record.story.undecided and record in record.story.undecided:
-            record.story.undecided.remove(record)
+        if record.story.told and record in record.story.told:
+            record.story.told.remove(record)
         flow_id = record.exchange.id
         faults = record.if_omit
         if record.kind is Kind.ACTUAL or (faults and faults[0].id != UPGRADABLE):
@@ -890,18 +909,17 @@ class Session:
 
     # ------------------------------------------------------------------ credentials
 
-    def _unanswered(self, exchange: Exchange) -> list[Verdict]:
+    def _unanswered(self, exchange: Exchange) -> None:
         """Learn from a request that the browser itself stopped: its preflight failed."""
         client, observed = self._clients.get(exchange.client), exchange.observed
         if client is None or observed is None or observed.delivered is not False:
-            return []
+            return
         request = Request(exchange)
         step = client.follow_ups.stopped(request)
         if step is not None and step.record is not None and step.record.is_open and not step.record.if_omit:
             client.follow_ups.settle(request.url, step)
             words = f"the browser never sent the request that this preflight was for ({observed.said})"
             self._evidences.learn(step.record.story, Evidence(Credentials.INCLUDE, Strength.STRONG, words))
-        return self._drain()
 
     def _learn_from_request(self, client: _Client, request: Request, record: Record, step: Step | None) -> None:
         """Learn what the request itself proves of its credentials mode, strongest first."""
@@ -910,6 +928,7 @@ class Session:
         preflight = request.is_preflight
         found = request_evidence(
             headers,
+            cookies=headers.cookie_names,
             preflight=preflight,
             client_certificate=exchange.client_certificate,
             browser=client.browser,
@@ -917,7 +936,7 @@ class Session:
         if found is not None:
             learn(story, found)
             if b"cookie" in headers and not preflight and _is_direct(record, step):
-                names = cookie_names(headers[b"cookie"])
+                names = headers.cookie_names
                 client.cookies.travelled(_route(request, record), names, exchange.path, exchange.started, exchange.id)
                 client.diagnosis.travelled(request, client.browser.family, names)
             return
@@ -989,26 +1008,13 @@ class Session:
             return recognised
         return Browser(family=BrowserFamily(self.browser))
 
-    def _drain(self, besides: Record | None = None) -> list[Verdict]:
+    def _drain(self, besides: Known | None = None) -> list[Verdict]:
         """Return the verdicts that were settled since, each once."""
         if not self._evidences.settled:
             return []
         settled = dict.fromkeys(self._evidences.settled)
         self._evidences.settled = []
-        return [self._told(record) for record in settled if record is not besides]
-
-    def _all_told(self, record: Record) -> list[Verdict]:
-        """Say what is known of an exchange that just came, then of those that were settled by then."""
-        self._pass_time(record.exchange.answered)
-        told = [self._told(record)]
-        if self._evidences.settled:
-            told += self._drain(besides=record)
-        return told
-
-    def _told(self, record: Record) -> Verdict:
-        """Say what is known of an exchange now, but for what the user does not want to hear."""
-        verdict = verdict_of(record)
-        return self._hushed(verdict) if self.silence else verdict
+        return [self.say(record) for record in settled if record is not besides]
 
     def _hushed(self, verdict: Verdict) -> Verdict:
         for one in (*verdict.story, verdict):

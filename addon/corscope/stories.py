@@ -10,12 +10,13 @@ from functools import lru_cache
 from corscope.credentials import Evidence, Strength
 from corscope.engine import Faults
 from corscope.model import NO_HINTS, Browser, Credentials, Exchange, Finding, Hints, Kind, RequestMode
+from corscope.modes import Request
 
 WAITING = 4096
 """Undecided stories that a connection remembers; the oldest go first."""
 
 EVIDENCE_LINES = 4
-"""Lines of evidence kept for a story; more proof of the same tells nothing more."""
+"""Lines of evidence kept for a story whose mode is not proven."""
 
 
 @dataclass(slots=True, eq=False)
@@ -27,8 +28,8 @@ class Story:
     evidence: tuple[str, ...] = ()
     contradicted: bool = False
     """Two proofs spoke against each other: something is not what it seems, so nothing is concluded."""
-    undecided: "list[Record] | None" = None
-    """Exchanges whose verdict the credentials mode changes."""
+    told: "list[Record] | None" = None
+    """Exchanges that are told anew when something else is known of the credentials mode."""
     connections: "list[Connection] | None" = None
     """Connections that will share what is learned of this story."""
     redirects: int = 0
@@ -56,7 +57,7 @@ class Connection:
     waiting: deque[Story] = field(default_factory=lambda: deque(maxlen=WAITING))
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, init=False)
 class Record:
     """An exchange that was judged, with what is needed to judge it again."""
 
@@ -69,27 +70,56 @@ class Record:
     story: Story
     dest: bytes
     accept: bytes
-    if_include: Faults = ()
-    if_omit: Faults = ()
-    findings: tuple[Finding, ...] = ()
-    preflight: str | None = None
-    preflight_reason: str | None = None
-    redirected_from: str | None = None
-    page: bytes = b""
+    if_include: Faults
+    if_omit: Faults
+    findings: tuple[Finding, ...]
+    preflight: str | None
+    preflight_reason: str | None
+    redirected_from: str | None
+    page: bytes
     """The page's own origin, which redirects hide from `origin`; empty where they do not."""
-    first_url: str | None = None
+    first_url: str | None
     """Where the redirect chain began, None outside one."""
-    before: "Record | None" = None
+    before: "Record | None"
     """The exchange of the same story that it certainly follows."""
-    hints: Hints = NO_HINTS
-    stored_unknown: bool = False
+    hints: Hints
+    stored_unknown: bool
     """A 304 that leaves CORS headers to the stored response, which is not in the traffic."""
+    awaits: bool
+    """Whether it is among its story's `told`."""
+
+    def __init__(
+        self, exchange: Exchange, kind: Kind, mode: RequestMode, request: Request, browser: Browser, story: Story
+    ) -> None:
+        # Every exchange gets one: what `dataclass` writes, with a parameter for each field, takes three times as long.
+        self.exchange, self.kind, self.mode, self.browser, self.story = exchange, kind, mode, browser, story
+        self.url, headers = request.url, request.headers
+        self.origin, self.dest, self.accept = headers[b"origin"], headers.dest, headers.accept
+        self.if_include = self.if_omit = self.findings = ()
+        self.preflight = self.preflight_reason = self.redirected_from = self.first_url = None
+        self.page, self.before, self.hints = b"", None, NO_HINTS
+        self.stored_unknown = self.awaits = False
 
     @property
     def is_open(self) -> bool:
         """Whether the credentials mode changes anything that is said."""
         include, omit = self.if_include, self.if_omit
         return bool(include) and (not omit or include[0].id != omit[0].id)
+
+    def await_credentials(self) -> None:
+        """Let it be told anew when something else is known of its credentials mode.
+
+        Of what is proven only the opposite could be told, and it matters only where that would change the verdict.
+        """
+        story = self.story
+        if story.strength >= Strength.STRONG and not (self.if_include and self.is_open):
+            self.awaits = False
+            return
+        self.awaits = True
+        if story.told is None:
+            story.told = [self]
+        else:
+            story.told.append(self)
 
 
 class Evidences:
@@ -104,16 +134,20 @@ class Evidences:
         """Take evidence into a story; the stronger replaces the weaker, and equal proofs against each other cancel."""
         credentials, strength, words = evidence
         if strength is Strength.WEAK:
-            if words not in story.evidence:
+            if story.strength < Strength.STRONG and words not in story.evidence:
                 story.evidence += (words,)
+                self.settled += story.told or ()
             return
         if story.contradicted:
             return
         if story.credentials is credentials:
+            known = story.evidence
+            # To what is proven no words are added.
+            if story.strength < Strength.STRONG and len(known) < EVIDENCE_LINES and words not in known:
+                story.evidence = (*known, words)
+                self.settled += story.told or ()
             if strength > story.strength:
                 story.strength = strength
-            if len(story.evidence) < EVIDENCE_LINES and words not in story.evidence:
-                story.evidence += (words,)
             return
         if story.credentials is not Credentials.UNKNOWN:
             if strength < story.strength:
@@ -122,13 +156,13 @@ class Evidences:
                 story.contradicted = True
                 story.credentials = Credentials.UNKNOWN
                 story.evidence += (f"contradicted by: {words}",)
-                self.settled += story.undecided or ()
+                self.settled += story.told or ()
                 return
             story.evidence = ()
         story.credentials, story.strength = credentials, strength
         story.evidence += (words,)
-        if story.undecided:
-            self.settled += story.undecided
+        if story.told:
+            self.settled += story.told
         if story.connections and strength >= Strength.STRONG:
             for connection in story.connections:
                 self.classify(connection, credentials, words)

@@ -3,7 +3,6 @@
 from corscope.causes import Answer
 from corscope.engine import Fault, Faults
 from corscope.findings import conditional_finding, devtools_error, fault_findings, finding, record_findings
-from corscope.headers import text
 from corscope.model import NO_HINTS, Credentials, Finding, Kind, Outcome, RequestMode, Verdict
 from corscope.privacy import shown_origin
 from corscope.stories import Record
@@ -30,7 +29,7 @@ def verdict_of(record: Record) -> Verdict:
     verdict = object.__new__(Verdict)
     verdict.flow_id = exchange.id
     verdict.timestamp = exchange.started
-    verdict.method = text(exchange.method)
+    verdict.method = exchange.method.decode("latin-1")
     verdict.url = record.url
     verdict.status = exchange.status or 0
     verdict.kind = record.kind
@@ -50,12 +49,13 @@ def verdict_of(record: Record) -> Verdict:
     verdict.withheld = withheld
     verdict.story_id = story.id
     verdict.exchange = exchange
+    verdict.complete = not record.awaits
     verdict.devtools_error = verdict.failed_parameter = verdict.reason = None
     verdict.story = ()
     verdict.settled = True
     verdict.outcome = outcome = Outcome.ALLOWED
     if faults or (credentials is Credentials.UNKNOWN and record.if_include):
-        outcome, fault, found, besides = _trouble(record, faults, origin)
+        outcome, fault, found, besides = _trouble(record, faults, credentials, origin)
         verdict.outcome = outcome
         verdict.settled = outcome is not Outcome.CONDITIONAL or bool(record.if_omit) or record.stored_unknown
         if fault is not None:
@@ -79,9 +79,9 @@ type _Trouble = tuple[Outcome, Fault | None, tuple[Finding, ...], tuple[Finding,
 """The outcome, the fault that blocks, and the findings to put before and behind what else is to be said."""
 
 
-def _trouble(record: Record, faults: Faults, origin: str) -> _Trouble:
+def _trouble(record: Record, faults: Faults, credentials: Credentials, origin: str) -> _Trouble:
     """Say what an exchange that fails, or may fail, comes to; `faults` are to be mended in any case."""
-    exchange, credentials = record.exchange, record.story.credentials
+    exchange = record.exchange
     include, omit = record.if_include, record.if_omit
     if record.stored_unknown and faults and faults[0].id in ("allow-origin-missing", "allow-credentials-not-true"):
         return Outcome.CONDITIONAL, None, (finding("stored-response-unknown", origin=origin),), ()
