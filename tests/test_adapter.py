@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mitmproxy.connection import ConnectionState
 from mitmproxy.flow import Error
 
 from corscope import adapter
@@ -138,3 +139,20 @@ def test_mitmproxys_own_error_page_is_told() -> None:
 def test_more_names_of_secrets() -> None:
     for name in ("bearer", "refresh", "pw", "hash", "ticket"):
         assert "S3CRET" not in shown_url(f"https://a.test/?{name}=S3CRET")
+
+
+@pytest.mark.parametrize(
+    ("message", "state", "judged"),
+    [
+        pytest.param("client disconnected", ConnectionState.OPEN, False, id="while mitmproxy was connecting"),
+        pytest.param("peer closed connection", ConnectionState.CAN_WRITE, False, id="the browser's HTTP/2 connection"),
+        pytest.param("peer closed connection", ConnectionState.OPEN, True, id="the server's"),
+        pytest.param("server closed connection", ConnectionState.OPEN, True, id="over HTTP/1"),
+    ],
+)
+def test_a_browser_that_went_away_was_answered_by_nobody(message: str, state: ConnectionState, judged: bool) -> None:
+    flow = cors_flow(live=True)
+    flow.response, flow.error = None, Error(message)
+    flow.client_conn.state = state
+    head = adapter.head(flow)
+    assert (adapter.failed_exchange(flow, adapter.client_key(flow, head), head) is not None) is judged

@@ -38,13 +38,13 @@ def log(path: str = "/api/x", *names: str) -> TravelLog:
     ],
 )
 def test_where_a_cookie_is_expected(sent: str, asked: str, expected: bool) -> None:
-    assert log(sent).expected(ROUTE, asked, 1001.0) == (("sid", "flow-1") if expected else None)
+    assert log(sent).expected(ROUTE, asked, 1001.0) == (("sid", "flow-1", False) if expected else None)
 
 
 def test_two_paths_widen_to_their_directory() -> None:
     travels = log("/api/a/x")
     travels.travelled(ROUTE, ["sid"], "/api/b/y", 1001.0, "flow-2")
-    assert travels.expected(ROUTE, "/api/c", 1002.0) == ("sid", "flow-2")
+    assert travels.expected(ROUTE, "/api/c", 1002.0) == ("sid", "flow-2", False)
     assert travels.expected(ROUTE, "/other", 1002.0) is None
 
 
@@ -114,11 +114,11 @@ def test_a_cookie_that_soon_expires_is_not_expected_although_it_travels() -> Non
     travels.travelled(ROUTE, ["sid"], "/api/x", 1000.0, "flow-1")
     assert travels.expected(ROUTE, "/api/x", 1001.0) is None
     travels.travelled(ROUTE, ["sid", "lasting"], "/api/x", 1001.0, "flow-2")
-    assert travels.expected(ROUTE, "/api/x", 1002.0) == ("lasting", "flow-2")
+    assert travels.expected(ROUTE, "/api/x", 1002.0) == ("lasting", "flow-2", False)
     # Until it is set to last.
     travels.set_cookie("b.test", fields([("Set-Cookie", "sid=x")]))
     travels.travelled(ROUTE, ["sid"], "/", 1003.0, "flow-3")
-    assert travels.expected(ROUTE, "/", 1004.0) == ("sid", "flow-3")
+    assert travels.expected(ROUTE, "/", 1004.0) == ("sid", "flow-3", False)
 
 
 def test_every_set_cookie_line_counts() -> None:
@@ -137,14 +137,14 @@ def test_the_oldest_route_is_forgotten_first() -> None:
     for number in range(CAPACITY + 1):
         travels.travelled(ROUTE._replace(host=f"h{number}.test"), ["sid"], "/", 1000.0, f"flow-{number}")
     assert travels.expected(ROUTE._replace(host="h0.test"), "/", 1001.0) is None
-    assert travels.expected(ROUTE._replace(host="h1.test"), "/", 1001.0) == ("sid", "flow-1")
+    assert travels.expected(ROUTE._replace(host="h1.test"), "/", 1001.0) == ("sid", "flow-1", False)
 
 
 def test_the_cookie_seen_longest_ago_is_forgotten_first() -> None:
     travels = log("/", "first", "second")
     travels.travelled(ROUTE, ["first"], "/", 1001.0, "flow-2")
     travels.travelled(ROUTE, [f"c{number}" for number in range(COOKIES_PER_ROUTE - 1)], "/", 1002.0, "flow-3")
-    assert travels.expected(ROUTE, "/", 1003.0) == ("first", "flow-2")
+    assert travels.expected(ROUTE, "/", 1003.0) == ("first", "flow-2", False)
 
 
 @pytest.mark.parametrize(
@@ -179,3 +179,11 @@ def test_common_directory(one: str, other: str, directory: str) -> None:
 )
 def test_is_below(path: str, below: str, inside: bool) -> None:
     assert is_below(path, below) is inside
+
+
+def test_a_cookie_that_scripts_cannot_remove_is_expected_first() -> None:
+    travels = log("/api/x", "theme", "sid")
+    travels.set_cookie("www.b.test", fields([("Set-Cookie", "sid=x; Max-Age=600; HttpOnly")]), http_only={"sid"})
+    assert travels.expected(ROUTE, "/api/x", 1001.0) == ("sid", "flow-1", True)
+    travels.set_cookie("b.test", fields([("Set-Cookie", "sid=x; Max-Age=600")]))
+    assert travels.expected(ROUTE, "/api/x", 1001.0) == ("theme", "flow-1", False)

@@ -70,19 +70,37 @@ FIREFOX_147 = "Mozilla/5.0 (X11; Linux x86_64; rv:147.0) Gecko/20100101 Firefox/
         ),
         pytest.param({"origin": "null"}, OMIT, id="Chromium says it for opaque origins, too"),
         pytest.param({"dest": "image"}, OMIT, id="an image"),
-        pytest.param({"browser": "firefox", "dest": "image"}, OMIT, id="Firefox, from an element"),
-        pytest.param({"browser": "firefox", "dest": "script"}, OMIT, id="a module"),
+        pytest.param({"browser": "firefox", "dest": "image"}, UNKNOWN, id="a Firefox that may never say it"),
         pytest.param({"browser": "firefox"}, UNKNOWN, id="Firefox never says it in workers, where fetches come from"),
         pytest.param(
             {"browser": "firefox", "dest": "image", "origin": "null"}, UNKNOWN, id="nor after a tainted redirect"
         ),
-        pytest.param({"agent": FIREFOX_147, "dest": "image"}, OMIT, id="the first Firefox that says it"),
-        pytest.param({"agent": FIREFOX_146, "dest": "image"}, UNKNOWN, id="the last that does not"),
     ],
 )
 def test_storage_access_missing(given: dict[str, Any], credentials: Credentials) -> None:
     """Its absence tells only where mode include would have sent it."""
     assert known(**given) is credentials
+
+
+@pytest.mark.parametrize(
+    ("given", "credentials"),
+    [
+        pytest.param({"browser": "firefox", "dest": "image"}, OMIT, id="from an element"),
+        pytest.param({"browser": "firefox", "dest": "script"}, OMIT, id="a module"),
+        pytest.param({"browser": "firefox"}, UNKNOWN, id="workers never say it"),
+        pytest.param({"agent": FIREFOX_147, "dest": "image"}, OMIT, id="the first that says it"),
+        pytest.param({"agent": FIREFOX_146, "dest": "image"}, UNKNOWN, id="the last that does not"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["cors", "no-cors"])
+def test_storage_access_missing_in_a_firefox_that_said_it_before(
+    mode: str, given: dict[str, Any], credentials: Credentials
+) -> None:
+    """Set to accept or to block all cookies it never does."""
+    talk = Talk(defaults={"browser": "firefox", "http": 2, **given})
+    talk.say("GET https://c.test/y", headers={STORAGE_ACCESS: "none"}, mode=mode, connection="1")
+    flow = talk.say("GET https://b.test/x", response=ANY, connection="2")
+    assert talk[flow].credentials is credentials
 
 
 @pytest.mark.parametrize(

@@ -281,6 +281,17 @@ def test_a_preflight_is_never_redirected(status: int) -> None:
 
 def test_a_redirect_without_location_is_a_bad_status() -> None:
     assert ask(methods("PUT"), status=302) == [STATUS]
+    assert ask([*methods("PUT"), ("Location", "")], status=302) == [STATUS]
+
+
+@pytest.mark.parametrize(
+    ("value", "parameter"),
+    [("https://a.test\r\n x", "https://a.test x"), ("null\r\n\tx", "null x"), ("https://\xe4.test", "")],
+    ids=["folded", "with a tab", "not ASCII"],
+)
+def test_the_value_that_chromium_names(value: str, parameter: str) -> None:
+    (fault,) = cors_check(ORIGIN, read(allow_origin(value), CHROMIUM), include=False)
+    assert fault.parameter == parameter
 
 
 def test_a_redirected_preflight_says_so_even_without_cors_headers() -> None:
@@ -645,9 +656,14 @@ def test_the_twenty_first_is_not(redirects: int) -> None:
     assert follow(to(), redirects=redirects) == ["redirect-limit"]
 
 
-@pytest.mark.parametrize("url", ["data:text/plain,hi", "ftp://b.test/", "javascript:1", "app://x", "file:///x"])
+@pytest.mark.parametrize("url", ["ftp://b.test/", "javascript:1", "app://x", "mailto:a@b.test"])
 def test_only_http_is_followed(url: str) -> None:
     assert follow(to(url, b"null")) == ["redirect-scheme"]
+
+
+@pytest.mark.parametrize("url", ["data:text/plain,hi", "file:///x", "about:blank", "blob:https://a.test/1"])
+def test_what_the_network_itself_refuses_is_no_matter_of_cors(url: str) -> None:
+    assert follow(to(url, b"null")) == ["redirect-unsafe"]
 
 
 @pytest.mark.parametrize(

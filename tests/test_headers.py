@@ -70,6 +70,8 @@ def test_names_come_in_lower_case_as_often_as_they_occur() -> None:
         pytest.param(b"PUT", (b"PUT",), id="one member"),
         pytest.param(b"PUT,DELETE", (b"PUT", b"DELETE"), id="no space is needed"),
         pytest.param(b",PUT,, ,\tDELETE ,", (b"PUT", b"DELETE"), id="empty members are skipped"),
+        pytest.param(b"PUT,\r\n DELETE", (b"PUT", b"DELETE"), id="a folded line is one with a space"),
+        pytest.param(b"PUT\r\n DELETE", None, id="which separates nothing"),
         pytest.param(b"put", (b"put",), id="members keep their case"),
         pytest.param(b"*", (b"*",), id="a star is a token"),
         pytest.param(b"x-a, *", (b"x-a", b"*"), id="a star among others"),

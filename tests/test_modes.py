@@ -215,8 +215,8 @@ READ = Names((b"access-control-allow-origin", b"access-control-allow-methods", b
 @pytest.mark.parametrize(
     ("request_headers", "response", "follows", "mode", "subject"),
     [
-        pytest.param({}, ANY, False, CORS, True, id="no body, and a server that speaks CORS: a script"),
-        pytest.param({}, {}, False, UNKNOWN, True, id="no body, and one that does not"),
+        pytest.param({}, ANY, False, UNKNOWN, True, id="no type: a beacon or a no-cors fetch, perhaps"),
+        pytest.param({}, {}, False, UNKNOWN, True, id="likewise, and a server that does not speak CORS"),
         pytest.param(FORM, ANY, False, UNKNOWN, True, id="a wildcard is sent to everyone"),
         pytest.param(FORM, GOOD, False, UNKNOWN, True, id="an answer that would pass"),
         pytest.param(
@@ -241,9 +241,26 @@ def test_post_mode(
     request_headers: dict[str, str], response: dict[str, str], follows: bool, mode: RequestMode, subject: bool
 ) -> None:
     asked = Request(exchange("POST http://b.test/", headers=request_headers, response=response))
-    found = post_mode(asked.headers, pick(asked.exchange.response_headers, READ), follows_cors=follows)
+    found = post_mode(
+        asked, pick(asked.exchange.response_headers, READ), recognise(CHROMIUM.encode()), follows_cors=follows
+    )
     assert (found.mode, found.exempt is None) == (mode, subject)
     assert UNDECIDED == (UNKNOWN, None)
+
+
+@pytest.mark.parametrize(
+    ("length", "response", "mode"),
+    [
+        pytest.param("0", ANY, CORS, id="nothing to deliver, and a server that speaks CORS: a script"),
+        pytest.param("0", {}, UNKNOWN, id="a server that does not"),
+        pytest.param("3", ANY, UNKNOWN, id="bytes without a type"),
+    ],
+)
+def test_post_mode_in_firefox(length: str, response: dict[str, str], mode: RequestMode) -> None:
+    """There a beacon shows by its Priority, before it comes to this."""
+    asked = Request(exchange("POST http://b.test/", headers={"Content-Length": length}, response=response))
+    read = pick(asked.exchange.response_headers, READ)
+    assert post_mode(asked, read, recognise(FIREFOX.encode()), follows_cors=False).mode is mode
 
 
 @pytest.mark.parametrize(

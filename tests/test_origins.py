@@ -229,6 +229,10 @@ def test_a_path_that_is_not_utf8_does_no_harm() -> None:
         pytest.param(b"http://a.0x1", False, id="one in hexadecimal"),
         pytest.param(b"http://1.a.test", True, id="a name that begins with one"),
         pytest.param(b"http://[::1]:8080", True, id="an address of the other kind"),
+        pytest.param(b"https://a.test\\x", True, id="a backslash, which is a slash"),
+        pytest.param(b"https:\\\\a.test", True, id="two of them"),
+        pytest.param(b"htt\tps://a.test", True, id="a tab within, which is passed over"),
+        pytest.param(b"https://a.test\x01", True, id="a control character behind, likewise"),
     ],
 )
 def test_is_valid_url(value: bytes, valid: bool) -> None:

@@ -445,7 +445,20 @@ def test_nor_does_that_of_one_clients_flows_that_share_nothing(
     draw: Any,  # noqa: ANN401
 ) -> None:
     assume(not one or not two or one[0].client == two[0].client)
+    assume(not any(habits(one)) and not any(habits(two)))
     assert told_apart(final(merged(draw, one, two))) == told_apart(final(one + two))
+
+
+def habits(exchanges: list[Exchange]) -> list[bool]:
+    """What is learned of a client as a whole: how it treats cookies."""
+    session = Session()
+    for one in exchanges:
+        session.judge(one)
+    firefox = BrowserFamily.FIREFOX
+    return [
+        known.mixes or (known.tells_storage_access and known.browser.family is firefox)
+        for known in session._clients.values()
+    ]
 
 
 @given(traffic("one", "b.test"), traffic("two", "b.test"))

@@ -847,6 +847,17 @@ def test_a_connection_that_carried_both_says_nothing() -> None:
     assert (talk[flow].outcome, talk[flow].credentials_evidence) == (CONDITIONAL, ())
 
 
+def test_a_chromium_that_mixes_once_may_mix_everywhere() -> None:
+    """Where it blocks all cookies it has one class of connections only."""
+    talk = Talk(defaults={"browser": "chromium", "http": 2, "site": "same-site"})
+    talk.ask("https://api.a.test/p", response=PUT_ANY, connection="1")
+    before = talk.say(f"GET {SAME_SITE}", response=ANY, connection="1")
+    talk.say("GET https://b.test/x", headers={STORAGE_ACCESS: "none"}, response=GOOD, site="cross-site", connection="1")
+    talk.ask("https://api.a.test/q", response=PUT_ANY, connection="2")
+    later = talk.say(f"GET {SAME_SITE}", response=ANY, connection="2")
+    assert (talk[before].credentials, talk[later].credentials) == (OMIT, UNKNOWN)
+
+
 def test_what_a_request_carries_outweighs_its_connection() -> None:
     talk = Talk(defaults={"site": "same-site"})
     talk.ask("https://api.a.test/p", response=PUT_GOOD)
@@ -874,12 +885,15 @@ def test_what_one_request_proves_reaches_the_others_on_its_connection() -> None:
 # ---------------------------------------------------------------------- cookies that travel
 
 
-def test_a_cookie_that_travelled_before_is_missed() -> None:
+@pytest.mark.parametrize(("attribute", "known"), [("; HttpOnly", (ALLOWED, OMIT)), ("", (CONDITIONAL, UNKNOWN))])
+def test_a_cookie_that_travelled_before_is_missed(attribute: str, known: tuple[Outcome, Credentials]) -> None:
+    """A script may have removed another one than an HttpOnly cookie, which leaves no trace on the wire."""
     talk = Talk(defaults=NEUTRAL)
+    talk.say(f"GET {URL}", response=[*GOOD.items(), ("Set-Cookie", f"sid=1{attribute}")])
     talk.say(f"GET {URL}", headers={"Cookie": "sid=1"}, response=GOOD)
     flow = talk.say(f"GET {URL}", response=ANY)
-    assert (talk[flow].outcome, talk[flow].credentials) == (ALLOWED, OMIT)
-    assert talk[flow].credentials_evidence == ("no cookie sid, which travelled on this route before (flow flow-1)",)
+    assert (talk[flow].outcome, talk[flow].credentials) == known
+    assert talk[flow].credentials_evidence == ("no cookie sid, which travelled on this route before (flow flow-2)",)
 
 
 @pytest.mark.parametrize(
@@ -1192,7 +1206,7 @@ def test_a_request_with_credentials_does_not_follow_a_hop_that_stopped_them() ->
 )
 def test_the_absence_of_a_cookie_that_may_have_expired_proves_nothing(lasts: str, outcome: Outcome) -> None:
     talk = Talk(defaults=NEUTRAL)
-    talk.say(f"GET {URL}", response=[*GOOD.items(), ("Set-Cookie", f"a=1; {lasts}")])
+    talk.say(f"GET {URL}", response=[*GOOD.items(), ("Set-Cookie", f"a=1; HttpOnly; {lasts}")])
     talk.say(f"GET {URL}", headers={"Cookie": "a=1"}, response=GOOD)
     talk.now += 3
     last = talk.say(f"GET {URL}", response=ANY)
@@ -1294,7 +1308,8 @@ def test_a_hop_back_home_is_preflighted_in_firefox_without_a_check_of_the_origin
         ("https://u:p@b.test/y", "redirect-with-user-info", "RedirectContainsCredentials"),
         ("https://u@c.test/y", "redirect-with-user-info", "RedirectContainsCredentials"),
         ("https://u:p@a.test/y", "redirect-with-user-info", "RedirectContainsCredentials"),
-        ("data:text/plain,hi", "redirect-scheme", None),
+        ("data:text/plain,hi", "redirect-unsafe", None),
+        ("mailto:a@b.test", "redirect-scheme", "CorsDisabledScheme"),
         ("https://b.test:port/", "redirect-location", None),
         ("https://b.test:25/", "redirect-bad-port", None),
         ("http://b.test/y", "redirect-mixed-content", None),
@@ -1362,7 +1377,7 @@ def test_a_redirect_from_home_to_user_info_is_blocked_though_home_is_exempt() ->
     ("location", "finding"),
     [
         ("http://b.test/y", "redirect-mixed-content"),
-        ("data:,hi", "redirect-scheme"),
+        ("data:,hi", "redirect-unsafe"),
         ("mailto:a@b", "redirect-scheme"),
         ("https://b.test:25/y", "redirect-bad-port"),
     ],

@@ -141,8 +141,18 @@ def was_rewritten(data: dict[str, Any]) -> bool:
     return isinstance(rewrite, dict) and bool(rewrite.get("applied"))
 
 
-_CLIENT_GONE = ("Client disconnected", "Client closed", "stream reset by client", "Connection killed.")
+_CLIENT_GONE = (
+    "Client disconnected",
+    "client disconnected",
+    "Client closed",
+    "stream reset by client",
+    "Connection killed.",
+)
 """How mitmproxy's words begin for a request that the browser gave up, or the user killed: nothing was answered."""
+
+
+_PEER_GONE = "peer closed connection"
+"""What it says of an HTTP/2 connection's end, the browser's and a server's alike (proxy/layers/http/_http2.py)."""
 
 
 def failed_exchange(flow: http.HTTPFlow, client: str, headers: Head) -> Exchange | None:
@@ -150,7 +160,7 @@ def failed_exchange(flow: http.HTTPFlow, client: str, headers: Head) -> Exchange
 
     mitmproxy keeps that page to itself: it has status 502, and no CORS header (proxy/layers/http/_http1.py).
     """
-    if flow.error is None:
+    if flow.error is None or (flow.error.msg == _PEER_GONE and not flow.client_conn.connected):
         return None
     return without_answer(exchange(flow, client, headers, answered=False), flow.error.msg, flow.error.timestamp)
 

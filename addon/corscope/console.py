@@ -58,7 +58,11 @@ def console_message(verdict: Verdict) -> str | None:
     why = reason(finding.id, finding.values, kind=kind, preflight=verdict.kind is Kind.PREFLIGHT)
     if not why:
         return None
-    where = f"'{shown_url(verdict.url)}'"
-    if verdict.first_url is not None and verdict.first_url != verdict.url:
-        where += f" (redirected from '{shown_url(verdict.first_url)}')"
+    url, first_url = verdict.url, verdict.first_url or verdict.url
+    if finding.id == "redirect-scheme":
+        # This one is about the URL that is never asked for.
+        url = finding.values["location"]
+    where = f"'{shown_url(url)}'"
+    if first_url != url:
+        where += f" (redirected from '{shown_url(first_url)}')"
     return f"Access to {kind} at {where} from origin '{verdict.page}' has been blocked by CORS policy: {why}"

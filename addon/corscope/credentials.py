@@ -17,7 +17,7 @@ from corscope.origins import origin_of, site
 class Strength(IntEnum):
     """How far a piece of evidence carries. WEAK evidence is told, but decides nothing.
 
-    LIKELY evidence decides where nothing stronger does, and proves nothing of other requests: a script may have removed
+    LIKELY evidence decides where nothing stronger does, and proves nothing of other requests: the user may have removed
     a cookie unseen.
     """
 
@@ -83,12 +83,13 @@ def _cookie_evidence(names: tuple[str, ...]) -> Evidence:
 
 
 def absence_evidence(
-    request: Headers, *, origin: bytes, target: bytes, browser: Browser, top_level_sites: Container[str]
+    request: Headers, *, origin: bytes, target: bytes, browser: Browser, tells: bool, top_level_sites: Container[str]
 ) -> Evidence | None:
     """Tell credentials from Sec-Fetch-Storage-Access missing where mode "include" would have sent it.
 
-    `target` is the serialized origin of the URL; `top_level_sites` the sites of the pages that this client navigated
-    to: a request to the top-level page's own site has first-party cookies and carries no such header.
+    `target` is the serialized origin of the URL; `tells` whether this client was seen to send that header;
+    `top_level_sites` are the sites of the pages that it navigated to: a request to the top-level page's own site has
+    first-party cookies and carries no such header.
     """
     since = STORAGE_ACCESS_SINCE.get(browser.family)
     if since is None or browser.version < since or request.get(b"sec-fetch-site") != b"cross-site":
@@ -97,8 +98,9 @@ def absence_evidence(
     here = site(target)
     if here in top_level_sites or here == site(origin) or here == _referrer_site(request, origin):
         return None
+    # Firefox never sends it where it is set to accept or to block all cookies, or those of all other sites (measured).
     if browser.family is BrowserFamily.FIREFOX and (
-        origin == b"null" or request.get(b"sec-fetch-dest") not in _NEVER_FROM_WORKERS
+        not tells or origin == b"null" or request.get(b"sec-fetch-dest") not in _NEVER_FROM_WORKERS
     ):
         return None
     return _NO_STORAGE_ACCESS

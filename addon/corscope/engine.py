@@ -4,11 +4,12 @@ Nothing here remembers, reads a clock or knows how a request was recorded. Each 
 the browser's own order: the first one decides, none means that the check passes.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from corscope.headers import Fields, Headers, Names, extract_tokens, get_all, is_token, normalize, text
+from corscope.headers import HTTP_WHITESPACE, Fields, Headers, Names, extract_tokens, get_all, is_token, normalize, text
 from corscope.model import BrowserFamily
 from corscope.origins import OPAQUE, Target, is_valid_url
 
@@ -158,14 +159,20 @@ def _allow_origin_fault(origin: bytes, allowed: bytes | None) -> Fault:
     """Name what is wrong with an Allow-Origin that isn't `origin`, as Chromium's CheckAccess tells them apart."""
     if allowed is None:
         return Fault("allow-origin-missing", "", {"value": "", "origin": text(origin)})
-    value = text(allowed)
+    # A folded line is one with spaces to browsers.
+    value = text(_FOLD.sub(b" ", allowed))
     if b" " in allowed or b"," in allowed:
         finding = "allow-origin-multiple"
     elif allowed != OPAQUE and not is_valid_url(allowed):
         finding = "allow-origin-invalid"
     else:
         finding = "allow-origin-mismatch"
-    return Fault(finding, value, {"value": value, "origin": text(origin)})
+    # Chromium names no value that is not ASCII.
+    return Fault(finding, value if allowed.isascii() else "", {"value": value, "origin": text(origin)})
+
+
+_FOLD = re.compile(rb"\r?\n[ \t]+")
+"""RFC 9112, 5.2: obs-fold."""
 
 
 def _said(value: bytes | None) -> str:
@@ -248,7 +255,8 @@ def _cors_preflight_fetch(
     headers = {name: value for name, value in zip(_PREFLIGHT_HEADERS, read, strict=True) if value is not None}
     faults: list[Fault] = []
     status_text = {"status": str(status), "origin": text(origin)}
-    redirected = status in REDIRECT_STATUS and b"location" in headers
+    # One that is empty is none (net/http/http_response_headers.cc IsRedirect).
+    redirected = status in REDIRECT_STATUS and bool(headers.get(b"location"))
     if redirected:
         faults.append(Fault("preflight-redirected", "", status_text))
     # 7. If a CORS check for request and response returns success and response's status is an ok status, then:
@@ -289,7 +297,7 @@ def _cors_preflight_fetch(
 
 def _unparsable(value: bytes) -> dict[str, str]:
     """Return a list that is none, and the first of its members that is no token."""
-    members = (member.strip(b" \t") for member in value.split(b","))
+    members = (member.strip(HTTP_WHITESPACE) for member in value.split(b","))
     return {"value": text(value), "token": text(next(member for member in members if member and not is_token(member)))}
 
 
@@ -343,6 +351,12 @@ BAD_PORTS = frozenset(
 """https://fetch.spec.whatwg.org/#bad-port"""
 
 
+UNSAFE_SCHEMES = frozenset(
+    ("about", "blob", "chrome", "chrome-extension", "chrome-untrusted", "data", "file", "filesystem")
+)
+"""Schemes to which Chromium's network follows no redirect at all (measured); to others it leaves that to CORS."""
+
+
 def http_redirect_fetch(
     origin: bytes | None, current: bytes, target: Target, *, secure_page: bool, redirects: int, trustworthy: bool
 ) -> Faults:
@@ -354,7 +368,8 @@ def http_redirect_fetch(
     """
     # 5. If locationURL's scheme is not an HTTP(S) scheme, then return a network error.
     if target.scheme not in ("http", "https"):
-        return (Fault("redirect-scheme", "", {"scheme": target.scheme}),)
+        id_ = "redirect-unsafe" if target.scheme in UNSAFE_SCHEMES else "redirect-scheme"
+        return (Fault(id_, "", {"scheme": target.scheme, "location": target.url}),)
     # 6. If request's redirect count is 20, then return a network error.
     if redirects >= REDIRECT_LIMIT:
         return (Fault("redirect-limit", "", {"count": str(redirects + 1)}),)

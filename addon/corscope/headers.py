@@ -95,7 +95,8 @@ def extract_tokens(value: bytes | None) -> tuple[bytes, ...] | None:
     """
     if value is None:
         return ()
-    members = tuple(member for item in value.split(b",") if (member := item.strip(b" \t")))
+    # A line may be folded between two of them, which browsers take for a space.
+    members = tuple(member for item in value.split(b",") if (member := item.strip(HTTP_WHITESPACE)))
     return members if all(map(is_token, members)) else None
 
 

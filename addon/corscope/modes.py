@@ -10,7 +10,7 @@ from corscope.engine import (
     is_report,
     is_set_by_browsers,
 )
-from corscope.headers import Fields, Headers, Names, pick
+from corscope.headers import Fields, Headers, Names, get, pick
 from corscope.model import Browser, BrowserFamily, Exchange, RequestMode
 from corscope.origins import EXTENSION_SCHEMES, OPAQUE, serialize_origin
 
@@ -302,19 +302,21 @@ def may_be_cors(subject: Subject, request: Headers) -> bool:
     return subject in (_WITHOUT_ORIGIN, _TO_ITSELF) and not _looks_like_navigation(request)
 
 
-def post_mode(request: Headers, response: Headers, *, follows_cors: bool) -> Subject:
+def post_mode(asked: Request, response: Headers, browser: Browser, *, follows_cors: bool) -> Subject:
     """Tell the mode of a POST that a form could have sent, over plain http, with the help of its response.
 
     `follows_cors` says that it follows a step that only CORS requests have.
 
-    A beacon and a no-cors fetch exist to deliver a body, so a POST without one, to a server that answers it with CORS
-    headers, comes from a script that wants the answer. Plain text to a server that sends no CORS header at all is taken
-    for a beacon, with a warning: on the wire a script's request in mode "cors" looks the same.
+    A beacon and a no-cors fetch exist to deliver a body, so in Firefox, where a beacon shows by its Priority, a POST
+    without one, to a server that answers it with CORS headers, is taken for a script's that wants the answer. Plain
+    text to a server that sends no CORS header at all is taken for a beacon, with a warning: on the wire a script's
+    request in mode "cors" looks the same.
     """
-    speaks_cors = any(name.startswith(b"access-control-") for name in response)
-    content_type = request.get(b"content-type")
-    if follows_cors or (content_type is None and speaks_cors):
+    if follows_cors:
         return _CORS
-    if content_type is not None and not speaks_cors and content_type.lower().startswith(b"text/plain"):
-        return BEACON
-    return UNDECIDED
+    speaks_cors = any(name.startswith(b"access-control-") for name in response)
+    content_type = asked.headers.get(b"content-type")
+    if content_type is None:
+        empty = get(asked.exchange.request_headers, b"content-length") in (None, b"0")
+        return _CORS if empty and speaks_cors and browser.family is BrowserFamily.FIREFOX else UNDECIDED
+    return BEACON if not speaks_cors and content_type.lower().startswith(b"text/plain") else UNDECIDED

@@ -161,6 +161,11 @@ def _without_dots(path: str) -> str:
     return "/" + "/".join(done)
 
 
+_AROUND = bytes(range(0x21))
+_TABS = re.compile(rb"[\t\r\n]")
+"""What the parser passes over, at the ends and everywhere, https://url.spec.whatwg.org/#concept-basic-url-parser"""
+
+
 @lru_cache(maxsize=4096)
 def is_valid_url(value: bytes) -> bool:
     """Tell whether `value` parses as an absolute URL: what Chromium asks of an Allow-Origin value.
@@ -169,6 +174,7 @@ def is_valid_url(value: bytes) -> bool:
     one that merely names another origin. `https://*.example` is valid, `app.example` is not, `localhost:3000` is
     (its scheme is then `localhost`).
     """
+    value = _TABS.sub(b"", value.strip(_AROUND)).replace(b"\\", b"/")
     try:
         text = value.decode("utf-8")
         parts = urlsplit(text)

@@ -130,6 +130,11 @@ class _Client:
     stored: OrderedDict[str, Headers] = field(default_factory=OrderedDict)
     """CORS headers of responses that the browser may revalidate, by URL."""
     top_level_sites: set[str] = field(default_factory=set)
+    mixes: bool = False
+    """Whether a Chromium was seen to use a connection for both classes: it does where it is set to block all cookies,
+    which makes every request one of privacy mode (measured)."""
+    tells_storage_access: bool = False
+    """Whether it was seen to send Sec-Fetch-Storage-Access: how it treats cookies is a setting."""
     cookies: TravelLog = field(default_factory=TravelLog)
     diagnosis: Diagnosis = field(default_factory=Diagnosis)
     begun: OrderedDict[str, tuple[Link, Request]] = field(default_factory=OrderedDict)
@@ -179,7 +184,9 @@ class _Client:
         if exchange.connection is None:
             return False
         family = self.browser.family
-        return family is BrowserFamily.CHROMIUM or (family is BrowserFamily.FIREFOX and exchange.http_version == 1)
+        if family is BrowserFamily.CHROMIUM:
+            return not self.mixes
+        return family is BrowserFamily.FIREFOX and exchange.http_version == 1
 
     def covering(self, request: Request, *, besides: Collection[str] = ()) -> list[Permission]:
         """Return the permissions that may have spared an uncredentialed request its preflight, oldest first.
@@ -212,9 +219,13 @@ _DECIDE = frozenset(
         "redirect-locations",
         "redirect-mixed-content",
         "redirect-scheme",
+        "redirect-unsafe",
     )
 )
 """What decides of an exchange that is none of CORS's business."""
+
+_WITHOUT_CORS = _DECIDE | {"redirect-location", "redirect-limit"}
+"""Faults of a redirect that stop any fetch that follows it."""
 
 
 _FOLLOWED_PREFLIGHT, _FOLLOWED_REDIRECT = (
@@ -305,6 +316,8 @@ class Session:
                 return False
         if started > known.last_started:
             known.last_started = started
+        if not known.tells_storage_access and b"sec-fetch-storage-access" in headers:
+            known.tells_storage_access = True
         if connection is not None and (b"cookie" in headers or b"sec-fetch-storage-access" in headers):
             link = known.connections.get(connection)
             if link is None or (link.credentials is not Credentials.INCLUDE and not link.mixed):
@@ -411,7 +424,7 @@ class Session:
                 follows_cors = step is not None and (
                     step.is_preflight or (step.record is not None and step.record.mode is RequestMode.CORS)
                 )
-                subject = post_mode(request.headers, response, follows_cors=follows_cors)
+                subject = post_mode(request, response, client.browser, follows_cors=follows_cors)
         if subject.exempt is not None:
             first = self._judge_exempt(client, request, response, subject)
             if is_report_upload(request, client.browser):
@@ -466,7 +479,7 @@ class Session:
         if client.browser.family is BrowserFamily.FIREFOX:
             response = as_firefox_reads(response, exchange.response_headers, exchange.http_version)
         if b"set-cookie" in response:
-            client.cookies.set_cookie(exchange.host, exchange.response_headers, _fleeting(exchange))
+            _note_set_cookie(client, exchange)
         return response
 
     def _judge_exempt(self, client: _Client, request: Request, response: Headers, subject: Subject) -> Verdict:
@@ -475,6 +488,8 @@ class Session:
             if len(client.top_level_sites) >= SITES:
                 client.top_level_sites.clear()
             client.top_level_sites.add(site(request.target))
+        if b"sec-fetch-storage-access" in headers:
+            client.tells_storage_access = True
         if exchange.connection is not None:
             what = None
             if b"cookie" in headers:
@@ -516,7 +531,7 @@ class Session:
             may_fail, faults = faults[0], ()
         findings = fault_findings(faults, answer)
         # Whoever followed a redirect to here is no fetch with `redirect: "manual"`, which would not even fail.
-        if faults and (not before or faults[0].id == UPGRADABLE) and devtools_error(faults[0], preflight=False) is None:
+        if faults and (not before or faults[0].id == UPGRADABLE) and faults[0].id in _WITHOUT_CORS:
             findings, faults = tuple([replace(one, severity=Severity.WARNING) for one in findings]), ()
         fault = faults[0] if faults else None
         if may_fail is not None:
@@ -602,8 +617,11 @@ class Session:
             self._evidences.classify(connection, story.credentials, story.evidence[0])
         elif connection.credentials is Credentials.OMIT and client.is_twin(connection, request):
             self._evidences.join(story, connection)
-        if client.browser.family is BrowserFamily.FIREFOX and request.exchange.http_version > 1:
-            client.count(connection, request)
+        if client.browser.family is BrowserFamily.FIREFOX:
+            if request.exchange.http_version > 1:
+                client.count(connection, request)
+        elif connection.mixed:
+            client.mixes = True
 
     def _judge_preflight(self, client: _Client, request: Request, response: Headers, record: Record) -> None:
         exchange, headers, family = request.exchange, request.headers, client.browser.family
@@ -935,6 +953,8 @@ class Session:
         )
         if found is not None:
             learn(story, found)
+            if b"sec-fetch-storage-access" in headers:
+                client.tells_storage_access = True
             if b"cookie" in headers and not preflight and _is_direct(record, step):
                 names = headers.cookie_names
                 client.cookies.travelled(_route(request, record), names, exchange.path, exchange.started, exchange.id)
@@ -957,6 +977,7 @@ class Session:
             origin=record.origin,
             target=request.target,
             browser=client.browser,
+            tells=client.tells_storage_access,
             # An origin that has a tab to itself is known to be in no other page's.
             top_level_sites=client.top_level_sites if here is None else (),
         ) or font_evidence(headers)
@@ -967,8 +988,10 @@ class Session:
             if client.cookies:
                 expected = client.cookies.expected(_route(request, record), exchange.path, exchange.started)
             if expected is not None:
-                words = f"no cookie {expected[0]}, which travelled on this route before (flow {expected[1]})"
-                learn(story, Evidence(Credentials.OMIT, Strength.LIKELY, words))
+                name, flow_id, http_only = expected
+                words = f"no cookie {name}, which travelled on this route before (flow {flow_id})"
+                # Another one a script may have removed unseen.
+                learn(story, Evidence(Credentials.OMIT, Strength.LIKELY if http_only else Strength.WEAK, words))
             elif not record.is_open and (held := client.diagnosis.held(request, client.browser.family)) is not None:
                 # No verdict hangs on it: of two windows with cookies of their own it may be the other one.
                 words = f"no cookie {held.name}, which was set in flow {held.flow_id} and would have come along"
@@ -1023,16 +1046,14 @@ class Session:
         return verdict
 
 
-def _fleeting(exchange: Exchange) -> set[str]:
-    """Return the names of the cookies that a response sets for so short that they may be gone unseen."""
-    parsed = [parse_set_cookie(line, exchange.answered) for line in get_all(exchange.response_headers, b"set-cookie")]
-    return {
-        cookie.name
-        for cookie in parsed
-        if cookie is not None
-        and cookie.expires is not None
-        and exchange.answered < cookie.expires < exchange.answered + REMEMBERED_SECONDS
-    }
+def _note_set_cookie(client: _Client, exchange: Exchange) -> None:
+    """Take note of cookies that go, or may go unseen: soon, or by the hand of a script."""
+    lines, now = get_all(exchange.response_headers, b"set-cookie"), exchange.answered
+    parsed = [cookie for line in lines if (cookie := parse_set_cookie(line, now)) is not None]
+    soon = now + REMEMBERED_SECONDS
+    fleeting = {one.name for one in parsed if one.expires is not None and now < one.expires < soon}
+    http_only = {one.name for one in parsed if one.http_only}
+    client.cookies.set_cookie(exchange.host, exchange.response_headers, fleeting, http_only)
 
 
 def _is_same_request(one: Exchange, other: Exchange) -> bool:

@@ -191,6 +191,17 @@ FAULTS = (
         id="redirect-scheme",
         severity="error",
         title="redirect to {scheme}: URL",
+        why="A fetch follows redirects to http and https only.",
+        fix="Redirect to an https URL, or answer with the data itself.",
+        section=FETCH + "http-redirect-fetch",
+        devtools_error="CorsDisabledScheme",
+        console="Cross origin requests are only supported for protocol schemes: chrome, "
+        "chrome-experimental-site-token-provider, chrome-extension, chrome-untrusted, data, http, https, isolated-app.",
+    ),
+    Entry(
+        id="redirect-unsafe",
+        severity="error",
+        title="redirect into a {scheme}: URL",
         why="A fetch follows redirects to http and https only. Browsers report a network error, not a CORS error.",
         fix="Redirect to an https URL, or answer with the data itself.",
         section=FETCH + "http-redirect-fetch",
