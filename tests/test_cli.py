@@ -536,6 +536,22 @@ def test_what_is_closed_is_neither_read_nor_written(closed: str, code: int, fold
     assert "Traceback" not in done.stderr
 
 
+def test_captures_may_stand_on_both_sides_of_an_option(tmp_path: Path) -> None:
+    one, two = (write_recording(tmp_path / f"{name}.mitm", [blocked_flow()]) for name in ("one", "two"))
+    done = corscope("check", one, "--fail-on", "never", two, "--format", "json", "-", given=one.read_bytes())
+    assert (done.returncode, done.stderr) == (0, "")
+    names = [one["name"] for one in json.loads(done.stdout)["summary"]["captures"]]
+    assert names == [str(one), str(two), "standard input"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+@pytest.mark.parametrize("arguments", [("run", "-h"), ("findings",)])
+def test_output_that_cannot_be_written_is_said_in_one_line(arguments: tuple[str, ...]) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(command(*arguments), stdout=full, stderr=subprocess.PIPE, text=True, env=PROCESS)
+    assert (done.returncode, done.stderr) == (2, "corscope: output: No space left on device\n")
+
+
 def test_what_is_no_argument_is_said_with_the_usage() -> None:
     for arguments in (
         [],

@@ -439,6 +439,29 @@ def test_no_more_is_held_than_the_window(monkeypatch: pytest.MonkeyPatch) -> Non
             Observed(None, "net::ERR_BLOCKED_BY_CLIENT", "an extension, or the browser's own blocker"),
         ),
         ("net::ERR_BLOCKED_BY_ORB", 200, Observed(None, "net::ERR_BLOCKED_BY_ORB", "opaque response blocking")),
+        (
+            "net::ERR_BLOCKED_BY_CLIENT.MixedContent",
+            0,
+            Observed(None, "net::ERR_BLOCKED_BY_CLIENT.MixedContent", "mixed content"),
+        ),
+        (
+            "net::ERR_BLOCKED_BY_RESPONSE.NotSameOrigin",
+            200,
+            Observed(
+                None,
+                "net::ERR_BLOCKED_BY_RESPONSE.NotSameOrigin",
+                "Cross-Origin-Resource-Policy, or what a page that embeds others requires",
+            ),
+        ),
+        (
+            "net::ERR_QUIC_PROTOCOL_ERROR.QUIC_NETWORK_IDLE_TIMEOUT",
+            0,
+            Observed(
+                None,
+                "net::ERR_QUIC_PROTOCOL_ERROR.QUIC_NETWORK_IDLE_TIMEOUT",
+                "the network, or a server that does not answer: net::ERR_QUIC_PROTOCOL_ERROR.QUIC_NETWORK_IDLE_TIMEOUT",
+            ),
+        ),
         ("mixed-content", 0, Observed(None, "mixed-content", "mixed content")),
         ("net::ERR_FAILED", 0, Observed(None, "net::ERR_FAILED")),
         (None, 302, Observed(None, "")),

@@ -15,7 +15,7 @@ from corscope.privacy import HIDDEN, LONGEST_NAME, shown_origin, shown_text, sho
         "https://b.test/x?",
         "https://b.test/x?token",
         "https://b.test/@user/post?q=a@b",
-        "https://b.test/path/token=1",
+        "https://b.test/path/page=1;v=2/x",
         "https://b.test/x?zip_code=1&keyword=2&passage=3",
         "/relative?x=1",
         "https://b.test/x?filter=%7B%22page%22%3A2%7D&where=a=1&q=basic",
@@ -43,6 +43,8 @@ def test_ordinary_urls_are_shown_as_they_are(url: str) -> None:
         "api_key",
         "apikey",
         "API-KEY",
+        *("sign", "_sig", "sess", "sess_id", "ssid", "SESSDATA", "pswd", "psw", "userPass", "user_pw", "pat", "otac"),
+        *("stream_key", "user_code"),
         "key",
         "sig",
         "signature",
@@ -120,6 +122,37 @@ def test_a_json_web_token_is_hidden_wherever_it_stands(frame: str) -> None:
     assert shown_url("https://b.test" + frame.format(token)) == "https://b.test" + frame.format(HIDDEN)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/x?token=a;SECRET",
+        "/x#access_token=a;SECRET&b=1",
+        "/x?cookie=a=1;sess=SECRET",
+        "/x?%7B%22token%22:%22SECRET%22%7D",
+        "/x?token%3DSECRET",
+        "/x?a%26token%3DSECRET",
+        "/x?tok%2565n=SECRET",
+        "/x/token=SECRET/y",
+        "/proxy/https%3A%2F%2Fu%3ASECRET%40h%2F",
+    ],
+)
+def test_secrets_in_odd_places_are_hidden(url: str) -> None:
+    shown = shown_url(f"https://b.test{url}")
+    assert "SECRET" not in shown
+    assert HIDDEN in shown
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "q=hello%20world&page=2&x=https://b.test/a:b&time=10:30&filter=name:joe",
+        "design=1&assign=2&message=pass%20me&compass=3&signal=1&spath=a%20b&x%20y",
+    ],
+)
+def test_what_only_looks_like_it_stays(query: str) -> None:
+    assert shown_url(f"https://b.test/x?{query}") == f"https://b.test/x?{query}"
+
+
 def test_path_parameters_count() -> None:
     assert shown_url("https://b.test/x;jsessionid=SECRET;a=1") == "https://b.test/x;jsessionid=…;a=1"
     assert "SECRET" not in shown_url("https://b.test/x;jsessionid=SECRET?a=1")
@@ -143,6 +176,13 @@ def test_a_url_within_a_url_is_hidden_with_its_secret() -> None:
         "%257B%2522password%2522%253A%2522SECRET%2522%257D",
         "Bearer%20SECRET",
         "Basic+SECRET",
+        "authorization%3A%20Bearer%20SECRET",
+        "token:SECRET",
+        "X-Api-Key:SECRET",
+        "Cookie%3A%20sid%3DSECRET",
+        "%5B%22Cookie%22%2C%22a%3DSECRET%22%5D",
+        "query%7Blogin(password%3A%22SECRET%22)%7D",
+        "eyJhbGciOiJI%2EeyJzdWIi%2ESECRET",
     ],
 )
 def test_a_value_that_holds_a_secret_is_hidden(value: str) -> None:

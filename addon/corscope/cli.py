@@ -559,6 +559,23 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
+class _Intermixed(argparse.ArgumentParser):
+    """Takes captures before, between and behind options."""
+
+    _is_within = False
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        if self._is_within:
+            return super().parse_known_args(args, namespace)
+        self._is_within = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_within = False
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     top = argparse.ArgumentParser(
@@ -568,7 +585,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
     )
     top.add_argument("--version", action="version", version=f"corscope {__version__}")
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=_Intermixed)
 
     one = commands.add_parser(
         "check",
@@ -629,6 +646,17 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _drop_output() -> None:
+    """Let what was not written yet go nowhere: Python would try once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def explain_run(_: argparse.Namespace) -> int:
+    """Print how to start mitmproxy's tools."""
+    print(_RUN, end="")
+    return CLEAN
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -637,14 +665,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - it stays
     for stream in (sys.stdout, sys.stderr):
         _write_as(stream)
-    if given[:1] == ["run"]:
-        if {"-h", "--help"} & set(given[1:]):
-            print(_RUN, end="")
-            return CLEAN
+    of_run = given[:1] == ["run"]
+    if of_run and not {"-h", "--help"} & set(given[1:]):
         from corscope import run
 
         return run.run(given[1:])
-    said = parser().parse_args(given)
+    said = parser().parse_args(given) if not of_run else argparse.Namespace(act=explain_run)
     try:
         code: int = said.act(said)
         sys.stdout.flush()
@@ -658,10 +684,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return WRONG
     except BrokenPipeError:
         # Whoever read our output has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return FOUND
     except OSError as error:
         print(f"corscope: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        if error.filename is None:
+            _drop_output()
         return WRONG
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -12,18 +12,22 @@ _SECRET = re.compile(
     r".*(?:token|bearer|refresh|ticket|secret|passw(?:or)?d|passphrase|passcode|auth|jwt|session|"
     r"sessid|signature|credential|cookie|saml|[cx]srf|code[_-]?verifier|client[_-]?assertion|"
     r"(?:api|access|admin|private|app|application|account|client|consumer|encryption|license|master|service|shared|"
-    r"signing|subscription|user|write)[_-]?key|"
+    r"signing|stream|subscription|user|write)[_-]?key|"
     r"(?:reset|verif[a-z]*|invit[a-z]*|confirm[a-z]*|activation|access|login|oob|sms|device|one[_-]?time|t?otp|[m2]fa|"
-    r"pin|security|recovery|backup)[_-]?code|"
-    r"card[_-]?number).*|"
-    r"(?:.*\[)?(?:key|sig|(?:.*[._-])?sid|code|.*pwd\d*|pw|(?:.*[._-])?pass\d*|pin|t?otp|mfa|hash|hmac|sas|assertion|"
+    r"pin|security|recovery|backup|user)[_-]?code|"
+    r"card[_-]?number|user[_-]?pass|sess[_-]?(?:id|data)).*|"
+    r"(?:.*\[)?(?:key|(?:.*[._-])?sig|urlsig|sign|(?:.*[._-])?sid|ssid|sess|code|.*p(?:wd|swd?)\d*|(?:.*[._-])?pw|"
+    r"(?:.*[._-])?pass\d*|pat|pin|t?otp|otac|mfa|hash|hmac|sas|assertion|"
     r".*nonce|(?:.*[._-])?creds?|hdn(?:ts|ea|tl)|cvv2?|cvc2?|(?:.*[_-])?(?:tok|tkn|tk))"
     r"\]?(?:\[\d*\])?|x-amz-[a-z-]+",
     re.IGNORECASE | re.DOTALL,
 )
 _NAME = re.compile(r"(?<=[?&;#])([^=?&;#]*)=")
 _VALUE = re.compile(r"[^?&;#]*")
-_SECRET_VALUE = re.compile(r"[^&;#]*")
+_SECRET_VALUE = re.compile(r"[^&#]*")
+"""To browsers `;` ends no parameter."""
+_NAMELESS = re.compile(r"(?<=[?&;#])[^=?&;#]*%[^=?&;#]*(?=[&;#]|\Z)")
+_SEGMENT = re.compile(r"(?<=/)[^/?#]+")
 _USER_INFO = re.compile(r"^(\s*[a-z][a-z0-9+.-]*:[/\\]*|[/\\]{2,})[^/\\?#]*@|(?<=//)()[^/\\?#&]*@", re.IGNORECASE)
 
 _TAB_OR_NEWLINE = re.compile(r"[\t\r\n]")
@@ -42,21 +46,48 @@ def shown_url(url: str) -> str:
         url = without_user_info(_TAB_OR_NEWLINE.sub("", url))
     if "eyJ" in url:
         url = _DOTTED.sub(_without_token, url)
-    if "=" not in url:
+    if "%" not in url and "=" not in url:
         return url
+    begins = _BEYOND_PATH.search(url)
+    ends = begins.start() if begins is not None else len(url)
+    return _SEGMENT.sub(_shown_segment, url[:ends]) + _shown_parameters(url[ends:])
+
+
+_BEYOND_PATH = re.compile(r"[?#]")
+
+
+def _shown_segment(segment: re.Match[str]) -> str:
+    """Return a part of a path fit to be shown: with `;token=…`, or a URL that names a user, percent-encoded."""
+    if "%40" in segment[0] and _USER_INFO.search(unquote(segment[0])):
+        return HIDDEN
+    return _IN_PATH.sub(_shown_pair, segment[0])
+
+
+_IN_PATH = re.compile(r"([^;&=]*)=([^;&]*)")
+
+
+def _shown_pair(pair: re.Match[str]) -> str:
+    hidden = _is_secret(pair[1]) or _encodes_a_secret(pair[2])
+    return f"{pair[1]}={HIDDEN}" if hidden else pair[0]
+
+
+def _shown_parameters(query: str) -> str:
+    """Return query and fragment of a URL fit to be shown."""
+    if "%" in query:
+        query = _NAMELESS.sub(lambda part: HIDDEN if _encodes_a_secret(part[0]) else part[0], query)
     shown = ""
     position = 0
-    while (named := _NAME.search(url, position)) is not None:
-        shown += url[position : named.end()]
+    while (named := _NAME.search(query, position)) is not None:
+        shown += query[position : named.end()]
         if _is_secret(named[1]):
-            shown, value = shown + HIDDEN, _SECRET_VALUE.match(url, named.end())
+            shown, value = shown + HIDDEN, _SECRET_VALUE.match(query, named.end())
         else:
-            value = _VALUE.match(url, named.end())
+            value = _VALUE.match(query, named.end())
             assert value is not None
             shown += HIDDEN if _encodes_a_secret(value[0]) else value[0]
         assert value is not None
         position = value.end()
-    return shown + url[position:]
+    return shown + query[position:]
 
 
 # Controls, halves of surrogate pairs, what XML 1.0 refuses, and what turns the direction of writing around.
@@ -99,10 +130,12 @@ def shown_text(said: str) -> str:
 def _encodes_a_secret(value: str) -> bool:
     """Tell whether a value holds a secret of its own.
 
-    A pair, JSON, or an Authorization; percent-encoded, a few layers deep, a URL too.
+    A pair, JSON, a header, an Authorization or a token; percent-encoded, a few layers deep, a URL too.
     """
     for layer in range(5):
         if _AUTHORIZATION.match(value) or any(map(_is_secret, _INNER_NAME.findall(value))):
+            return True
+        if any(map(_is_secret, _HEADER_NAME.findall(value))) or (layer and _DOTTED.sub(_without_token, value) != value):
             return True
         if layer and (_USER_INFO.search(value) or any(map(_is_secret, _NAME.findall(value)))):
             return True
@@ -117,7 +150,7 @@ def _is_secret(name: str) -> bool:
 
     Of a name that nobody would choose nothing is known; to look through it would take long.
     """
-    return len(name) > LONGEST_NAME or _SECRET.fullmatch(unquote(name)) is not None
+    return len(name) > LONGEST_NAME or _SECRET.fullmatch(unquote(unquote(name))) is not None
 
 
 LONGEST_NAME = 250
@@ -135,7 +168,8 @@ def _without_token(dotted: re.Match[str]) -> str:
 
 
 _AUTHORIZATION = re.compile(r"(?:bearer|basic)(?:\s|\+|%20)+[^\s+%]", re.IGNORECASE)
-_INNER_NAME = re.compile(r"""(?:\A|(?<=["']))([^"'=&%:]{1,60})(?:=|["']\s*:)""")
+_INNER_NAME = re.compile(r"""(?:\A|(?<=["']))([^"'=&%:]{1,60})(?:=|["']\s*[:,])""")
+_HEADER_NAME = re.compile(r"""(?:\A|(?<=[\s"'+,;{(\[]))([A-Za-z][\w.-]{0,60}):(?!//)""")
 _QUOTED_BYTES = re.compile(r"\bb(?:'(?:[^'\\]|\\.)*(?:'|$)|\"(?:[^\"\\]|\\.)*(?:\"|$))", re.DOTALL)
 """As Python writes them."""
 _QUOTED_HEADER = re.compile(

@@ -498,7 +498,11 @@ _NOT_CORS = {
     "net::ERR_BLOCKED_BY_CSP": _CSP,
     "net::ERR_BLOCKED_BY_LOCAL_NETWORK_ACCESS_CHECKS": "no permission for local network access",
     "net::ERR_BLOCKED_BY_ORB": "opaque response blocking",
+    "net::ERR_BLOCKED_BY_PRIVATE_NETWORK_ACCESS_CHECKS": "no permission for local network access",
     "net::ERR_BLOCKED_BY_RESPONSE": _CORP,
+    "net::ERR_INSUFFICIENT_RESOURCES": "the browser had no resources left for it",
+    "net::ERR_TOO_MANY_REDIRECTS": "too many redirects",
+    "net::ERR_UNSAFE_PORT": "a port that browsers never connect to",
     "csp": _CSP,
     "inspector": "a URL that the developer tools block",
     "mixed-content": "mixed content",
@@ -509,9 +513,27 @@ _NOT_CORS = {
 The others are CDP's Network.BlockedReason, which Playwright writes where there is no error (crNetworkManager.ts); of
 those `origin` and `other` may be anything."""
 
+_DETAILED = {
+    "net::ERR_BLOCKED_BY_CLIENT.CSP": _CSP,
+    "net::ERR_BLOCKED_BY_CLIENT.Inspector": _NOT_CORS["inspector"],
+    "net::ERR_BLOCKED_BY_CLIENT.MixedContent": _NOT_CORS["mixed-content"],
+    "net::ERR_BLOCKED_BY_CLIENT.SubresourceFilter": _NOT_CORS["subresource-filter"],
+}
+"""What Blink says more precisely behind a dot (third_party/blink/renderer/platform/loader/fetch/resource_error.cc)."""
+
+
+def _no_matter_of_cors(error: str) -> str | None:
+    """Return what an error is that is certainly not CORS, None for all others."""
+    found = _NAMED.fullmatch(error)
+    name, detail = (found[1], found[2]) if found is not None else (error, None)
+    return None if detail in ("Origin", "Other") else _DETAILED.get(error) or _NOT_CORS.get(name)
+
+
+_NAMED = re.compile(r"(net::ERR_[A-Z0-9_]+)(?:\.(\w{1,80}))?")
+
 _NETWORK = re.compile(
     r"net::ERR_(?:ADDRESS|CERT|CONNECTION|DNS|ECH|EMPTY_RESPONSE|HTTP2|ICANN|INTERNET|INVALID_HTTP|NAME|NETWORK|PROXY|"
-    r"QUIC|RESPONSE_HEADERS|SOCKET|SOCKS|SSL|TIMED_OUT|TUNNEL)[A-Z0-9_]*"
+    r"QUIC|RESPONSE_HEADERS|SOCKET|SOCKS|SSL|TIMED_OUT|TUNNEL)[A-Z0-9_]*(?:\.\w{1,80})?"
 )
 """How the network, or the server, fails (net_error_list.h, too)."""
 
@@ -536,8 +558,8 @@ def _seen_by_chromium(exchange: Exchange, head: Head, error: object) -> Observed
         if status is None and not any(name.lower() == b"sec-ch-ua" for name, _ in exchange.request_headers):
             # Of a worker's request nothing is told, so that it may have been sent, and answered.
             stopped = False
-        if error in _NOT_CORS:
-            return Observed(None, error, _NOT_CORS[error])
+        if why := _no_matter_of_cors(error):
+            return Observed(None, error, why)
         if status is None and _NETWORK.fullmatch(error):
             return Observed(None, error, f"the network, or a server that does not answer: {error}")
         if status is None and error == _CALLED_OFF:
