@@ -53,14 +53,14 @@ class _Traveller:
 class TravelLog:
     """The cookies that one client sent on its credentialed requests."""
 
-    __slots__ = ("_fleeting", "_http_only", "_routes")
+    __slots__ = ("_fleeting", "_routes", "_served")
 
     def __init__(self) -> None:
         self._routes: OrderedDict[Route, dict[str, _Traveller]] = OrderedDict()
         self._fleeting: OrderedDict[tuple[str, str], None] = OrderedDict()
         """Cookies, by the site of who set them, that expire before they would be forgotten here: they prove nothing."""
-        self._http_only: OrderedDict[tuple[str, str], None] = OrderedDict()
-        """Cookies, likewise, that no script can remove."""
+        self._served: OrderedDict[tuple[str, str], None] = OrderedDict()
+        """Cookies, likewise, that a server was seen to set: a script is less likely to remove them than its own."""
 
     def __bool__(self) -> bool:
         return bool(self._routes)
@@ -89,8 +89,8 @@ class TravelLog:
             del known[next(iter(known))]
 
     def expected(self, route: Route, path: str, now: float) -> tuple[str, str, bool] | None:
-        """Return a cookie that a credentialed request on `route` to `path` would carry, one that scripts can't remove
-        if there is one: its name, the flow in which it travelled last, and whether they can't.
+        """Return a cookie that a credentialed request on `route` to `path` would carry, one that a server was seen to
+        set if there is one: its name, the flow in which it travelled last, and whether a server was.
         """
         known = self._routes.get(route)
         if not known:
@@ -100,18 +100,15 @@ class TravelLog:
         for name, traveller in known.items():
             fresh = 0 <= now - traveller.seen <= REMEMBERED_SECONDS
             if fresh and is_below(path, traveller.below):
-                if (_near(route.host), name) in self._http_only:
+                if (_near(route.host), name) in self._served:
                     return name, traveller.flow_id, True
                 found = found or (name, traveller.flow_id, False)
         return found
 
-    def set_cookie(
-        self, host: str, fields: Fields, fleeting: Container[str] = (), http_only: Container[str] = ()
-    ) -> None:
+    def set_cookie(self, host: str, fields: Fields, fleeting: Container[str] = ()) -> None:
         """Forget the cookies that Set-Cookie lines from `host` remove, on whichever host of its site, whatever path.
 
-        Of those set, the `fleeting` ones, by their names, expire within REMEMBERED_SECONDS; the `http_only` ones have
-        that attribute.
+        Of those set, the names of the `fleeting` ones expire within REMEMBERED_SECONDS.
         """
         site = _near(host)
         for line in get_all(fields, b"set-cookie"):
@@ -125,11 +122,8 @@ class TravelLog:
                 bound(self._fleeting, CAPACITY)
             else:
                 self._fleeting.pop((site, name), None)
-            if name in http_only:
-                self._http_only[site, name] = None
-                bound(self._http_only, CAPACITY)
-            else:
-                self._http_only.pop((site, name), None)
+            self._served[site, name] = None
+            bound(self._served, CAPACITY)
 
 
 def _near(host: str) -> str:

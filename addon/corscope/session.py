@@ -14,9 +14,11 @@ from corscope.causes import Answer
 from corscope.cookie_jar import parse_set_cookie
 from corscope.cookies import REMEMBERED_SECONDS, Route, TravelLog
 from corscope.credentials import (
+    BROWSER_SCHEMES,
     Evidence,
     Strength,
     absence_evidence,
+    authentication_scheme,
     authorization_evidence,
     font_evidence,
     recognise,
@@ -42,6 +44,7 @@ from corscope.findings import (
     conditional_finding,
     devtools_error,
     fault_findings,
+    finding,
     max_age_findings,
     preflight_findings,
     record_findings,
@@ -89,9 +92,10 @@ DEFAULT_GRACE = 3.0
 ACTIVITY_SECONDS = 0.5
 """At the end of a capture: for how long a client must have gone on after such a preflight."""
 
-CLIENTS, CONNECTIONS, SITES, PERMISSIONS, STORED, BEGUN, JUDGED = 256, 512, 512, 1024, 1024, 2048, 32
+CLIENTS, CONNECTIONS, SITES, PERMISSIONS, STORED, BEGUN, JUDGED, REFUSED = 256, 512, 512, 1024, 1024, 2048, 32, 64
 """How much is remembered: clients, and of each its connections, top-level sites, preflights' permissions, stored
-responses, requests without a response and exchanges that may be judged again. The oldest go first."""
+responses, requests without a response, exchanges that may be judged again and answers after which a browser may ask
+again. The oldest go first."""
 
 PERMISSIONS_PER_URL = 16
 
@@ -130,6 +134,8 @@ class _Client:
     stored: OrderedDict[str, Headers] = field(default_factory=OrderedDict)
     """CORS headers of responses that the browser may revalidate, by URL."""
     top_level_sites: set[str] = field(default_factory=set)
+    refused: OrderedDict[tuple[bytes, str, bytes], Record] = field(default_factory=OrderedDict)
+    """Answers after which a browser may ask once more by itself, by origin, URL and method."""
     mixes: bool = False
     """Whether a Chromium was seen to use a connection for both classes: it does where it is set to block all cookies,
     which makes every request one of privacy mode (measured)."""
@@ -236,6 +242,36 @@ _FOLLOWED_PREFLIGHT, _FOLLOWED_REDIRECT = (
     )
     for what in ("preflight", "redirect")
 )
+
+
+_ASKED_AGAIN = frozenset((401, 408, 421))
+"""Answers after which browsers ask once more by themselves, before any CORS check (measured)."""
+
+AGAIN_SECONDS, LOGIN_SECONDS = 1.0, 600.0
+"""How soon after such an answer, at most; and how long a login may take."""
+
+
+def _is_asked_again(before: Exchange, again: Request, browser: Browser, asked: frozenset[bytes]) -> bool:
+    """Tell whether a request is the browser's own repetition of one that was answered with 401, 408 or 421.
+
+    After 401 it has what the answer asked for (net/http/http_network_transaction.cc HandleAuthChallenge,
+    nsHttpChannelAuthProvider.cpp), which no script sets without asking first. The others are the same once more:
+    408 in Firefox over https only, for a page may do so too.
+    """
+    exchange, request = again.exchange, again.headers
+    waited = exchange.started - before.answered
+    if before.status == 401:
+        scheme = authentication_scheme(request.get(b"authorization", b"")) or ""
+        challenged = any(name.lower() == b"www-authenticate" for name, _ in before.response_headers)
+        return (
+            challenged
+            and waited < LOGIN_SECONDS
+            and scheme.lower() in BROWSER_SCHEMES
+            and b"authorization" not in asked
+            and exchange.request_headers != before.request_headers
+        )
+    known = before.status == 421 or (browser.family is BrowserFamily.FIREFOX and exchange.scheme == "https")
+    return known and waited < AGAIN_SECONDS and _is_same_request(exchange, before)
 
 
 class _Flow(Protocol):
@@ -479,7 +515,7 @@ class Session:
         if client.browser.family is BrowserFamily.FIREFOX:
             response = as_firefox_reads(response, exchange.response_headers, exchange.http_version)
         if b"set-cookie" in response:
-            _note_set_cookie(client, exchange)
+            client.cookies.set_cookie(exchange.host, exchange.response_headers, _fleeting(exchange))
         return response
 
     def _judge_exempt(self, client: _Client, request: Request, response: Headers, subject: Subject) -> Verdict:
@@ -598,13 +634,38 @@ class Session:
         if link.only_omit:
             words = "follows a step at which credentials would have stopped it"
             self._evidences.learn(story, Evidence(Credentials.OMIT, Strength.CERTAIN, words))
+        is_again = bool(client.refused) and self._ask_again(client, request, record, step)
         self._learn_from_request(client, request, record, step)
         if exchange.connection is not None:
             self._learn_from_connection(client, request, story, client.connection(exchange.connection))
         record.await_credentials()
         if b"set-cookie" in response and not request.is_preflight:
             self._take_cookies(client, request, record)
+        if exchange.status in _ASKED_AGAIN and record.if_include and (exchange.status == 401 or not is_again):
+            client.refused[record.origin, record.url, exchange.method] = record
+            bound(client.refused, REFUSED)
+            record.awaits = True
         return record
+
+    def _ask_again(self, client: _Client, request: Request, record: Record, step: Step | None) -> bool:
+        """Take back what was said of an answer that no page got to see: the browser asked once more by itself.
+
+        Returns whether it did.
+        """
+        key = (record.origin, record.url, record.exchange.method)
+        before = client.refused.get(key)
+        asked = step.asked if step is not None and step.is_preflight else frozenset[bytes]()
+        if before is None or not _is_asked_again(before.exchange, request, client.browser, asked):
+            return False
+        listed = (b"authorization" in entry.headers for entry in client.permissions.get(key[:2], ()))
+        if before.exchange.status == 401 and any(listed):
+            # A script that logs in, perhaps, and need not ask again whether it may.
+            return False
+        del client.refused[key]
+        before.if_include = before.if_omit = ()
+        before.hints, before.findings = NO_HINTS, (finding("asked-again", status=str(before.exchange.status)),)
+        self._evidences.settled.append(before)
+        return True
 
     def _learn_from_connection(self, client: _Client, request: Request, story: Story, connection: Connection) -> None:
         """Let a request and its connection tell what is known of either, as far as the browser keeps classes apart."""
@@ -988,10 +1049,10 @@ class Session:
             if client.cookies:
                 expected = client.cookies.expected(_route(request, record), exchange.path, exchange.started)
             if expected is not None:
-                name, flow_id, http_only = expected
+                name, flow_id, served = expected
                 words = f"no cookie {name}, which travelled on this route before (flow {flow_id})"
-                # Another one a script may have removed unseen.
-                learn(story, Evidence(Credentials.OMIT, Strength.LIKELY if http_only else Strength.WEAK, words))
+                # One that a script set it may have removed, unseen.
+                learn(story, Evidence(Credentials.OMIT, Strength.LIKELY if served else Strength.WEAK, words))
             elif not record.is_open and (held := client.diagnosis.held(request, client.browser.family)) is not None:
                 # No verdict hangs on it: of two windows with cookies of their own it may be the other one.
                 words = f"no cookie {held.name}, which was set in flow {held.flow_id} and would have come along"
@@ -1046,14 +1107,16 @@ class Session:
         return verdict
 
 
-def _note_set_cookie(client: _Client, exchange: Exchange) -> None:
-    """Take note of cookies that go, or may go unseen: soon, or by the hand of a script."""
-    lines, now = get_all(exchange.response_headers, b"set-cookie"), exchange.answered
-    parsed = [cookie for line in lines if (cookie := parse_set_cookie(line, now)) is not None]
-    soon = now + REMEMBERED_SECONDS
-    fleeting = {one.name for one in parsed if one.expires is not None and now < one.expires < soon}
-    http_only = {one.name for one in parsed if one.http_only}
-    client.cookies.set_cookie(exchange.host, exchange.response_headers, fleeting, http_only)
+def _fleeting(exchange: Exchange) -> set[str]:
+    """Return the names of the cookies that a response sets for so short that they may be gone unseen."""
+    parsed = [parse_set_cookie(line, exchange.answered) for line in get_all(exchange.response_headers, b"set-cookie")]
+    return {
+        cookie.name
+        for cookie in parsed
+        if cookie is not None
+        and cookie.expires is not None
+        and exchange.answered < cookie.expires < exchange.answered + REMEMBERED_SECONDS
+    }
 
 
 def _is_same_request(one: Exchange, other: Exchange) -> bool:

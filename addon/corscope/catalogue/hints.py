@@ -128,6 +128,14 @@ HINTS = (
         section=FETCH + "concept-cors-check",
     ),
     Entry(
+        id="asked-again",
+        severity="info",
+        title="asked again after {status}",
+        why="The browser asked once more by itself, and no page saw this answer: the next one counts.",
+        fix="Nothing needs mending here.",
+        section=FETCH + "concept-http-network-or-cache-fetch",
+    ),
+    Entry(
         id="cached-for-another-origin",
         severity="warning",
         title="cached for another origin",

@@ -313,7 +313,8 @@ def _hello(asked: Asked) -> Served:
     headers = [("Access-Control-Allow-Credentials", "true"), ("Vary", "Origin"), ("Cache-Control", "no-store")]
     origin = asked.header("origin")
     if origin in _PAGES:
-        headers.append(("Access-Control-Allow-Origin", str(origin)))
+        # Once more, so that recorded flows tell who set it: what a server did not set may be a script's.
+        headers += [("Access-Control-Allow-Origin", str(origin)), SIGNED_IN]
     return Served(status=204, headers=tuple(headers))
 
 
