@@ -140,12 +140,22 @@ def test_allowed_and_conditional_flows_have_marks_of_their_own(loaded: CorsAddon
     assert judged(conditional_flow(), loaded).marked == ":grey_question:"
 
 
-def test_a_redirect_to_plain_http_that_was_upgraded_says_so_on_its_flow(loaded: CorsAddon) -> None:
+@pytest.mark.parametrize("request_headers", [[], [("cookie", "sid=1")]], ids=["of unknown mode", "with cookies"])
+def test_a_redirect_to_plain_http_that_was_upgraded_says_so_on_its_flow(
+    request_headers: list[tuple[str, str]], loaded: CorsAddon
+) -> None:
     allows = [("access-control-allow-origin", PAGE), ("access-control-allow-credentials", "true")]
     location = [*allows, ("location", "http://api.example/there")]
-    hop = judged(cors_flow(f"{API}/here", status=302, response=location, live=True), loaded)
+    here, there = (
+        cors_flow(f"{API}/{path}", request=request_headers, status=status, response=answer, live=True, started=at)
+        for path, status, answer, at in (
+            ("here", 302, location, 1_795_278_746.0),
+            ("there", 200, allows, 1_795_278_746.1),
+        )
+    )
+    hop = judged(here, loaded)
     assert (hop.marked, hop.metadata["corscope"]["reason"]) == (":no_entry:", "redirect-mixed-content")
-    judged(cors_flow(f"{API}/there", response=allows, live=True, started=1_795_278_746.1), loaded)
+    judged(there, loaded)
     assert (hop.marked, hop.metadata["corscope"]["verdict"]) == (":white_check_mark:", "allowed")
 
 

@@ -231,7 +231,7 @@ _DECIDE = frozenset(
 """What decides of an exchange that is none of CORS's business."""
 
 _WITHOUT_CORS = _DECIDE | {"redirect-location", "redirect-limit"}
-"""Faults of a redirect that stop any fetch that follows it."""
+"""Faults of a redirect that stop who follows it; a fetch with `redirect: "manual"` gets it all the same."""
 
 
 _FOLLOWED_PREFLIGHT, _FOLLOWED_REDIRECT = (
@@ -265,13 +265,13 @@ def _is_asked_again(before: Exchange, again: Request, browser: Browser, asked: f
         challenged = any(name.lower() == b"www-authenticate" for name, _ in before.response_headers)
         return (
             challenged
-            and waited < LOGIN_SECONDS
+            and 0 <= waited < LOGIN_SECONDS
             and scheme.lower() in BROWSER_SCHEMES
             and b"authorization" not in asked
             and exchange.request_headers != before.request_headers
         )
     known = before.status == 421 or (browser.family is BrowserFamily.FIREFOX and exchange.scheme == "https")
-    return known and waited < AGAIN_SECONDS and _is_same_request(exchange, before)
+    return known and 0 <= waited < AGAIN_SECONDS and _is_same_request(exchange, before)
 
 
 class _Flow(Protocol):
