@@ -856,14 +856,16 @@ BASIC = {"Authorization": "Basic dTpw"}
     [
         pytest.param(401, LOGIN, {"headers": BASIC}, True, id="a browser's credentials"),
         pytest.param(401, {}, {"headers": BASIC}, False, id="nothing was asked for"),
-        pytest.param(401, LOGIN, {}, False, id="nothing was given"),
+        pytest.param(401, LOGIN, {}, True, id="nothing was there to answer Negotiate with"),
+        pytest.param(401, LOGIN, {"browser": "chromium"}, False, id="which Chromium takes for an answer"),
+        pytest.param(401, {"WWW-Authenticate": "Basic"}, {}, False, id="nothing was given"),
         pytest.param(401, LOGIN, {"headers": {"Authorization": "Bearer x"}}, False, id="a script's token"),
         pytest.param(401, LOGIN, {"headers": BASIC, "wait": 700.0}, False, id="too late"),
         pytest.param(421, {}, {}, True, id="a server that is the wrong one"),
         pytest.param(421, {}, {"headers": {"X-A": "1"}}, False, id="another request"),
         pytest.param(421, {}, {"wait": 2.0}, False, id="a page's own, after a while"),
         pytest.param(408, {}, {}, True, id="a server that did not wait"),
-        pytest.param(408, {}, {"browser": "chromium"}, False, id="which Chromium takes for an answer"),
+        pytest.param(408, {}, {"browser": "chromium"}, False, id="likewise"),
         pytest.param(403, LOGIN, {"headers": BASIC}, False, id="another answer"),
     ],
 )

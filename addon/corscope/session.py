@@ -50,7 +50,7 @@ from corscope.findings import (
     record_findings,
 )
 from corscope.follow_ups import NO_LINK, UPGRADABLE, FollowUps, Link, Step, Unfollowed, claim
-from corscope.headers import Fields, Headers, get_all, pick, text
+from corscope.headers import Fields, Headers, get, get_all, pick, text
 from corscope.memory import bound
 from corscope.model import (
     NO_HINTS,
@@ -255,23 +255,20 @@ def _is_asked_again(before: Exchange, again: Request, browser: Browser, asked: f
     """Tell whether a request is the browser's own repetition of one that was answered with 401, 408 or 421.
 
     After 401 it has what the answer asked for (net/http/http_network_transaction.cc HandleAuthChallenge,
-    nsHttpChannelAuthProvider.cpp), which no script sets without asking first. The others are the same once more:
-    408 in Firefox over https only, for a page may do so too.
+    nsHttpChannelAuthProvider.cpp), which no script sets without asking first; `asked` are the headers that its
+    preflight asked for. Otherwise it is the same once more, which a page may ask for too: after 421 both browsers do
+    so, over https Firefox also after 408, and where it has nothing to answer a challenge of Negotiate with.
     """
-    exchange, request = again.exchange, again.headers
-    waited = exchange.started - before.answered
+    exchange, waited = again.exchange, again.exchange.started - before.answered
+    challenges = b""
     if before.status == 401:
-        scheme = authentication_scheme(request.get(b"authorization", b"")) or ""
-        challenged = any(name.lower() == b"www-authenticate" for name, _ in before.response_headers)
-        return (
-            challenged
-            and 0 <= waited < LOGIN_SECONDS
-            and scheme.lower() in BROWSER_SCHEMES
-            and b"authorization" not in asked
-            and exchange.request_headers != before.request_headers
-        )
-    known = before.status == 421 or (browser.family is BrowserFamily.FIREFOX and exchange.scheme == "https")
-    return known and 0 <= waited < AGAIN_SECONDS and _is_same_request(exchange, before)
+        challenges = (get(before.response_headers, b"www-authenticate") or b"").lower()
+        given = authentication_scheme(again.headers.get(b"authorization", b"")) or ""
+        if given.lower() in BROWSER_SCHEMES and exchange.request_headers != before.request_headers:
+            return bool(challenges) and 0 <= waited < LOGIN_SECONDS and b"authorization" not in asked
+    in_firefox = browser.family is BrowserFamily.FIREFOX and exchange.scheme == "https"
+    repeats = before.status == 421 or (in_firefox and (before.status == 408 or b"negotiate" in challenges))
+    return repeats and 0 <= waited < AGAIN_SECONDS and _is_same_request(exchange, before)
 
 
 class _Flow(Protocol):
