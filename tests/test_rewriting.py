@@ -665,6 +665,20 @@ async def test_a_rewritten_flow_stays_one_when_more_is_said_of_it(rewriter: tupl
 
 
 @in_mitmproxy
+async def test_of_a_rewritten_preflight_all_is_said_at_once(rewriter: tuple[CorsAddon, Options]) -> None:
+    asks = [("access-control-request-method", "PUT")]
+    asked = judged(cors_flow(f"{API}/x", method="OPTIONS", request=asks, status=404, live=True), rewriter[0])
+    said = asked.comment, asked.metadata["corscope"]
+    assert "rewritten" in asked.comment
+    allows = [("access-control-allow-origin", PAGE), ("access-control-allow-credentials", "true")]
+    cookie = [("cookie", "sid=1")]
+    put = cors_flow(f"{API}/x", method="PUT", request=cookie, response=allows, live=True, started=1_795_278_746.5)
+    judged(put, rewriter[0])
+    assert put.metadata["corscope"]["preflight"] == asked.id
+    assert (asked.comment, asked.metadata["corscope"]) == said
+
+
+@in_mitmproxy
 async def test_what_the_user_rewrote_or_reverted_is_not_overwritten(rewriter: tuple[CorsAddon, Options]) -> None:
     addon, options = rewriter
     ctx.master.addons.add(view.View())

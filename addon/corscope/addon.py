@@ -22,7 +22,7 @@ from corscope.adapter import METADATA_KEY
 from corscope.advice import configuration_lines, verdict_json
 from corscope.headers import Fields
 from corscope.memory import bound
-from corscope.model import Edit, Exchange, Outcome, Rewrite, Verdict
+from corscope.model import Edit, Exchange, Kind, Outcome, Rewrite, Verdict
 from corscope.modes import REPORTS, Head
 from corscope.pages.hosts import Place, place_of_host
 from corscope.pages.pages import LastLook, Pages, add_options, check_who
@@ -581,6 +581,9 @@ class CorsAddon:
         for verdict in verdicts:
             flow = self.flows.get(verdict.flow_id)
             plan = self.plans.get(verdict.flow_id)
+            if plan is not None and plan.applied and verdict.kind is Kind.PREFLIGHT:
+                # It permits what is asked for in any mode, and all that is to be mended has been said.
+                continue
             if plan is not None and not plan.applied and verdict.outcome is Outcome.ALLOWED:
                 plan = None
             rewritten = flow is not None and adapter.was_rewritten(adapter.told(flow.metadata) or {})
