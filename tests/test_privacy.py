@@ -134,12 +134,20 @@ def test_a_json_web_token_is_hidden_wherever_it_stands(frame: str) -> None:
         "/x?tok%2565n=SECRET",
         "/x/token=SECRET/y",
         "/proxy/https%3A%2F%2Fu%3ASECRET%40h%2F",
+        "/x;token=a/SECRET;b=1",
     ],
 )
 def test_secrets_in_odd_places_are_hidden(url: str) -> None:
     shown = shown_url(f"https://b.test{url}")
     assert "SECRET" not in shown
     assert HIDDEN in shown
+
+
+@pytest.mark.parametrize(
+    "location", ["login;jsessionid=SECRET", "x&token=SECRET", "token=SECRET", "a/b;a=1;sid=SECRET"]
+)
+def test_a_location_that_is_no_whole_url_keeps_its_secrets_too(location: str) -> None:
+    assert shown_url(location) == location.replace("SECRET", HIDDEN)
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,11 @@ _SECRET = re.compile(
 )
 _NAME = re.compile(r"(?<=[?&;#])([^=?&;#]*)=")
 _VALUE = re.compile(r"[^?&;#]*")
-_SECRET_VALUE = re.compile(r"[^&#]*")
-"""To browsers `;` ends no parameter."""
+_SECRET_VALUE, _SECRET_VALUE_IN_PATH = re.compile(r"[^&#]*"), re.compile(r"[^&;#]*")
+"""In a query `;` ends no parameter to browsers."""
 _NAMELESS = re.compile(r"(?<=[?&;#])[^=?&;#]*%[^=?&;#]*(?=[&;#]|\Z)")
-_SEGMENT = re.compile(r"(?<=/)[^/?#]+")
+_SEGMENT = re.compile(r"[^/?#]+")
+_BEYOND_PATH = re.compile(r"[?#]|\Z")
 _USER_INFO = re.compile(r"^(\s*[a-z][a-z0-9+.-]*:[/\\]*|[/\\]{2,})[^/\\?#]*@|(?<=//)()[^/\\?#&]*@", re.IGNORECASE)
 
 _TAB_OR_NEWLINE = re.compile(r"[\t\r\n]")
@@ -48,46 +49,40 @@ def shown_url(url: str) -> str:
         url = _DOTTED.sub(_without_token, url)
     if "%" not in url and "=" not in url:
         return url
-    begins = _BEYOND_PATH.search(url)
-    ends = begins.start() if begins is not None else len(url)
-    return _SEGMENT.sub(_shown_segment, url[:ends]) + _shown_parameters(url[ends:])
-
-
-_BEYOND_PATH = re.compile(r"[?#]")
-
-
-def _shown_segment(segment: re.Match[str]) -> str:
-    """Return a part of a path fit to be shown: with `;token=…`, or a URL that names a user, percent-encoded."""
-    if "%40" in segment[0] and _USER_INFO.search(unquote(segment[0])):
-        return HIDDEN
-    return _IN_PATH.sub(_shown_pair, segment[0])
-
-
-_IN_PATH = re.compile(r"([^;&=]*)=([^;&]*)")
-
-
-def _shown_pair(pair: re.Match[str]) -> str:
-    hidden = _is_secret(pair[1]) or _encodes_a_secret(pair[2])
-    return f"{pair[1]}={HIDDEN}" if hidden else pair[0]
-
-
-def _shown_parameters(query: str) -> str:
-    """Return query and fragment of a URL fit to be shown."""
-    if "%" in query:
-        query = _NAMELESS.sub(lambda part: HIDDEN if _encodes_a_secret(part[0]) else part[0], query)
+    path, rest = _parted(url)
+    path = _SEGMENT.sub(_shown_segment, path)
+    url = path + _NAMELESS.sub(lambda part: HIDDEN if _encodes_a_secret(part[0]) else part[0], rest)
     shown = ""
     position = 0
-    while (named := _NAME.search(query, position)) is not None:
-        shown += query[position : named.end()]
+    while (named := _NAME.search(url, position)) is not None:
+        shown += url[position : named.end()]
         if _is_secret(named[1]):
-            shown, value = shown + HIDDEN, _SECRET_VALUE.match(query, named.end())
+            ends = _SECRET_VALUE if named.start() > len(path) else _SECRET_VALUE_IN_PATH
+            shown, value = shown + HIDDEN, ends.match(url, named.end())
         else:
-            value = _VALUE.match(query, named.end())
+            value = _VALUE.match(url, named.end())
             assert value is not None
             shown += HIDDEN if _encodes_a_secret(value[0]) else value[0]
         assert value is not None
         position = value.end()
-    return shown + query[position:]
+    return shown + url[position:]
+
+
+def _parted(url: str) -> tuple[str, str]:
+    """Return a URL up to the end of its path, and its query and fragment."""
+    found = _BEYOND_PATH.search(url)
+    assert found is not None
+    return url[: found.start()], url[found.start() :]
+
+
+def _shown_segment(segment: re.Match[str]) -> str:
+    """Return a part of a path fit to be shown: one that begins `token=`, or is a URL that names a user."""
+    if "%40" in segment[0] and _USER_INFO.search(unquote(segment[0])):
+        return HIDDEN
+    first, mark, rest = segment[0].partition(";")
+    name, equals, value = first.partition("=")
+    hidden = equals and (_is_secret(name) or _encodes_a_secret(value))
+    return f"{name}={HIDDEN}{mark}{rest}" if hidden else segment[0]
 
 
 # Controls, halves of surrogate pairs, what XML 1.0 refuses, and what turns the direction of writing around.
@@ -169,6 +164,7 @@ def _without_token(dotted: re.Match[str]) -> str:
 
 _AUTHORIZATION = re.compile(r"(?:bearer|basic)(?:\s|\+|%20)+[^\s+%]", re.IGNORECASE)
 _INNER_NAME = re.compile(r"""(?:\A|(?<=["']))([^"'=&%:]{1,60})(?:=|["']\s*[:,])""")
+# As in `Authorization:…`, or `login(password:…)`.
 _HEADER_NAME = re.compile(r"""(?:\A|(?<=[\s"'+,;{(\[]))([A-Za-z][\w.-]{0,60}):(?!//)""")
 _QUOTED_BYTES = re.compile(r"\bb(?:'(?:[^'\\]|\\.)*(?:'|$)|\"(?:[^\"\\]|\\.)*(?:\"|$))", re.DOTALL)
 """As Python writes them."""
