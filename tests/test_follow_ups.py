@@ -24,11 +24,14 @@ def step(*, story: Credentials, only_omit: bool, given_up: bool, preflight: bool
         first,
         Kind.PREFLIGHT if preflight else Kind.REDIRECT,
         RequestMode.CORS,
-        Request(first),
+        PAGE.encode(),
+        URL,
         Browser(family=BrowserFamily.CHROMIUM),
         Story(credentials=story),
+        b"empty",
+        b"*/*",
+        if_include=(FAULT,) if only_omit else (),
     )
-    record.if_include = (FAULT,) if only_omit else ()
     return Step(
         flow_id="step",
         record=record,

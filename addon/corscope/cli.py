@@ -670,7 +670,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from corscope import run
 
         return run.run(given[1:])
-    said = parser().parse_args(given) if not of_run else argparse.Namespace(act=explain_run)
+    said = argparse.Namespace(act=explain_run) if of_run else parser().parse_args(given)
     try:
         code: int = said.act(said)
         sys.stdout.flush()

@@ -82,8 +82,7 @@ def _parse_location(base: str, location: str) -> Target | None:
     """`parse_location` of what needs care."""
     base = _NO_BYTE.sub("\ufffd", base)
     location = location.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
-    location = location.strip("".join(map(chr, range(0x21))))
-    location = location.replace("\t", "").replace("\n", "").replace("\r", "").partition("#")[0]
+    location = _without_passed_over(location).partition("#")[0]
     head, _, query = location.partition("?")
     scheme, rest = base.partition(":")[0], head.replace("\\", "/")
     absolute = rest.startswith("//")
@@ -161,9 +160,12 @@ def _without_dots(path: str) -> str:
     return "/" + "/".join(done)
 
 
-_AROUND = bytes(range(0x21))
-_TABS = re.compile(rb"[\t\r\n]")
-"""What the parser passes over, at the ends and everywhere, https://url.spec.whatwg.org/#concept-basic-url-parser"""
+_AROUND = "".join(map(chr, range(0x21)))
+
+
+def _without_passed_over(url: str) -> str:
+    """Leave out what the parser does, https://url.spec.whatwg.org/#concept-basic-url-parser, steps 1 to 3."""
+    return url.strip(_AROUND).replace("\t", "").replace("\n", "").replace("\r", "")
 
 
 @lru_cache(maxsize=4096)
@@ -174,9 +176,8 @@ def is_valid_url(value: bytes) -> bool:
     one that merely names another origin. `https://*.example` is valid, `app.example` is not, `localhost:3000` is
     (its scheme is then `localhost`).
     """
-    value = _TABS.sub(b"", value.strip(_AROUND)).replace(b"\\", b"/")
     try:
-        text = value.decode("utf-8")
+        text = _without_passed_over(value.decode("utf-8")).replace("\\", "/")
         parts = urlsplit(text)
         _ = parts.port
     except ValueError:

@@ -230,9 +230,6 @@ _DECIDE = frozenset(
 )
 """What decides of an exchange that is none of CORS's business."""
 
-_WITHOUT_CORS = _DECIDE | {"redirect-location", "redirect-limit"}
-"""Faults of a redirect that stop who follows it; a fetch with `redirect: "manual"` gets it all the same."""
-
 
 _FOLLOWED_PREFLIGHT, _FOLLOWED_REDIRECT = (
     Evidence(
@@ -249,26 +246,6 @@ _ASKED_AGAIN = frozenset((401, 408, 421))
 
 AGAIN_SECONDS, LOGIN_SECONDS = 1.0, 600.0
 """How soon after such an answer, at most; and how long a login may take."""
-
-
-def _is_asked_again(before: Exchange, again: Request, browser: Browser, asked: frozenset[bytes]) -> bool:
-    """Tell whether a request is the browser's own repetition of one that was answered with 401, 408 or 421.
-
-    After 401 it has what the answer asked for (net/http/http_network_transaction.cc HandleAuthChallenge,
-    nsHttpChannelAuthProvider.cpp), which no script sets without asking first; `asked` are the headers that its
-    preflight asked for. Otherwise it is the same once more, which a page may ask for too: after 421 both browsers do
-    so, over https Firefox also after 408, and where it has nothing to answer a challenge of Negotiate with.
-    """
-    exchange, waited = again.exchange, again.exchange.started - before.answered
-    challenges = b""
-    if before.status == 401:
-        challenges = (get(before.response_headers, b"www-authenticate") or b"").lower()
-        given = authentication_scheme(again.headers.get(b"authorization", b"")) or ""
-        if given.lower() in BROWSER_SCHEMES and exchange.request_headers != before.request_headers:
-            return bool(challenges) and 0 <= waited < LOGIN_SECONDS and b"authorization" not in asked
-    in_firefox = browser.family is BrowserFamily.FIREFOX and exchange.scheme == "https"
-    repeats = before.status == 421 or (in_firefox and (before.status == 408 or b"negotiate" in challenges))
-    return repeats and 0 <= waited < AGAIN_SECONDS and _is_same_request(exchange, before)
 
 
 class _Flow(Protocol):
@@ -349,7 +326,7 @@ class Session:
                 return False
         if started > known.last_started:
             known.last_started = started
-        if not known.tells_storage_access and b"sec-fetch-storage-access" in headers:
+        if b"sec-fetch-storage-access" in headers:
             known.tells_storage_access = True
         if connection is not None and (b"cookie" in headers or b"sec-fetch-storage-access" in headers):
             link = known.connections.get(connection)
@@ -397,6 +374,7 @@ class Session:
         known = self._take(exchange)
         if known is None:
             return self._drain()
+        self._pass_time(exchange.answered)
         told = [self.say(known)]
         if self._evidences.settled:
             told += self._drain(besides=known)
@@ -408,6 +386,8 @@ class Session:
         This is for who waits for the end of a capture: which verdicts an exchange settles is not told.
         """
         known = self._take(exchange)
+        if known is not None:
+            self._pass_time(exchange.answered)
         if self._evidences.settled:
             self._evidences.settled = []
         return known
@@ -435,15 +415,15 @@ class Session:
             if exchange.id in known.begun:
                 begun = known.begun.pop(exchange.id)
         if before is not None and before[2].mode is RequestMode.CORS:
-            again = self._judge_again(exchange, before)
-            self._pass_time(exchange.answered)
-            return again
+            return self._judge_again(exchange, before)
         if begun is not None:
             link, request = begun
             request.exchange = exchange
         else:
             link, request = None, Request(exchange)
         client = known if known is not None and known is self._latest else self._client(request)
+        if b"sec-fetch-storage-access" in request.headers:
+            client.tells_storage_access = True
         response = self._take_response(client, exchange)
         subject = request_mode(request, client.browser)
         if subject.exempt is None:
@@ -466,14 +446,12 @@ class Session:
                 # It may come a second time, with another response.
                 client.begun[exchange.id] = (link, request)
                 bound(client.begun, BEGUN)
-            self._pass_time(exchange.answered)
             return first
         link = link or NO_LINK
         record = self._judge_cors(client, request, response, subject.mode, link)
         client.judged[exchange.id] = link, request, record
         if len(client.judged) > JUDGED:
             client.judged.popitem(last=False)
-        self._pass_time(exchange.answered)
         return record
 
     def settle(self, now: float) -> list[Verdict]:
@@ -521,8 +499,6 @@ class Session:
             if len(client.top_level_sites) >= SITES:
                 client.top_level_sites.clear()
             client.top_level_sites.add(site(request.target))
-        if b"sec-fetch-storage-access" in headers:
-            client.tells_storage_access = True
         if exchange.connection is not None:
             what = None
             if b"cookie" in headers:
@@ -564,7 +540,7 @@ class Session:
             may_fail, faults = faults[0], ()
         findings = fault_findings(faults, answer)
         # Whoever followed a redirect to here is no fetch with `redirect: "manual"`, which would not even fail.
-        if faults and (not before or faults[0].id == UPGRADABLE) and faults[0].id in _WITHOUT_CORS:
+        if faults and (not before or faults[0].id == UPGRADABLE) and faults[0].id != "redirect-with-user-info":
             findings, faults = tuple([replace(one, severity=Severity.WARNING) for one in findings]), ()
         fault = faults[0] if faults else None
         if may_fail is not None:
@@ -604,13 +580,22 @@ class Session:
     def _judge_cors(
         self, client: _Client, request: Request, response: Headers, mode: RequestMode, link: Link
     ) -> Record:
-        exchange, step = request.exchange, link.step
+        exchange, headers, step = request.exchange, request.headers, link.step
         if link.certain and step is not None and step.record is not None:
             story = step.record.story
         else:
             story = Story(id=exchange.id)
-        kind = Kind.PREFLIGHT if request.is_preflight else Kind.ACTUAL
-        record = Record(exchange, kind, mode, request, client.browser, story)
+        record = Record(
+            exchange,
+            Kind.PREFLIGHT if request.is_preflight else Kind.ACTUAL,
+            mode,
+            headers[b"origin"],
+            request.url,
+            client.browser,
+            story,
+            headers.dest,
+            headers.accept,
+        )
         if step is not None:
             if step.is_preflight:
                 record.preflight = step.flow_id
@@ -827,7 +812,7 @@ class Session:
         self._take_back(client, record)
         record.exchange = exchange
         record.if_include = record.if_omit = ()
-        record.findings, record.hints, record.stored_unknown = (), NO_HINTS, False
+        record.findings, record.hints, record.stored_unknown, record.awaits = (), NO_HINTS, False, False
         if request.is_preflight:
             record.kind = Kind.PREFLIGHT
             self._judge_preflight(client, request, response, record)
@@ -912,6 +897,8 @@ class Session:
             connection=exchange.connection,
             multiplexed=exchange.http_version > 1,
         )
+        if record is not None:
+            record.awaits = True
         client.follow_ups.expect(to.url, step)
         if to.scheme == "http":
             client.follow_ups.expect(f"https{to.url[4:]}", step)
@@ -1011,8 +998,6 @@ class Session:
         )
         if found is not None:
             learn(story, found)
-            if b"sec-fetch-storage-access" in headers:
-                client.tells_storage_access = True
             if b"cookie" in headers and not preflight and _is_direct(record, step):
                 names = headers.cookie_names
                 client.cookies.travelled(_route(request, record), names, exchange.path, exchange.started, exchange.id)
@@ -1120,6 +1105,26 @@ def _is_same_request(one: Exchange, other: Exchange) -> bool:
     """Tell whether two exchanges differ in their responses at most."""
     asked = (one.method, one.scheme, one.host, one.port, one.path, one.request_headers)
     return asked == (other.method, other.scheme, other.host, other.port, other.path, other.request_headers)
+
+
+def _is_asked_again(before: Exchange, again: Request, browser: Browser, asked: frozenset[bytes]) -> bool:
+    """Tell whether a request is the browser's own repetition of one that was answered with 401, 408 or 421.
+
+    After 401 it has what the answer asked for (net/http/http_network_transaction.cc HandleAuthChallenge,
+    nsHttpChannelAuthProvider.cpp), which no script sets without asking first; `asked` are the headers that its
+    preflight asked for. Otherwise it is the same once more, which a page may ask for too: after 421 both browsers do
+    so, over https Firefox also after 408, and where it has nothing to answer a challenge of Negotiate with.
+    """
+    exchange, waited = again.exchange, again.exchange.started - before.answered
+    challenges = b""
+    if before.status == 401:
+        challenges = (get(before.response_headers, b"www-authenticate") or b"").lower()
+        given = authentication_scheme(again.headers.get(b"authorization", b"")) or ""
+        if given.lower() in BROWSER_SCHEMES and exchange.request_headers != before.request_headers:
+            return bool(challenges) and 0 <= waited < LOGIN_SECONDS and b"authorization" not in asked
+    in_firefox = browser.family is BrowserFamily.FIREFOX and exchange.scheme == "https"
+    repeats = before.status == 421 or (in_firefox and (before.status == 408 or b"negotiate" in challenges))
+    return repeats and 0 <= waited < AGAIN_SECONDS and _is_same_request(exchange, before)
 
 
 def _bypasses_cache(request: Request) -> bool:

@@ -10,7 +10,6 @@ from functools import lru_cache
 from corscope.credentials import Evidence, Strength
 from corscope.engine import Faults
 from corscope.model import NO_HINTS, Browser, Credentials, Exchange, Finding, Hints, Kind, RequestMode
-from corscope.modes import Request
 
 WAITING = 4096
 """Undecided stories that a connection remembers; the oldest go first."""
@@ -57,7 +56,7 @@ class Connection:
     waiting: deque[Story] = field(default_factory=lambda: deque(maxlen=WAITING))
 
 
-@dataclass(slots=True, eq=False, init=False)
+@dataclass(slots=True, eq=False)
 class Record:
     """An exchange that was judged, with what is needed to judge it again."""
 
@@ -70,35 +69,23 @@ class Record:
     story: Story
     dest: bytes
     accept: bytes
-    if_include: Faults
-    if_omit: Faults
-    findings: tuple[Finding, ...]
-    preflight: str | None
-    preflight_reason: str | None
-    redirected_from: str | None
-    page: bytes
+    if_include: Faults = ()
+    if_omit: Faults = ()
+    findings: tuple[Finding, ...] = ()
+    preflight: str | None = None
+    preflight_reason: str | None = None
+    redirected_from: str | None = None
+    page: bytes = b""
     """The page's own origin, which redirects hide from `origin`; empty where they do not."""
-    first_url: str | None
+    first_url: str | None = None
     """Where the redirect chain began, None outside one."""
-    before: "Record | None"
+    before: "Record | None" = None
     """The exchange of the same story that it certainly follows."""
-    hints: Hints
-    stored_unknown: bool
+    hints: Hints = NO_HINTS
+    stored_unknown: bool = False
     """A 304 that leaves CORS headers to the stored response, which is not in the traffic."""
-    awaits: bool
-    """Whether it is among its story's `told`."""
-
-    def __init__(
-        self, exchange: Exchange, kind: Kind, mode: RequestMode, request: Request, browser: Browser, story: Story
-    ) -> None:
-        # Every exchange gets one: what `dataclass` writes, with a parameter for each field, takes three times as long.
-        self.exchange, self.kind, self.mode, self.browser, self.story = exchange, kind, mode, browser, story
-        self.url, headers = request.url, request.headers
-        self.origin, self.dest, self.accept = headers[b"origin"], headers.dest, headers.accept
-        self.if_include = self.if_omit = self.findings = ()
-        self.preflight = self.preflight_reason = self.redirected_from = self.first_url = None
-        self.page, self.before, self.hints = b"", None, NO_HINTS
-        self.stored_unknown = self.awaits = False
+    awaits: bool = False
+    """Whether more may be said of it: of its credentials mode, where it leads to, that the browser asks again."""
 
     @property
     def is_open(self) -> bool:
@@ -112,8 +99,7 @@ class Record:
         Of what is proven only the opposite could be told, and it matters only where that would change the verdict.
         """
         story = self.story
-        if story.strength >= Strength.STRONG and not (self.if_include and self.is_open):
-            self.awaits = False
+        if story.strength >= Strength.STRONG and not self.is_open:
             return
         self.awaits = True
         if story.told is None:
@@ -161,8 +147,7 @@ class Evidences:
             story.evidence = ()
         story.credentials, story.strength = credentials, strength
         story.evidence += (words,)
-        if story.told:
-            self.settled += story.told
+        self.settled += story.told or ()
         if story.connections and strength >= Strength.STRONG:
             for connection in story.connections:
                 self.classify(connection, credentials, words)

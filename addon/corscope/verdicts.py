@@ -49,8 +49,7 @@ def verdict_of(record: Record) -> Verdict:
     verdict.withheld = withheld
     verdict.story_id = story.id
     verdict.exchange = exchange
-    # Where a redirect leads to tells more of it, whatever is known of its credentials mode.
-    verdict.complete = not record.awaits and record.kind is not Kind.REDIRECT
+    verdict.complete = not record.awaits
     verdict.devtools_error = verdict.failed_parameter = verdict.reason = None
     verdict.story = ()
     verdict.settled = True
