@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import copy
+import gc
 import gzip
 import io
 import json
@@ -38,7 +39,7 @@ from builders import (
     STORAGE_ACCESS,
     Pairs,
 )
-from corscope.captures import har, json_stream
+from corscope.captures import har, json_stream, mitmproxys
 from corscope.captures.capture import Damage, Entry, UnreadableCapture
 from corscope.captures.har import read_har
 from corscope.captures.json_stream import CutJson, JsonStream
@@ -763,6 +764,24 @@ def test_what_mitmproxy_can_make_no_flow_of_is_wanted_and_told() -> None:
     assert damage == Damage(
         "entry 1", "mitmproxy can't read it for the filter (KeyError)", "nothing: 2 told whatever the filter says"
     )
+
+
+def test_of_what_mitmproxy_made_for_the_filter_little_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mitmproxys, "LEFT_BEHIND", 300_000)
+    flow = blocked_flow()
+    assert flow.response is not None
+    flow.response.text = "x" * 100_000
+    content = saved([flow] * 20)
+    del flow
+    gc.collect()
+    gc.disable()
+    try:
+        entries, _ = read(content, "~b needle")
+        left = [one for one in gc.get_objects() if isinstance(one, http.Response)]
+    finally:
+        gc.enable()
+    assert len(entries) == 20
+    assert len([one for one in left if len(one.raw_content or b"") == 100_000]) < 5
 
 
 # -- what is odd -------------------------------------------------------------------------------------------------------

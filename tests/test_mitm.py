@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import lzma
 import math
@@ -275,6 +276,24 @@ def test_of_a_huge_flow_only_what_counts_is_held(where: str, monkeypatch: pytest
     assert ([entry.exchange.path for entry in entries], damages) == (["/blocked"] * 3, [])
     assert entries[1].exchange.response_headers == entries[0].exchange.response_headers
     assert max(taken) < 10_000
+
+
+def test_of_what_mitmproxy_read_little_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leaves whole flows to Python's collector, which does not know how big they are."""
+    monkeypatch.setattr(mitmproxys, "LEFT_BEHIND", 300_000)
+    flow = blocked_flow()
+    assert flow.response is not None
+    flow.response.content = b"x" * 100_000
+    file = io.BytesIO(written(*[flow] * 20))
+    gc.collect()
+    gc.disable()
+    try:
+        entries, _ = outcome(file, flowfilter.parse("~b needle"))  # type: ignore[misc]
+        left = [one for one in gc.get_objects() if isinstance(one, http.Response) and one.raw_content]
+    finally:
+        gc.enable()
+    assert len(entries) == 20
+    assert len([one for one in left if len(one.raw_content or b"") == 100_000 and one is not flow.response]) < 5
 
 
 # -- damage ------------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """What mitmproxy itself reads of captures. Imported where that is needed only: loading mitmproxy takes a while."""
 
+import gc
 import warnings
 from typing import Any
 
@@ -13,6 +14,23 @@ with warnings.catch_warnings():
     from mitmproxy import exceptions, flow, flowfilter, http
     from mitmproxy.io import compat, tnetstring
     from mitmproxy.io.har import request_to_flow
+
+
+LEFT_BEHIND = 32_000_000
+"""Bytes of flows after which Python is to look for what of them is left: mitmproxy's check of what it reads keeps an
+exception with its traceback, and so the whole flow, in a cycle (mitmproxy/utils/typecheck.py), and Python counts
+objects, not bytes."""
+
+_left_behind = 0
+
+
+def _leave_behind(size: int) -> None:
+    """Take note of a flow of so many bytes."""
+    global _left_behind
+    _left_behind += size
+    if _left_behind > LEFT_BEHIND:
+        _left_behind = 0
+        gc.collect(1)
 
 
 def asks_for_bodies(wanted: object) -> bool:
@@ -29,6 +47,7 @@ def read_flow(data: bytes | memoryview, wanted: Filter | None) -> Entry | None:
 
     What a damaged flow makes mitmproxy raise is not known.
     """
+    _leave_behind(len(data))
     loaded = tnetstring.parse(data[-1], memoryview(data)[:-1])
     if not isinstance(loaded, dict):
         raise TypeError("it is no dictionary")
@@ -53,6 +72,8 @@ def wants_entry(wanted: Filter, entry: dict[str, Any]) -> bool:
         one = request_to_flow(entry)
     except _NOT_CONVERTED as error:
         raise NotConverted(type(error).__name__) from error
+    for message in (one.request, one.response):
+        _leave_behind(len(message.raw_content or b"") if message is not None else 0)
     return bool(wanted(one))
 
 
