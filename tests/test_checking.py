@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +14,15 @@ from builders import ANY, GOOD, exchange, preflight
 from corscope import checking
 from corscope.captures.capture import Damage, Entry, UnreadableCapture
 from corscope.captures.sources import read_capture
-from corscope.checking import check_entries
+from corscope.checking import Checked, check_entries
 from corscope.formats.document import Takes, entry_of, kind_of
 from corscope.model import Credentials, Exchange, Observed, Outcome
 from corscope.report import as_json, explanation
 from corscope.session import Session
 from corscope.settings import SettingError, new_session
 from proxies import ADDON, PAGE, allowed_flow, blocked_flow, cors_flow, exempt_flow, write_recording
+
+FOLDER = Path(__file__).parent / "recordings"
 
 COOKIE = {"Cookie": "sid=1", "Sec-Fetch-Storage-Access": "active"}
 
@@ -42,7 +44,7 @@ def test_what_comes_later_settles_what_came_before_and_the_order_stays() -> None
 
 @pytest.mark.parametrize("name", ["chromium-http", "firefox-https"])
 def test_what_is_said_at_the_end_is_the_last_that_was_said_on_the_way(name: str) -> None:
-    recording = Path(__file__).parent / "recordings" / f"{name}.mitm.xz"
+    recording = FOLDER / f"{name}.mitm.xz"
     last: dict[str, dict[str, object]] = {}
     session = new_session()
     for entry in read_capture(recording, damaged=undamaged):
@@ -109,11 +111,49 @@ def test_ordinary_exchanges_may_be_passed_by() -> None:
     image = exchange(
         "GET https://a.test/i.png", origin=None, mode="no-cors", site="same-origin", dest="image", flow="i"
     )
-    entries = [Entry(exchange("GET https://b.test/1", response=GOOD, flow="1")), Entry(image)]
-    passed: list[Entry] = []
+    entries = [Entry(exchange("GET https://b.test/1", response=GOOD, flow="1")), Entry(image, wanted=False)]
+    passed: list[bool] = []
     told = [one.verdict.flow_id for one in check_entries(entries, Session(), passed=passed.append)]
-    assert (told, passed) == (["1"], [entries[1]])
+    assert (told, passed) == (["1"], [False])
     assert [one.number for one in check_entries(entries, Session())] == [0, 1]
+
+
+def test_what_is_allowed_need_not_come_out_where_nothing_is_to_be_said_of_it() -> None:
+    """Nor where only what follows tells that it is allowed."""
+    settled = exchange("GET https://b.test/1", response=ANY, site="same-site", flow="settled", at=1.0, connection="x")
+    refused = exchange("GET https://b.test/2", flow="refused", at=2.0, connection="y")
+    certain = exchange("GET https://b.test/3", headers=COOKIE, response=GOOD, flow="certain", at=3.0, connection="z")
+    proof = preflight("https://b.test/4", "PUT", response=ANY, site="same-site", flow="proof", at=4.0, connection="x")
+    entries = [Entry(one, wanted=one is not certain) for one in (settled, refused, certain, proof)]
+    allowed: list[bool] = []
+    told = [one.verdict.flow_id for one in check_entries(entries, new_session("chromium"), allowed=allowed.append)]
+    assert told == ["refused", "proof"]
+    assert allowed == [False, True]
+
+
+@pytest.mark.parametrize("name", ["chromium-http", "firefox-https"])
+@pytest.mark.parametrize("held", [50, checking.HELD])
+def test_what_need_not_come_out_changes_nothing_else(name: str, held: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checking, "HELD", held)
+
+    def told(**counted: Callable[[bool], None]) -> list[Checked]:
+        entries = read_capture(FOLDER / f"{name}.mitm.xz", damaged=undamaged)
+        return list(check_entries(entries, new_session(), **counted))
+
+    passed: list[bool] = []
+    allowed: list[bool] = []
+    every, brief = told(passed=passed.append), told(passed=lambda _: None, allowed=allowed.append)
+    numbers = {one.number for one in brief}
+    left_out = [one for one in every if one.number not in numbers]
+    assert [said(one) for one in brief] == [said(one) for one in every if one.number in numbers]
+    assert {(one.verdict.outcome, one.verdict.findings) for one in left_out} == {(Outcome.ALLOWED, ())}
+    assert len(left_out) == len(allowed) > 1000
+    assert len(passed) > 100
+    assert not any((one.verdict.outcome, one.verdict.findings) == (Outcome.ALLOWED, ()) for one in brief)
+
+
+def said(one: Checked) -> tuple[int, dict[str, object]]:
+    return one.number, as_json(one.verdict)
 
 
 # -- what the browser's own record says --------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from heapq import heappop, heappush
+from operator import itemgetter
 from typing import NamedTuple
 
 from corscope import flow_filters
@@ -35,20 +36,34 @@ def check_entries(
     entries: Iterable[Entry],
     session: Session,
     *,
-    passed: Callable[[Entry], None] | None = None,
+    passed: Callable[[bool], None] | None = None,
+    allowed: Callable[[bool], None] | None = None,
     unanswered: Callable[[Entry], None] | None = None,
 ) -> Iterator[Checked]:
     """Judge the exchanges of a capture; each comes out once, with its final verdict, in the capture's order.
 
     An exchange without a response is judged with what follows and has no verdict of its own; it goes to `unanswered`
-    unless a preflight was asked for it, which then shows why, if nothing but CORS stopped it. Where `passed` is given,
-    ordinary exchanges, which are exempt and of which nothing is to be said, go there instead, at a tenth of the cost.
+    unless a preflight was asked for it, which then shows why, if nothing but CORS stopped it.
+
+    Where `passed` is given, ordinary exchanges, which are exempt and of which nothing is to be said, do not come out,
+    but it is told of each whether the user's filter lets it be told, at a tenth of the cost. So is `allowed` of
+    exchanges that are allowed, and of which nothing is to be said.
     """
-    held: dict[str, tuple[Known, bool]] = {}
-    waiting: list[tuple[int, str]] = []
+    held: OrderedDict[str, tuple[Known, int, bool] | None] = OrderedDict()
+    """What is known of each, with its number and whether it is wanted; None for what need not come out."""
+    places: list[tuple[int, str]] = []
+    """A heap of the numbers of what is held, where it comes in another order than the capture's."""
     # The latest preflights, by the URL and the method that each asks for.
     asked: OrderedDict[tuple[str, bytes], None] = OrderedDict()
     pass_by = session.pass_by
+
+    def last(known: Known, number: int, wanted: bool) -> Checked | None:
+        session.let_go(known)
+        if allowed is not None and session.is_plainly_allowed(known):
+            allowed(wanted)
+            return None
+        return Checked(session.say(known), number, wanted)
+
     for count, entry in enumerate(entries):
         exchange, wanted, place = entry
         status = exchange.status
@@ -67,7 +82,7 @@ def check_entries(
                 _url_of,
             )
         ):
-            passed(entry)
+            passed(wanted)
             continue
         if status is None:
             stopped = exchange.observed is not None and exchange.observed.not_cors
@@ -83,16 +98,21 @@ def check_entries(
         known = session.take(exchange)
         if known is None:
             continue
-        held[exchange.id] = known, wanted
-        heappush(waiting, (number, exchange.id))
+        if allowed is not None and session.is_plainly_allowed(known, whatever_follows=True):
+            allowed(wanted)
+            held[exchange.id] = None
+        else:
+            held[exchange.id] = known, number, wanted
+        if place is not None:
+            heappush(places, (place, exchange.id))
         if len(held) > HELD:
-            number, flow_id = heappop(waiting)
-            known, wanted = held.pop(flow_id)
-            yield Checked(session.say(known), number, wanted)
+            oldest = held.pop(heappop(places)[1]) if places else held.popitem(last=False)[1]
+            if oldest is not None and (checked := last(*oldest)) is not None:
+                yield checked
     session.finish()
-    for number, flow_id in sorted(waiting):
-        known, wanted = held.pop(flow_id)
-        yield Checked(session.say(known), number, wanted)
+    for one in sorted(filter(None, held.values()), key=itemgetter(1)):
+        if (checked := last(*one)) is not None:
+            yield checked
 
 
 def _url_of(exchange: Exchange, _headers: Headers) -> str:
@@ -157,17 +177,19 @@ def check_capture(
     damaged: Callable[[Damage], None],
     *,
     at: Callable[[int], None] | None = None,
-    passed: Callable[[Entry], None] | None = None,
+    passed: Callable[[bool], None] | None = None,
+    allowed: Callable[[bool], None] | None = None,
     unanswered: Callable[[Entry], None] | None = None,
 ) -> Iterator[Checked]:
     """Judge one capture; all its exchanges come out, those too that are not to be told.
 
-    `at` as in `read_capture`, `passed` and `unanswered` as in `check_entries`. Raises UnreadableCapture where nothing
-    can be read, OSError where the file can't be opened.
+    `at` as in `read_capture`, `passed`, `allowed` and `unanswered` as in `check_entries`.
+
+    Raises UnreadableCapture where nothing can be read, OSError where the file can't be opened.
     """
     entries = read_capture(path, wanted=flow_filters.parse(choice.filter), damaged=damaged, at=at)
     session = new_session(choice.browser, silence=choice.silence)
-    return check_entries(entries, session, passed=passed, unanswered=unanswered)
+    return check_entries(entries, session, passed=passed, allowed=allowed, unanswered=unanswered)
 
 
 def check(

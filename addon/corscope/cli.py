@@ -106,10 +106,17 @@ def entries(name: str, wish: Wish, found: Found, at: Callable[[int], None] | Non
     `at` is told from time to time how many bytes of the file were read. Raises OSError.
     """
 
-    exempt = str(Outcome.EXEMPT)
+    def counter(outcome: Outcome, kind: Takes) -> Callable[[bool], None] | None:
+        """Return what counts exchanges of which nothing is to be said; None where they are told too."""
+        if wish.takes >= kind or wish.choice.origins:
+            # Whose page asked for ordinary traffic is not known.
+            return None
+        name, verdicts = str(outcome), found.verdicts
 
-    def passed(entry: capture.Entry) -> None:
-        found.verdicts[exempt] += entry.wanted
+        def count(wanted: bool) -> None:
+            verdicts[name] += wanted
+
+        return count
 
     def unanswered(entry: capture.Entry) -> None:
         observed, asker = entry.exchange.observed, entry.exchange.asker
@@ -121,11 +128,12 @@ def entries(name: str, wish: Wish, found: Found, at: Callable[[int], None] | Non
         else:
             found.failed_unanswered += 1
 
-    # Whose page asked for ordinary traffic is not known.
-    brief = wish.takes < Takes.EVERYTHING and not wish.choice.origins
-    damaged, ordinary = found.damages.append, passed if brief else None
+    damaged = found.damages.append
+    passed, allowed = counter(Outcome.EXEMPT, Takes.EVERYTHING), counter(Outcome.ALLOWED, Takes.CORS)
     try:
-        for checked in check_capture(name, wish.choice, damaged, at=at, passed=ordinary, unanswered=unanswered):
+        for checked in check_capture(
+            name, wish.choice, damaged, at=at, passed=passed, allowed=allowed, unanswered=unanswered
+        ):
             verdict = checked.verdict
             if wish.choice.takes(checked):
                 found.count(verdict)

@@ -205,6 +205,12 @@ class Hints(NamedTuple):
     unknown: tuple[Finding, ...] = ()
     """Besides, if nothing tells which it was."""
 
+    def of(self, credentials: Credentials) -> tuple[Finding, ...]:
+        """Return what is worth saying of an exchange of a credentials mode."""
+        if credentials is Credentials.INCLUDE:
+            return self.always + self.include
+        return self.always + (self.omit if credentials is Credentials.OMIT else self.unknown)
+
 
 NO_HINTS = Hints()
 

@@ -371,7 +371,7 @@ class Session:
         never have been sent. An exchange that was judged just before is judged anew: something on the proxy changed the
         response before the browser saw it.
         """
-        known = self._take(exchange)
+        known = self._take(exchange, maybe_again=True)
         if known is None:
             return self._drain()
         self._pass_time(exchange.answered)
@@ -383,7 +383,8 @@ class Session:
     def take(self, exchange: Exchange) -> Known | None:
         """Judge an exchange as `judge` does, for `say` to tell later; None for one without a response.
 
-        This is for who waits for the end of a capture: which verdicts an exchange settles is not told.
+        This is for who waits for the end of a capture: which verdicts an exchange settles is not told, and none is
+        judged anew.
         """
         known = self._take(exchange)
         if known is not None:
@@ -397,8 +398,28 @@ class Session:
         verdict = known if isinstance(known, Verdict) else verdict_of(known)
         return self._hushed(verdict) if self.silence else verdict
 
-    def _take(self, exchange: Exchange) -> Known | None:
-        """Judge an exchange with its response, or take note of one without."""
+    @staticmethod
+    def is_plainly_allowed(known: Known, *, whatever_follows: bool = False) -> bool:
+        """Tell whether an exchange is allowed and nothing is to be said of it."""
+        if isinstance(known, Verdict) or known.findings or known.if_omit or (whatever_follows and known.awaits):
+            return False
+        hints, credentials = known.hints, known.story.credentials
+        if (known.if_include and credentials is not Credentials.OMIT) or known.exchange.observed is not None:
+            return False
+        return hints is NO_HINTS or not hints.of(credentials)
+
+    @staticmethod
+    def let_go(known: Known) -> None:
+        """Take note that an exchange that was taken will not be asked about any more."""
+        if isinstance(known, Record):
+            # It would hold on to the exchange, and that to it.
+            known.story.told = None
+
+    def _take(self, exchange: Exchange, *, maybe_again: bool = False) -> Known | None:
+        """Judge an exchange with its response, or take note of one without.
+
+        `maybe_again`: it may come a second time, with another response.
+        """
         if exchange.status is None:
             if exchange.in_order:
                 self._begin(exchange)
@@ -449,9 +470,10 @@ class Session:
             return first
         link = link or NO_LINK
         record = self._judge_cors(client, request, response, subject.mode, link)
-        client.judged[exchange.id] = link, request, record
-        if len(client.judged) > JUDGED:
-            client.judged.popitem(last=False)
+        if maybe_again:
+            client.judged[exchange.id] = link, request, record
+            if len(client.judged) > JUDGED:
+                client.judged.popitem(last=False)
         return record
 
     def settle(self, now: float) -> list[Verdict]:

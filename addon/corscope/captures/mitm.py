@@ -147,17 +147,17 @@ def _fast(data: Data) -> Exchange | None:
     length, reason_length, reason, said, answered, content = answer.groups()
     # Behind the length come a colon and the value.
     behind = answer.end(1) + 1 + int(length)
-    headers = _HEADERS.fullmatch(data, answer.end() + int(content), behind)
+    block = bytes(data[answer.end() + int(content) : behind])
+    response_headers = _response_headers.get(block) or _new_response_headers(block)
     asked = _REQUEST.match(data, behind)
-    if headers is None or asked is None or int(reason_length) != len(reason):
+    if asked is None or int(reason_length) != len(reason):
         return None
-    response_headers = _fields(headers[2], headers[1])
     length, path_length, path, target, began, content = asked.groups()
     behind = asked.end(1) + 1 + int(length)
-    headers = _HEADERS.fullmatch(data, asked.end() + int(content), behind)
-    if headers is None or int(path_length) != len(path):
+    if int(path_length) != len(path):
         return None
-    method, scheme, host, port, http_version, fields, head, agent = _request(target, *headers.groups())
+    block = bytes(data[asked.end() + int(content) : behind])
+    method, scheme, host, port, http_version, fields, head, agent = _request(target, block)
     middle = _MIDDLE.match(data, behind)
     if middle is not None:
         written, edited, is_repeated = bytes(data[middle.end() + int(middle[1]) : ends]), False, False
@@ -265,15 +265,18 @@ class _Request(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def _request(target: bytes, length: bytes, block: bytes, http_version: bytes) -> _Request:
-    """Read a request but for its path; a page sends the same ones again and again. Raises ValueError."""
+def _request(target: bytes, rest: bytes) -> _Request:
+    """Read a request but for its path; a page sends the same ones again and again. Raises ValueError.
+
+    `rest` is what `_headers` reads.
+    """
     found = _TARGET.fullmatch(target)
     if found is None:
         raise ValueError("a request's parts are written in another way")
+    fields, http_version = _headers(rest)
     authority_length, authority, scheme, method_length, method, port, host_length, host = found.groups()
     if (int(authority_length), int(method_length), int(host_length)) != (len(authority), len(method), len(host)):
         raise ValueError("a part of a request has another length")
-    fields = _fields(block, length)
     head = Head(fields)
     to = adapter.destination_of(scheme, authority, http_version, head.get(b"host", b""), host.decode(), int(port))
     return _Request(
@@ -286,6 +289,31 @@ def _request(target: bytes, length: bytes, block: bytes, http_version: bytes) ->
         head,
         head.get(b"user-agent", b""),
     )
+
+
+_response_headers: dict[bytes, Fields] = {}
+"""Header lists of responses that were read already, by how what is behind their bodies is written."""
+
+_RESPONSES = 1024
+"""How many are kept."""
+
+
+def _new_response_headers(rest: bytes) -> Fields:
+    fields, _ = _headers(rest)
+    if len(rest) <= _LINE_LENGTH:
+        if len(_response_headers) >= _RESPONSES:
+            _response_headers.clear()
+        _response_headers[rest] = fields
+    return fields
+
+
+def _headers(rest: bytes) -> tuple[Fields, bytes]:
+    """Read what is behind a message's body, to its end: its headers and its version of HTTP. Raises ValueError."""
+    found = _HEADERS.fullmatch(rest)
+    if found is None:
+        raise ValueError("a message's headers are written in another way")
+    length, block, http_version = found.groups()
+    return _fields(block, length), http_version
 
 
 _lines: dict[bytes, tuple[bytes, bytes]] = {}
