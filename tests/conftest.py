@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from _environment import take
@@ -20,6 +21,10 @@ os.environ.pop("PYTHONUNBUFFERED", None)
 # What is printed here is read by tests, whatever people and their continuous integration like to see.
 for name in ("FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES"):
     os.environ.pop(name, None)
+
+# How long an example takes is the machine's affair, which may be busy.
+hypothesis.settings.register_profile("corscope", deadline=None)
+hypothesis.settings.load_profile("corscope")
 
 BROWSERS: dict[Kind, str] = {"chromium": "Chromium", "firefox": "Firefox"}
 

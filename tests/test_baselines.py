@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import PAGE, exchange, judged
@@ -166,7 +166,6 @@ def test_nothing_wrong_is_a_baseline_too(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "known.json").read_text())["known"] == []
 
 
-@settings(deadline=None)
 @given(url=st.text(), method=st.text(), origin=st.text())
 def test_whatever_a_capture_holds_comes_back_out_of_the_file(
     tmp_path_factory: pytest.TempPathFactory, url: str, method: str, origin: str

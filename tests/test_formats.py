@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft4Validator
 from markdown_it import MarkdownIt
@@ -699,7 +699,6 @@ TALK.say(f"GET {OPEN}/MARK1", response=ANY, site="same-site", connection="2")
 TEMPLATE = told(TALK, "MARK5.mitm", "nginx")
 
 
-@settings(deadline=None)
 @given(words=st.lists(hostile, min_size=6, max_size=6))
 def test_whatever_was_captured_breaks_out_of_nothing(words: list[str]) -> None:
     change = {f"MARK{number}": word for number, word in enumerate(words[:5], start=1)}

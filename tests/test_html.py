@@ -208,7 +208,7 @@ def test_hostile_text_stays_data(value: str) -> None:
     check_that_it_stays_data(value)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.text(st.characters(codec=None), max_size=30))
 def test_any_text_stays_data(value: str) -> None:
     check_that_it_stays_data(value)

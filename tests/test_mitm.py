@@ -353,6 +353,16 @@ def test_a_byte_that_has_changed_raises_nothing_else(position: int, value: bytes
     assert len(entries) <= 5
 
 
+def test_a_length_with_a_sign_is_none() -> None:
+    """Python takes it for a number, by which the reading would go back, and never come to an end."""
+    content = written(blocked_flow())
+    odd = content.replace(b"17:timestamp_created", b"-7:timestamp_created")
+    assert odd != content
+    entries, damages = read(odd + content)
+    assert len(entries) + len(damages) == 2
+    assert entries[-1].exchange.path == "/blocked"
+
+
 def test_what_precedes_the_first_flow_is_passed_over() -> None:
     one, two = written(blocked_flow()), written(allowed_flow())
     for lost in (one[6:], one[300:], b"rubbish"):

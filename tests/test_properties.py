@@ -42,7 +42,6 @@ from corscope.session import Session
 
 settings.register_profile(
     "corscope",
-    deadline=None,
     derandomize=bool(os.environ.get("CI")),
     database=None,
     max_examples=100,

@@ -200,27 +200,46 @@ def _unusual_rest(rest: bytes) -> tuple[bytes, bool, bool]:
     """
     written: bytes | None = None
     edited = is_repeated = False
-    position, ends = 1, len(rest)
-    while position < ends:
-        before = position
-        colon = rest.find(b":", before, before + DIGITS + 1)
-        begins = colon + 1 + int(rest[before:colon])
-        key = rest[colon + 1 : begins]
-        colon = rest.find(b":", begins + 1, begins + DIGITS + 2)
-        stops = colon + 1 + int(rest[begins + 1 : colon])
-        position = stops + 1
+    before = 1
+    for key, begins, ends in _items(rest, before):
         if key == b"client_conn":
-            written = b"}" + rest[before:position]
-        elif key == b"metadata" and stops - colon > 1:
-            said = rest[colon + 1 : stops]
+            written = b"}" + rest[before : ends + 1]
+        elif key == b"metadata" and ends > begins:
+            said = rest[begins:ends]
             if any(one in said for one in _OURS):
                 raise ValueError("the request is not the browser's own")
             edited = b"8:corscope;" in said and b"7:rewrite;" in said and b"7:applied;4:true!" in said
         elif key == b"is_replay":
-            is_repeated = rest[colon + 1 : stops] == b"request"
-    if written is None or position != ends:
+            is_repeated = rest[begins:ends] == b"request"
+        before = ends + 1
+    if written is None:
         raise ValueError("there is no connection from a client")
     return written, edited, is_repeated
+
+
+def _items(data: bytes, position: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the keys of a dictionary that is written from there to the end, with where their values begin and end.
+
+    Raises ValueError where it is written in another way.
+    """
+    while position < len(data):
+        begins, ends = _span(data, position)
+        key = data[begins:ends]
+        begins, ends = _span(data, ends + 1)
+        yield key, begins, ends
+        position = ends + 1
+    if position != len(data):
+        raise ValueError("a value has another length")
+
+
+def _span(data: bytes, position: int) -> tuple[int, int]:
+    """Return where a value begins and ends whose length is written there. Raises ValueError."""
+    colon = data.index(b":", position, position + DIGITS + 1)
+    digits = data[position:colon]
+    # Python takes a sign for part of a number.
+    if not digits.isdigit():
+        raise ValueError("a length is no number")
+    return colon + 1, colon + 1 + int(digits)
 
 
 @lru_cache(maxsize=1024)
@@ -232,22 +251,15 @@ def _client(written: bytes, agent: bytes) -> tuple[str, str, bool]:
     found = _CLIENT.fullmatch(written)
     if found is None or int(found[1]) != len(found[2]):
         raise ValueError("a connection has another length")
-    state, values, position = found[2], dict[bytes, bytes](), 0
-    while position < len(state):
-        colon = state.index(b":", position)
-        begins = colon + 1 + int(state[position:colon])
-        key = state[colon + 1 : begins]
-        colon = state.index(b":", begins)
-        position = colon + 2 + int(state[begins + 1 : colon])
-        values[key] = state[colon + 1 : position]
+    state = found[2]
+    values = {key: state[begins : ends + 1] for key, begins, ends in _items(state, 0)}
     address = ""
     if values[b"peername"] != b"~":
         peer = values[b"peername"]
-        colon = peer.index(b":")
-        host_ends = colon + 1 + int(peer[:colon])
-        if peer[host_ends : host_ends + 1] != b";":
+        begins, ends = _span(peer, 0)
+        if peer[ends : ends + 1] != b";":
             raise ValueError("a client's address is written in another way")
-        address = peer[colon + 1 : host_ends].decode()
+        address = peer[begins:ends].decode()
     return adapter.client_of(address, agent), values[b"id"][:-1].decode(), values[b"certificate_list"] != b"]"
 
 
