@@ -113,6 +113,8 @@ BASE = "https://b.test/dir/page?old=1"
             "https://c.test/\xfc", "https://c.test/%FC", b"https://c.test", id="and so are bytes that are none"
         ),
         pytest.param("http://[::1]:80/", "http://[::1]/", b"http://[::1]", id="an IPv6 address"),
+        pytest.param("https://c.test/x?", "https://c.test/x?", b"https://c.test", id="an empty query stays"),
+        pytest.param("https://c.test?#x", "https://c.test/?", b"https://c.test", id="an empty query before a fragment"),
     ],
 )
 def test_parse_location(location: str, url: str, origin: bytes) -> None:

@@ -83,7 +83,7 @@ def _parse_location(base: str, location: str) -> Target | None:
     base = _NO_BYTE.sub("\ufffd", base)
     location = location.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
     location = _without_passed_over(location).partition("#")[0]
-    head, _, query = location.partition("?")
+    head, mark, query = location.partition("?")
     scheme, rest = base.partition(":")[0], head.replace("\\", "/")
     absolute = rest.startswith("//")
     if special := _SPECIAL.fullmatch(rest):
@@ -103,11 +103,12 @@ def _parse_location(base: str, location: str) -> Target | None:
     path = parts.path
     if not absolute and rest:
         path = rest if rest.startswith("/") else f"{path.rpartition('/')[0]}/{rest}"
-    elif not absolute and "?" not in location:
-        query = base.partition("?")[2]
+    elif not absolute and not mark:
+        mark, query = base.partition("?")[1:]
     origin = serialize_origin(scheme, host, port)
     url = origin.decode() + quote(_without_dots(path), safe=_PATH_SAFE, errors="surrogateescape")
-    if query:
+    if mark:
+        # An empty query is one, too, and stays.
         url += "?" + quote(query, safe=_QUERY_SAFE, errors="surrogateescape")
     return Target(url, scheme, origin, bool(parts.username or parts.password))
 
