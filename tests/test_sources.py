@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+import zlib
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -191,7 +192,7 @@ def test_a_named_pipe_is_read(recording: bytes, tmp_path: Path) -> None:
         (gzip.compress(b""), "it is empty"),
         (gzip.compress(b"5:hello,")[:12], "its compression is damaged"),
         (zipped(b"", "picture.png"), "there is no capture in this zip"),
-        (b"PK\x03\x04 and then nonsense", "its compression is damaged"),
+        (b"PK\x03\x04 and then nonsense", "table of contents, at its end, can't be read"),
     ],
     # A zip holds the time at which it was made, which parallel processes do not share.
     ids=count(),
@@ -349,6 +350,35 @@ def odd_name(packed: bytearray) -> None:
     packed[begin + 46] = 0xFF
 
 
+def test_of_a_zip_with_a_wrong_checksum_all_is_read_that_was_unpacked(recording: bytes, tmp_path: Path) -> None:
+    packed = bytearray(zipped(recording, "a.mitm"))
+    packed[packed.rindex(b"PK\x01\x02") + 16] ^= 1
+    path = tmp_path / "a.zip"
+    path.write_bytes(packed)
+    damages: list[Damage] = []
+    assert len(list(read_capture(path, damaged=damages.append))) == 2
+    assert damages == [Damage("after what was read", "its compression is damaged: its checksum is wrong", "the rest")]
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.mitm", recording)
+        archive.writestr("b.mitm", recording)
+    path.write_bytes(path.read_bytes().replace(zlib.crc32(recording).to_bytes(4, "little"), b"sums"))
+    damages.clear()
+    assert len(list(read_capture(path, damaged=damages.append))) == 4
+    said = "its compression is damaged: its checksum is wrong"
+    assert damages == [Damage(name, said, "the rest of it") for name in ("a.mitm", "b.mitm")]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_files_of_the_same_name_in_a_zip_are_all_read(recording: bytes, tmp_path: Path) -> None:
+    other = write_recording(tmp_path / "other", [allowed_flow("https://api.example/other")]).read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.mitm", recording)
+        archive.writestr("a.mitm", other)
+    read_ = list(read_capture(tmp_path / "a.zip", damaged=lambda damage: pytest.fail(str(damage))))
+    assert [entry.exchange.path for entry in read_][-1] == "/other"
+    assert [entry.exchange.id.rpartition(":")[0] for entry in read_] == ["a.mitm", "a.mitm", "a.mitm (2)"]
+
+
 @pytest.mark.parametrize("damage", [odd_version, odd_name])
 def test_a_zip_that_python_does_not_know_is_one_line(
     damage: Callable[[bytearray], None], recording: bytes, tmp_path: Path
@@ -357,7 +387,7 @@ def test_a_zip_that_python_does_not_know_is_one_line(
     damage(packed)
     for name in ("a.mitm.zip", "b.zip"):
         (tmp_path / name).write_bytes(packed)
-    with pytest.raises(UnreadableCapture, match="its compression is damaged"):
+    with pytest.raises(UnreadableCapture, match="this zip's table of contents, at its end, can't be read"):
         read(tmp_path / "a.mitm.zip")
     (tmp_path / "c.mitm").write_bytes(recording)
     assert find_captures([str(tmp_path)]) == [str(tmp_path / name) for name in ("a.mitm.zip", "c.mitm")]

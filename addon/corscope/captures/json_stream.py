@@ -7,6 +7,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 CHUNK = 1 << 20
@@ -135,9 +136,11 @@ class JsonStream:
     def value(self) -> Any:  # noqa: ANN401 - JSON is anything
         """Take the next value. Raises BrokenJson, and stays where it is, or CutJson at the end of the file."""
         self.peek()
-        if len(self._text) - self._at < self._usual:
-            # To find out at the end of what was read that a value goes on costs more.
-            self._more()
+        if len(self._text) - self._at < self._usual and self._failure is None:
+            # To find out at the end of what was read that a value goes on costs more. A failure is of the values behind
+            # what there is.
+            with suppress(*READ_ERRORS):
+                self._more()
         while True:
             try:
                 value, end = _DECODER.raw_decode(self._text, self._at)

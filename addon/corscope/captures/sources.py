@@ -2,6 +2,7 @@
 
 import bz2
 import codecs
+import copy
 import errno
 import glob
 import gzip
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -134,7 +136,7 @@ def _is_a_capture(path: Path) -> bool:
     try:
         with path.open("rb") as file, _opened(file) as archive:
             return bool(_captures_in(archive))
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, UnreadableCapture):
         return False
 
 
@@ -216,6 +218,7 @@ def _all(
     Raises what reading raises where it is the only one.
     """
     before = 0
+    begun: set[str] = set()
     for member, file in captures:
         if not member:
             if isinstance(file, Exception):
@@ -233,7 +236,10 @@ def _all(
                 entry.exchange.id = f"{member}:{entry.exchange.id}"
                 yield entry._replace(number=before + number)
         except _UNREADABLE as error:
-            damaged(Damage(member, _why_unreadable(error), "the rest of it" if count else "all of it"))
+            rest = "the rest of it" if count or member in begun else "all of it"
+            damaged(Damage(member, _why_unreadable(error), rest))
+        if count:
+            begun.add(member)
         before += count
 
 
@@ -298,16 +304,21 @@ def _members(file: io.BufferedReader, stack: ExitStack, depth: int) -> Iterator[
         shutil.copyfileobj(file, whole)
         whole.seek(0)
     archive = stack.enter_context(_opened(whole))
-    names = _captures_in(archive)
-    if not names:
+    captures = _captures_in(archive)
+    if not captures:
         raise UnreadableCapture("there is no capture in this zip; expected a .har or .mitm in it")
-    for name in names:
-        # The only one needs no name.
-        shown = name if len(names) > 1 else ""
+    names: Counter[str] = Counter()
+    for capture in captures:
+        name = capture.filename
+        names[name] += 1
+        # The only one needs no name, and of several with the same each needs its own.
+        shown = "" if len(captures) == 1 else name if names[name] == 1 else f"{name} ({names[name]})"
         try:
-            with archive.open(name) as member:
+            with _Member(archive, capture) as member:
                 for inner, unpacked in _unpacked(cast("BinaryIO", member), stack, depth + 1):
                     yield f"{shown}/{inner}".strip("/"), unpacked
+                if member.has_wrong_sum:
+                    yield shown, zipfile.BadZipFile("its checksum is wrong")
         except _ODD_ZIP as error:  # a password, or a compression that Python does not know
             yield shown, UnreadableCapture(f"it can't be unpacked: {error}")
         except OSError as error:
@@ -322,16 +333,55 @@ _ODD_ZIP = (RuntimeError, ValueError, LookupError, OverflowError, struct.error)
 
 
 def _opened(file: IO[bytes]) -> zipfile.ZipFile:
-    """Open a zip. Raises BadZipFile, or OSError where it is the disk's fault."""
+    """Open a zip. Raises UnreadableCapture, or OSError where it is the disk's fault."""
     try:
         return zipfile.ZipFile(file)
-    except _ODD_ZIP as error:
-        raise zipfile.BadZipFile(str(error)) from error
+    except (zipfile.BadZipFile, *_ODD_ZIP) as error:
+        said = "this zip's table of contents, at its end, can't be read: the file may be cut or damaged"
+        raise UnreadableCapture(f"{said} ({error})") from error
 
 
-def _captures_in(archive: zipfile.ZipFile) -> list[str]:
-    """Return the names of the captures in a zip; macOS puts what it knows of a file beside it, in `__MACOSX`."""
-    return [name for name in archive.namelist() if _is_named_as_capture(name) and not name.startswith("__MACOSX/")]
+def _captures_in(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """Return the captures in a zip; macOS puts what it knows of a file beside it, in `__MACOSX`."""
+    return [
+        one
+        for one in archive.infolist()
+        if _is_named_as_capture(one.filename) and not one.filename.startswith("__MACOSX/")
+    ]
+
+
+class _Member(io.RawIOBase):
+    """A file in a zip, whose checksum is compared apart: zipfile would keep what it read last where that is wrong."""
+
+    _file: IO[bytes] | None = None
+    has_wrong_sum: bool = False
+    """Whether all was read, and is not what was packed."""
+
+    def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+        if info.flag_bits & 1:
+            raise RuntimeError(f"File {info.filename!r} is encrypted")
+        unchecked = copy.copy(info)
+        # zipfile compares the checksum where there is one.
+        del unchecked.CRC
+        self._file = archive.open(unchecked)
+        self._expected, self._sum = info.CRC, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        assert self._file is not None
+        data = self._file.read1(len(buffer))  # type: ignore[attr-defined]
+        buffer[: len(data)] = data
+        self._sum = zlib.crc32(data, self._sum)
+        self.has_wrong_sum = not data and self._sum != self._expected
+        return len(data)
+
+    def close(self) -> None:
+        # There is none where it could not be opened.
+        if self._file is not None:
+            self._file.close()
+        super().close()
 
 
 def _read(file: BinaryIO, wanted: Filter | None, damaged: OnDamage) -> Iterator[Entry]:
