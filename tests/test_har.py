@@ -299,6 +299,20 @@ def test_what_a_service_worker_answered_was_on_no_wire() -> None:
     assert exchanges(archive(chromium(one))) == []
 
 
+@pytest.mark.parametrize("resource", ["websocket", None])
+@pytest.mark.parametrize("creator", [None, "WebInspector", "Firefox", "Charles Proxy", "Fiddler", "Postman"])
+def test_a_websockets_url_tells_one_where_its_headers_do_not(creator: str | None, resource: str | None) -> None:
+    """Over HTTP/2 there is no Upgrade, RFC 8441, and browsers before Sec-Fetch-Mode said nothing of it either."""
+    url = "GET wss://b.test/live" if resource is None else "GET https://b.test/live"
+    one = entry(url, sent={"Origin": PAGE, "Sec-WebSocket-Version": "13"})
+    said = one["request"]["headers"]
+    one["request"]["headers"] = [field for field in said if not field["name"].lower().startswith("sec-fetch-")]
+    if resource is not None:
+        one["_resourceType"] = resource
+    verdict = judged(archive(one, creator=creator))["0"]
+    assert (verdict.mode, verdict.outcome) == ("websocket", "exempt")
+
+
 def test_a_websockets_handshake_is_exempt() -> None:
     sent = {"Upgrade": "websocket", "Sec-Fetch-Mode": "websocket"}
     one = entry("GET wss://b.test/live", sent=sent, status=101)
@@ -1060,6 +1074,21 @@ def test_what_keeps_the_file_from_being_read_comes_after_what_was_read() -> None
     assert [one.exchange.path for one in islice(entries, 2)] == ["/0", "/1"]
     with pytest.raises(EOFError, match="cut off"):
         next(entries)
+
+
+@pytest.mark.parametrize("behind", [b"\n", b"rubbish"])
+@pytest.mark.parametrize("packed", [gzip.compress, partial(lzma.compress, preset=0), bz2.compress])
+def test_what_stands_behind_what_is_packed_costs_nothing(
+    packed: Callable[[bytes], bytes], behind: bytes, tmp_path: Path
+) -> None:
+    bodies = [entry(f"GET https://b.test/{number}", at=number) for number in range(50)]
+    # How big the values are is how far is read ahead.
+    bodies[3]["response"]["content"]["text"] = "x" * 300_000
+    path = tmp_path / "rubbish.har"
+    path.write_bytes(packed(json.dumps(archive(*bodies)).encode()) + behind)
+    damages: list[Damage] = []
+    assert len(list(read_capture(path, damaged=damages.append))) == 50
+    assert all(one.where == "after what was read" for one in damages)
 
 
 @pytest.mark.parametrize("damage", ["cut", "overwritten"])

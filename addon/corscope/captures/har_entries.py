@@ -418,6 +418,7 @@ _MODES = {
     "document": b"navigate",
     "eventsource": b"cors",
     "ping": b"no-cors",
+    "websocket": b"websocket",
     "xhr": b"cors",
 }
 """Chrome's names of what asked, and the request mode that each has; `fetch` has any."""
@@ -441,7 +442,7 @@ def _request_fields(entry: dict[str, Any], request: dict[str, Any], writer: Writ
     if b"cookie" not in head and (cookie := _cookies(request.get("cookies"))):
         fields += ((b"cookie", cookie),)
         head = Head(fields)
-    if b"sec-fetch-mode" not in head and (mode := _mode(entry.get("_resourceType"))):
+    if b"sec-fetch-mode" not in head and (mode := _mode(entry.get("_resourceType"), _text(request, "url"))):
         # Browsers send Sec-Fetch-Mode to potentially trustworthy URLs only; here the browser itself tells.
         head = Head(fields, said=mode)
     return fields, head
@@ -456,8 +457,11 @@ def _cookies(cookies: object) -> bytes:
     return _encoded("; ".join(f"{name}={value}" for name, value in pairs if isinstance(name, str)))
 
 
-def _mode(resource: object) -> bytes:
-    """Return the request mode that Chrome's word for what asked stands for, empty where it stands for several."""
+def _mode(resource: object, url: str) -> bytes:
+    """Return the request mode that Chrome's word for what asked stands for, or a WebSocket's URL; empty for several."""
+    if url.lstrip()[:2].lower() == "ws":
+        # Over HTTP/2 there is no Upgrade, RFC 8441.
+        return b"websocket"
     return _MODES.get(resource, b"") if isinstance(resource, str) else b""
 
 
