@@ -93,6 +93,16 @@ def test_stories_of_the_same_name_are_told_apart(project: pytest.Pytester) -> No
     result.stdout.fnmatch_lines(["*allowed from https://app.example (2) PASSED*"])
 
 
+def test_the_name_of_a_story_holds_no_control_characters(project: pytest.Pytester) -> None:
+    """They would be the terminal's to obey."""
+    odd = allowed_flow()
+    odd.request.headers["origin"] = "https://a.test\x9b31m\x1b]0;x\x07"
+    write_recording(project.path / "odd.mitm", [odd])
+    said = run(project, "--cors-capture", "odd.mitm", "-v", "-rA").stdout.str()
+    assert "\ufffd31m\ufffd]0;x\ufffd" in said
+    assert not {"\x9b", "\x1b", "\x07"} & set(said)
+
+
 def test_the_configuration_says_what_is_not_told(project: pytest.Pytester) -> None:
     project.makeini(f"[pytest]\ncors_silence = allow-origin-wildcard-with-credentials\ncors_origins = {PAGE}")
     run(project, "--cors-capture", "recordings").assert_outcomes(passed=3)

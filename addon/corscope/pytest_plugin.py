@@ -161,7 +161,7 @@ def stories(path: Path, choice: Choice) -> list[Story]:
 
     Raises UnreadableCapture or OSError; warns of what can't be read, and of a capture without such stories.
     """
-    from corscope.privacy import shown_url
+    from corscope.privacy import plain, shown_url
 
     told: dict[str, list[Verdict]] = {}
     for verdict in verdicts_of(path, choice):
@@ -175,7 +175,7 @@ def stories(path: Path, choice: Choice) -> list[Story]:
         asked = next((one for one in verdicts if one.kind != "preflight"), verdicts[0])
         where = shown_url(asked.url).partition("?")[0].partition("://")[2]
         # Of two colons pytest would think that they part the pieces of an id.
-        named.append(f"{_method(asked)} {_shortened(where)} from {asked.page}".replace("::", ":"))
+        named.append(plain(f"{_method(asked)} {_shortened(where)} from {asked.page}").replace("::", ":"))
     return [Story(name, tuple(verdicts)) for name, verdicts in zip(_told_apart(named), told.values(), strict=True)]
 
 
