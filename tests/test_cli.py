@@ -569,6 +569,17 @@ def test_what_is_no_argument_is_said_with_the_usage() -> None:
 # -- baselines ---------------------------------------------------------------------------------------------------------
 
 
+def test_behind_two_dashes_all_are_captures(tmp_path: Path) -> None:
+    for name in ("-f.mitm", "other.mitm"):
+        write_recording(tmp_path / name, [blocked_flow()])
+    for arguments in (("--", "-f.mitm"), ("other.mitm", "--", "-f.mitm"), ("--fail-on", "never", "--", "-f.mitm")):
+        done = corscope("check", *arguments, where=tmp_path)
+        assert (done.returncode, done.stderr) == (0 if "never" in arguments else 1, "")
+        assert "-f.mitm" in done.stdout
+    done = corscope("check", "--", "--format", where=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "corscope: --format: there is no such file or folder\n")
+
+
 def test_a_baseline_accepts_what_is_known_and_nothing_else(folder: Path, tmp_path: Path) -> None:
     known = tmp_path / "known.json"
     assert corscope("check", folder / "blocked.mitm", "--write-baseline", known).returncode == 1

@@ -577,11 +577,22 @@ class _Intermixed(argparse.ArgumentParser):
     ) -> tuple[argparse.Namespace, list[str]]:
         if self._is_within:
             return super().parse_known_args(args, namespace)
+        args = list(args or ())
+        if "--" in args and any(action.dest == "captures" for action in self._actions):
+            at = args.index("--")
+            args[at:] = [f"{_NO_OPTION}{one}" for one in args[at + 1 :]]
         self._is_within = True
         try:
-            return self.parse_known_intermixed_args(args, namespace)
+            found, unknown = self.parse_known_intermixed_args(args, namespace)
         finally:
             self._is_within = False
+        if hasattr(found, "captures"):
+            found.captures = [one.removeprefix(_NO_OPTION) for one in found.captures]
+        return found, unknown
+
+
+_NO_OPTION = "\0"
+"""What is put before captures behind `--`, for argparse, which loses that: no file's name has it."""
 
 
 def parser() -> argparse.ArgumentParser:
