@@ -107,6 +107,52 @@ def test_no_more_is_held_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None
     assert told[0] == ("0", 4)
 
 
+@pytest.mark.parametrize("numbered", [False, True])
+@pytest.mark.parametrize(("between", "expected"), [(8, "blocked"), (9, "conditional")])
+def test_what_is_told_at_once_does_not_change_how_long_the_rest_is_held(
+    numbered: bool, between: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "HELD", 10)
+    exchanges = [exchange("GET https://b.test/1", response=ANY, site="same-site", flow="first", at=1.0, connection="x")]
+    exchanges += [
+        exchange(
+            f"GET https://a.test/{n}.png", origin=None, mode="no-cors", site="same-origin", dest="image", flow=str(n)
+        )
+        for n in range(between)
+    ]
+    exchanges.append(
+        exchange("GET https://b.test/2", headers=COOKIE, response=GOOD, flow="proof", at=3.0, connection="x")
+    )
+    entries = [Entry(one, number=number if numbered else None) for number, one in enumerate(exchanges)]
+    for counted in ({}, {"passed": lambda _: None}, {"passed": lambda _: None, "allowed": lambda _: None}):
+        told = list(check_entries(entries, new_session("chromium"), **counted))  # type: ignore[arg-type]
+        assert [one.number for one in told] == sorted(one.number for one in told)
+        assert {one.verdict.flow_id: str(one.verdict.outcome) for one in told}["first"] == expected
+
+
+def test_what_comes_in_another_order_is_told_in_the_captures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checking, "HELD", 3)
+    order = [2, 0, 1, 5, 3, 9, 4, 8, 7, 6]
+    entries = [Entry(exchange(f"GET https://b.test/{n}", flow=str(n), at=at), number=n) for at, n in enumerate(order)]
+    assert [one.number for one in check_entries(entries, Session())] == list(range(10))
+
+
+def test_a_preflight_without_origin_shows_why_its_request_has_no_answer() -> None:
+    """As a record of it may lack that header: then it is none of the protocol's, and passed by."""
+    asked = exchange(
+        "OPTIONS https://b.test/x", headers={"Access-Control-Request-Method": "PUT"}, origin=None, flow="1"
+    )
+    entries = [
+        Entry(exchange("GET https://a.test/", origin=None, mode="navigate", dest="document", flow="0")),
+        Entry(asked),
+    ]
+    entries.append(Entry(exchange("PUT https://b.test/x", status=None, flow="2", at=asked.started + 1)))
+    for counted in ({}, {"passed": lambda _: None}):
+        unanswered: list[Entry] = []
+        list(check_entries(entries, Session(), unanswered=unanswered.append, **counted))  # type: ignore[arg-type]
+        assert unanswered == []
+
+
 def test_ordinary_exchanges_may_be_passed_by() -> None:
     image = exchange(
         "GET https://a.test/i.png", origin=None, mode="no-cors", site="same-origin", dest="image", flow="i"

@@ -1,10 +1,10 @@
 """Judges whole captures: what comes out is final, in the capture's order. Bounded in memory, whatever the size."""
 
 import os
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from heapq import heappop, heappush
-from operator import itemgetter
 from typing import NamedTuple
 
 from corscope import flow_filters
@@ -18,8 +18,8 @@ from corscope.scope import OriginPatternError, parse_origin
 from corscope.session import Known, Session
 from corscope.settings import SettingError, check_browser, new_session, parse_silence
 
-HELD = 12_000
-"""Exchanges whose verdicts what comes later in a capture may still change; of more, the oldest are told as they are."""
+HELD = 20_000
+"""Exchanges, ordinary ones among them, within which what comes later in a capture may still change a verdict."""
 
 
 class Checked(NamedTuple):
@@ -49,24 +49,49 @@ def check_entries(
     but it is told of each whether the user's filter lets it be told, at a tenth of the cost. So is `allowed` of
     exchanges that are allowed, and of which nothing is to be said.
     """
-    held: OrderedDict[str, tuple[Known, int, bool] | None] = OrderedDict()
-    """What is known of each, with its number and whether it is wanted; None for what need not come out."""
-    places: list[tuple[int, str]] = []
-    """A heap of the numbers of what is held, where it comes in another order than the capture's."""
+    held: OrderedDict[str, tuple[int, Known | None, int, bool]] = OrderedDict()
+    """Of each when it came, what is known (None where it need not come out), its number, and whether it is wanted."""
+    due = sys.maxsize
+    """When the oldest is told as it is: how many entries have come by then."""
+    places: list[int] = []
+    """A heap of the numbers of all that has not been told, where they come in another order than the capture's."""
+    settled: dict[int, Checked | None] = {}
+    """What waits to be told, by its number, until what comes before it in the capture is."""
     # The latest preflights, by the URL and the method that each asks for.
     asked: OrderedDict[tuple[str, bytes], None] = OrderedDict()
     pass_by = session.pass_by
 
-    def last(known: Known, number: int, wanted: bool) -> Checked | None:
-        session.let_go(known)
-        if allowed is not None and session.is_plainly_allowed(known):
-            allowed(wanted)
-            return None
-        return Checked(session.say(known), number, wanted)
+    def settle() -> Iterator[Checked]:
+        """Let go of what was held longest, and tell it."""
+        _, known, number, wanted = held.popitem(last=False)[1]
+        checked: Checked | None = None
+        if known is not None:
+            session.let_go(known)
+            if allowed is not None and session.is_plainly_allowed(known):
+                allowed(wanted)
+            else:
+                checked = Checked(session.say(known), number, wanted)
+        if places:
+            settled[number] = checked
+            while places and places[0] in settled:
+                if (one := settled.pop(heappop(places))) is not None:
+                    yield one
+        elif checked is not None:
+            yield checked
 
     for count, entry in enumerate(entries):
+        if count >= due:
+            yield from settle()
+            due = next(iter(held.values()))[0] + HELD if held else sys.maxsize
         exchange, wanted, place = entry
         status = exchange.status
+        if (
+            exchange.method == b"OPTIONS"
+            and status is not None
+            and (method := _head(exchange).get(b"access-control-request-method"))
+        ):
+            asked[url_of(exchange), method] = None
+            bound(asked, HELD)
         # Most are ordinary.
         if (
             passed is not None
@@ -88,9 +113,6 @@ def check_entries(
             stopped = exchange.observed is not None and exchange.observed.not_cors
             if unanswered is not None and (stopped or (url_of(exchange), exchange.method) not in asked):
                 unanswered(entry)
-        elif exchange.method == b"OPTIONS" and (method := _head(exchange).get(b"access-control-request-method")):
-            asked[url_of(exchange), method] = None
-            bound(asked, HELD)
         number = count if place is None else place
         if exchange.id in held:
             # Recordings that were joined may have flows in common.
@@ -98,21 +120,18 @@ def check_entries(
         known = session.take(exchange)
         if known is None:
             continue
+        if not held:
+            due = count + HELD
         if allowed is not None and session.is_plainly_allowed(known, whatever_follows=True):
             allowed(wanted)
-            held[exchange.id] = None
+            held[exchange.id] = count, None, number, wanted
         else:
-            held[exchange.id] = known, number, wanted
+            held[exchange.id] = count, known, number, wanted
         if place is not None:
-            heappush(places, (place, exchange.id))
-        if len(held) > HELD:
-            oldest = held.pop(heappop(places)[1]) if places else held.popitem(last=False)[1]
-            if oldest is not None and (checked := last(*oldest)) is not None:
-                yield checked
+            heappush(places, place)
     session.finish()
-    for one in sorted(filter(None, held.values()), key=itemgetter(1)):
-        if (checked := last(*one)) is not None:
-            yield checked
+    while held:
+        yield from settle()
 
 
 def _url_of(exchange: Exchange, _headers: Headers) -> str:
