@@ -127,10 +127,12 @@ _TARGET = re.compile(
 _HEADERS = re.compile(rb"[,~]7:headers;([0-9]{1,12}):(.*)\]12:http_version;[0-9]{1,2}:([A-Za-z0-9/.]+),", re.DOTALL)
 """From behind a message's body to the message's end."""
 _LINE = re.compile(rb"([0-9]{1,12}):([0-9]{1,12}):([^,]*),([0-9]{1,12}):(.*)", re.DOTALL)
-_MIDDLE = re.compile(
-    rb"\}6:backup;0:~17:timestamp_created;[0-9]{1,2}:[0-9.]+\^7:comment;0:;8:metadata;0:\}6:marked;0:;9:is_replay;0:~"
-    rb"11:intercepted;5:false!11:server_conn;([0-9]{1,12}):"
-)
+_CREATED = rb"\}6:backup;0:~17:timestamp_created;[0-9]{1,2}:[0-9.]+\^7:comment;"
+_REPLAYED = rb"9:is_replay;0:~11:intercepted;5:false!11:server_conn;([0-9]{1,12}):"
+_MIDDLE = re.compile(_CREATED + rb"0:;8:metadata;0:\}6:marked;0:;" + _REPLAYED)
+_COMMENT = re.compile(_CREATED + rb"([0-9]{1,12}):")
+_METADATA = re.compile(rb";8:metadata;([0-9]{1,12}):")
+_MARKED = re.compile(rb"\}6:marked;([0-9]{1,12}):([^;]*);" + _REPLAYED)
 _CLIENT = re.compile(rb"\}11:client_conn;([0-9]{1,12}):(.*)\}", re.DOTALL)
 _END = re.compile(rb"5:error;0:~2:id;36:([0-9a-f-]{36});4:type;4:http;7:version;[0-9]:%d#\}" % FLOW_FORMAT_VERSION)
 _END_LENGTH = len(f"5:error;0:~2:id;36:;4:type;4:http;7:version;2:{FLOW_FORMAT_VERSION}#}}") + 36
@@ -162,7 +164,7 @@ def _fast(data: Data) -> Exchange | None:
     if middle is not None:
         written, edited, is_repeated = bytes(data[middle.end() + int(middle[1]) : ends]), False, False
     else:
-        written, edited, is_repeated = _unusual_rest(bytes(data[behind:ends]))
+        written, edited, is_repeated = _judged_rest(data, behind, ends) or _unusual_rest(bytes(data[behind:ends]))
     client, connection, has_certificate = _client(written, agent)
     # With no more than ten digits before the point they are times.
     started, ended = float(began), float(answered)
@@ -193,6 +195,26 @@ def _fast(data: Data) -> Exchange | None:
     return exchange
 
 
+def _judged_rest(data: Data, behind: int, ends: int) -> tuple[bytes, bool, bool] | None:
+    """Read what `_unusual_rest` reads of a flow on which a verdict stands, or something else; None of any other."""
+    comment = _COMMENT.match(data, behind)
+    if comment is None or (metadata := _METADATA.match(data, comment.end() + int(comment[1]))) is None:
+        return None
+    stops = metadata.end() + int(metadata[1])
+    marked = _MARKED.match(data, stops)
+    if marked is None or int(marked[1]) != len(marked[2]):
+        return None
+    written = bytes(data[marked.end() + int(marked[3]) : ends])
+    return written, _is_edited(bytes(data[metadata.end() : stops])), False
+
+
+def _is_edited(metadata: bytes) -> bool:
+    """Tell whether a response was changed, by its flow's metadata. Raises ValueError where that tells more."""
+    if any(one in metadata for one in _OURS):
+        raise ValueError("the request is not the browser's own")
+    return b"8:corscope;" in metadata and b"7:rewrite;" in metadata and b"7:applied;4:true!" in metadata
+
+
 def _unusual_rest(rest: bytes) -> tuple[bytes, bool, bool]:
     """Read what stands between a flow's request and its end.
 
@@ -205,10 +227,7 @@ def _unusual_rest(rest: bytes) -> tuple[bytes, bool, bool]:
         if key == b"client_conn":
             written = b"}" + rest[before : ends + 1]
         elif key == b"metadata" and ends > begins:
-            said = rest[begins:ends]
-            if any(one in said for one in _OURS):
-                raise ValueError("the request is not the browser's own")
-            edited = b"8:corscope;" in said and b"7:rewrite;" in said and b"7:applied;4:true!" in said
+            edited = _is_edited(rest[begins:ends])
         elif key == b"is_replay":
             is_repeated = rest[begins:ends] == b"request"
         before = ends + 1
