@@ -576,6 +576,12 @@ def test_behind_two_dashes_all_are_captures(tmp_path: Path) -> None:
         done = corscope("check", *arguments, where=tmp_path)
         assert (done.returncode, done.stderr) == (0 if "never" in arguments else 1, "")
         assert "-f.mitm" in done.stdout
+    for option in ("--filter", "-o", "--baseline", "--format"):
+        done = corscope("check", option, "--", "other.mitm", "-f.mitm", where=tmp_path)
+        assert done.returncode == 2
+        assert f"{option}: expected one argument" in done.stderr.replace("-o/--output", "-o").replace("-f/--", "--")
+    for arguments in ((), ("--",), ("--fail-on", "never", "--")):
+        assert "the following arguments are required: CAPTURE" in corscope("check", *arguments, where=tmp_path).stderr
     done = corscope("check", "--", "--format", where=tmp_path)
     assert (done.returncode, done.stderr) == (2, "corscope: --format: there is no such file or folder\n")
 

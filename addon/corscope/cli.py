@@ -577,22 +577,24 @@ class _Intermixed(argparse.ArgumentParser):
     ) -> tuple[argparse.Namespace, list[str]]:
         if self._is_within:
             return super().parse_known_args(args, namespace)
-        args = list(args or ())
-        if "--" in args and any(action.dest == "captures" for action in self._actions):
+        args, behind = list(args or ()), list[str]()
+        captures = next((action for action in self._actions if action.dest == "captures"), None)
+        if captures is not None and "--" in args:
+            # argparse loses what it says.
             at = args.index("--")
-            args[at:] = [f"{_NO_OPTION}{one}" for one in args[at + 1 :]]
+            args, behind = args[:at], args[at + 1 :]
         self._is_within = True
         try:
+            if captures is not None and behind:
+                captures.nargs, captures.required = "*", False
             found, unknown = self.parse_known_intermixed_args(args, namespace)
         finally:
             self._is_within = False
-        if hasattr(found, "captures"):
-            found.captures = [one.removeprefix(_NO_OPTION) for one in found.captures]
+            if captures is not None:
+                captures.nargs, captures.required = "+", True
+        if behind:
+            found.captures = [*(found.captures or ()), *behind]
         return found, unknown
-
-
-_NO_OPTION = "\0"
-"""What is put before captures behind `--`, for argparse, which loses that: no file's name has it."""
 
 
 def parser() -> argparse.ArgumentParser:
