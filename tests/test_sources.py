@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import zipfile
-import zlib
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -22,7 +21,7 @@ import pytest
 
 from corscope.captures.capture import Damage, Entry, UnreadableCapture
 from corscope.captures.sources import NoCapture, find_captures, read_capture
-from proxies import ADDON, allowed_flow, blocked_flow, write_recording
+from proxies import ADDON, allowed_flow, blocked_flow, cors_flow, write_recording
 
 
 @pytest.fixture(scope="module")
@@ -350,22 +349,43 @@ def odd_name(packed: bytearray) -> None:
     packed[begin + 46] = 0xFF
 
 
+def with_wrong_sums(packed: bytes) -> bytes:
+    """Change the checksums in a zip's table of contents, 16 bytes behind where each entry begins."""
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        begins = archive.start_dir
+    entries = packed[begins:].split(b"PK\x01\x02")
+    return packed[:begins] + b"PK\x01\x02".join([entries[0], *(one[:12] + b"sums" + one[16:] for one in entries[1:])])
+
+
 def test_of_a_zip_with_a_wrong_checksum_all_is_read_that_was_unpacked(recording: bytes, tmp_path: Path) -> None:
-    packed = bytearray(zipped(recording, "a.mitm"))
-    packed[packed.rindex(b"PK\x01\x02") + 16] ^= 1
-    path = tmp_path / "a.zip"
-    path.write_bytes(packed)
-    damages: list[Damage] = []
-    assert len(list(read_capture(path, damaged=damages.append))) == 2
-    assert damages == [Damage("after what was read", "its compression is damaged: its checksum is wrong", "the rest")]
-    with zipfile.ZipFile(path, "w") as archive:
+    said = ("its checksum is wrong", "nothing: all is read that could be unpacked")
+    inner = zipped(recording, "c.mitm", "d.mitm")
+    with zipfile.ZipFile(tmp_path / "two", "w") as archive:
         archive.writestr("a.mitm", recording)
-        archive.writestr("b.mitm", recording)
-    path.write_bytes(path.read_bytes().replace(zlib.crc32(recording).to_bytes(4, "little"), b"sums"))
-    damages.clear()
-    assert len(list(read_capture(path, damaged=damages.append))) == 4
-    said = "its compression is damaged: its checksum is wrong"
-    assert damages == [Damage(name, said, "the rest of it") for name in ("a.mitm", "b.mitm")]
+        archive.writestr("b.mitm.zip", inner)
+    for packed, exchanges, names in (
+        (zipped(recording, "a.mitm"), 2, ["at its end"]),
+        ((tmp_path / "two").read_bytes(), 6, ["a.mitm", "b.mitm.zip"]),
+    ):
+        path = tmp_path / "a.zip"
+        path.write_bytes(with_wrong_sums(packed))
+        damages: list[Damage] = []
+        assert len(list(read_capture(path, damaged=damages.append))) == exchanges
+        assert damages == [Damage(name, *said) for name in names]
+
+
+@pytest.mark.parametrize("packed", [gzip.compress, lzma.compress])
+def test_of_a_small_archive_with_damage_in_the_middle_half_is_read(
+    packed: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    flows = [cors_flow(f"https://api.example/{number}") for number in range(300)]
+    content = bytearray(packed(write_recording(tmp_path / "whole", flows).read_bytes()))
+    content[len(content) // 2] ^= 0xFF
+    (tmp_path / "damaged").write_bytes(content)
+    damages: list[Damage] = []
+    entries = list(read_capture(tmp_path / "damaged", damaged=damages.append))
+    assert 50 < len(entries) < 300
+    assert damages != []
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")

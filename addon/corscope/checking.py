@@ -42,6 +42,8 @@ def check_entries(
 ) -> Iterator[Checked]:
     """Judge the exchanges of a capture; each comes out once, with its final verdict, in the capture's order.
 
+    What its reader had to put more than `HELD` entries elsewhere comes out of order.
+
     An exchange without a response is judged with what follows and has no verdict of its own; it goes to `unanswered`
     unless a preflight was asked for it, which then shows why, if nothing but CORS stopped it.
 

@@ -37,6 +37,9 @@ _AHEAD = 256
 """Exchanges that are read before they are handed on. Where reading and judging take turns at each, they keep pushing
 each other out of the processor's caches, which costs a tenth of the time."""
 
+_AT_ONCE = 1 << 14
+"""Bytes that are unpacked at once: where they are damaged, those before the damage are lost too."""
+
 _IN_MEMORY = 16_000_000
 """Bytes of a zip from a pipe that are kept in memory; more go into a temporary file."""
 
@@ -195,7 +198,8 @@ def read_capture(
             damaged(Damage("after what was read", said, "the rest"))
         if damages and not read:
             where, what, _ = damages[0]
-            raise UnreadableCapture(f"{shown_name(name)}: nothing of it can be read: {where}: {what}; {_EXPECTED}")
+            said = what if _EXPECTED in what else f"{what}; {_EXPECTED}"
+            raise UnreadableCapture(f"{shown_name(name)}: nothing of it can be read: {where}: {said}")
 
 
 _UNREADABLE = (UnreadableCapture, EOFError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, OSError)
@@ -218,8 +222,11 @@ def _all(
     Raises what reading raises where it is the only one.
     """
     before = 0
-    begun: set[str] = set()
     for member, file in captures:
+        if isinstance(file, _WrongSum):
+            nothing = "nothing: all is read that could be unpacked"
+            damaged(Damage(member or "at its end", "its checksum is wrong", nothing))
+            continue
         if not member:
             if isinstance(file, Exception):
                 raise file
@@ -236,10 +243,7 @@ def _all(
                 entry.exchange.id = f"{member}:{entry.exchange.id}"
                 yield entry._replace(number=before + number)
         except _UNREADABLE as error:
-            rest = "the rest of it" if count or member in begun else "all of it"
-            damaged(Damage(member, _why_unreadable(error), rest))
-        if count:
-            begun.add(member)
+            damaged(Damage(member, _why_unreadable(error), "the rest of it" if count else "all of it"))
         before += count
 
 
@@ -289,7 +293,7 @@ class _OneRead(io.RawIOBase):
         return True
 
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
-        data = self._file.read1(len(buffer))
+        data = self._file.read1(min(len(buffer), _AT_ONCE))
         buffer[: len(data)] = data
         return len(data)
 
@@ -318,7 +322,7 @@ def _members(file: io.BufferedReader, stack: ExitStack, depth: int) -> Iterator[
                 for inner, unpacked in _unpacked(cast("BinaryIO", member), stack, depth + 1):
                     yield f"{shown}/{inner}".strip("/"), unpacked
                 if member.has_wrong_sum:
-                    yield shown, zipfile.BadZipFile("its checksum is wrong")
+                    yield shown, _WrongSum()
         except _ODD_ZIP as error:  # a password, or a compression that Python does not know
             yield shown, UnreadableCapture(f"it can't be unpacked: {error}")
         except OSError as error:
@@ -350,6 +354,10 @@ def _captures_in(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     ]
 
 
+class _WrongSum(Exception):
+    """A file in a zip is not what was packed."""
+
+
 class _Member(io.RawIOBase):
     """A file in a zip, whose checksum is compared apart: zipfile would keep what it read last where that is wrong."""
 
@@ -371,7 +379,7 @@ class _Member(io.RawIOBase):
 
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
         assert self._file is not None
-        data = self._file.read1(len(buffer))  # type: ignore[attr-defined]
+        data = self._file.read1(min(len(buffer), _AT_ONCE))  # type: ignore[attr-defined]
         buffer[: len(data)] = data
         self._sum = zlib.crc32(data, self._sum)
         self.has_wrong_sum = not data and self._sum != self._expected
