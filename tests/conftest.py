@@ -10,8 +10,8 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import hypothesis
 import pytest
+from hypothesis import HealthCheck, settings
 
 from _environment import take
 from corscope.browsers import Kind, find_browsers
@@ -22,9 +22,16 @@ os.environ.pop("PYTHONUNBUFFERED", None)
 for name in ("FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES"):
     os.environ.pop(name, None)
 
-# How long an example takes is the machine's affair, which may be busy.
-hypothesis.settings.register_profile("corscope", deadline=None)
-hypothesis.settings.load_profile("corscope")
+settings.register_profile(
+    "corscope",
+    # How long an example takes is the machine's affair, which may be busy.
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    database=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("corscope")
 
 BROWSERS: dict[Kind, str] = {"chromium": "Chromium", "firefox": "Firefox"}
 

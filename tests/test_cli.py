@@ -566,9 +566,6 @@ def test_what_is_no_argument_is_said_with_the_usage() -> None:
         assert done.stderr.startswith("usage: corscope")
 
 
-# -- baselines ---------------------------------------------------------------------------------------------------------
-
-
 def test_behind_two_dashes_all_are_captures(tmp_path: Path) -> None:
     for name in ("-f.mitm", "other.mitm"):
         write_recording(tmp_path / name, [blocked_flow()])
@@ -584,6 +581,9 @@ def test_behind_two_dashes_all_are_captures(tmp_path: Path) -> None:
         assert "the following arguments are required: CAPTURE" in corscope("check", *arguments, where=tmp_path).stderr
     done = corscope("check", "--", "--format", where=tmp_path)
     assert (done.returncode, done.stderr) == (2, "corscope: --format: there is no such file or folder\n")
+
+
+# -- baselines ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_baseline_accepts_what_is_known_and_nothing_else(folder: Path, tmp_path: Path) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from builders import (
@@ -39,15 +38,6 @@ from corscope.origins import ascii_host, host_of, is_valid_url, parse_location, 
 from corscope.privacy import shown_url
 from corscope.report import as_json, comment, explanation, headline, log_line
 from corscope.session import Session
-
-settings.register_profile(
-    "corscope",
-    derandomize=bool(os.environ.get("CI")),
-    database=None,
-    max_examples=100,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.load_profile("corscope")
 
 # ---------------------------------------------------------------------- any bytes
 

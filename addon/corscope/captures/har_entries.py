@@ -114,7 +114,7 @@ class EntryReader:
             return None
         if writer is None:
             writer = _writer_of(entry, response)
-        fields, head = _request_fields(entry, request, writer)
+        fields, head = _request_fields(entry, request, url, writer)
         host, port, path = _target(url, scheme, head)
         status = _status(response.get("status"))
         started = self._asked(index, entry.get("startedDateTime"))
@@ -424,7 +424,7 @@ _MODES = {
 """Chrome's names of what asked, and the request mode that each has; `fetch` has any."""
 
 
-def _request_fields(entry: dict[str, Any], request: dict[str, Any], writer: Writer) -> tuple[Fields, Head]:
+def _request_fields(entry: dict[str, Any], request: dict[str, Any], url: str, writer: Writer) -> tuple[Fields, Head]:
     """Return a request's headers, and what is read of them. Raises OddEntry."""
     joined = _joined(request)
     read = _read_request(*joined) if joined is not None else None
@@ -442,7 +442,7 @@ def _request_fields(entry: dict[str, Any], request: dict[str, Any], writer: Writ
     if b"cookie" not in head and (cookie := _cookies(request.get("cookies"))):
         fields += ((b"cookie", cookie),)
         head = Head(fields)
-    if b"sec-fetch-mode" not in head and (mode := _mode(entry.get("_resourceType"), _text(request, "url"))):
+    if b"sec-fetch-mode" not in head and (mode := _mode(entry.get("_resourceType"), url)):
         # Browsers send Sec-Fetch-Mode to potentially trustworthy URLs only; here the browser itself tells.
         head = Head(fields, said=mode)
     return fields, head
@@ -459,7 +459,7 @@ def _cookies(cookies: object) -> bytes:
 
 def _mode(resource: object, url: str) -> bytes:
     """Return the request mode that Chrome's word for what asked stands for, or a WebSocket's URL; empty for several."""
-    if url.lstrip()[:2].lower() == "ws":
+    if url[:2].lower() == "ws":
         # Over HTTP/2 there is no Upgrade, RFC 8441.
         return b"websocket"
     return _MODES.get(resource, b"") if isinstance(resource, str) else b""

@@ -318,7 +318,8 @@ def _members(file: io.BufferedReader, stack: ExitStack, depth: int) -> Iterator[
         # The only one needs no name, and of several with the same each needs its own.
         shown = "" if len(captures) == 1 else name if names[name] == 1 else f"{name} ({names[name]})"
         try:
-            with _Member(archive, capture) as member:
+            with archive.open(_unchecked(capture)) as content:
+                member = _Summed(content, capture.CRC)
                 for inner, unpacked in _unpacked(cast("BinaryIO", member), stack, depth + 1):
                     yield f"{shown}/{inner}".strip("/"), unpacked
                 if member.has_wrong_sum:
@@ -358,38 +359,30 @@ class _WrongSum(Exception):
     """A file in a zip is not what was packed."""
 
 
-class _Member(io.RawIOBase):
-    """A file in a zip, whose checksum is compared apart: zipfile would keep what it read last where that is wrong."""
+def _unchecked(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    """Return what zipfile opens without comparing the checksum: it would keep what it read last where that is wrong."""
+    if info.flag_bits & 1:
+        raise RuntimeError(f"File {info.filename!r} is encrypted")
+    unchecked = copy.copy(info)
+    del unchecked.CRC
+    return unchecked
 
-    _file: IO[bytes] | None = None
+
+class _Summed(_OneRead):
+    """A file in a zip, whose checksum is compared apart."""
+
     has_wrong_sum: bool = False
     """Whether all was read, and is not what was packed."""
 
-    def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
-        if info.flag_bits & 1:
-            raise RuntimeError(f"File {info.filename!r} is encrypted")
-        unchecked = copy.copy(info)
-        # zipfile compares the checksum where there is one.
-        del unchecked.CRC
-        self._file = archive.open(unchecked)
-        self._expected, self._sum = info.CRC, 0
-
-    def readable(self) -> bool:
-        return True
+    def __init__(self, file: IO[bytes], expected: int) -> None:
+        super().__init__(cast("BinaryIO", file))
+        self._expected, self._sum = expected, 0
 
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
-        assert self._file is not None
-        data = self._file.read1(min(len(buffer), _AT_ONCE))  # type: ignore[attr-defined]
-        buffer[: len(data)] = data
-        self._sum = zlib.crc32(data, self._sum)
-        self.has_wrong_sum = not data and self._sum != self._expected
-        return len(data)
-
-    def close(self) -> None:
-        # There is none where it could not be opened.
-        if self._file is not None:
-            self._file.close()
-        super().close()
+        count = super().readinto(buffer)
+        self._sum = zlib.crc32(buffer[:count], self._sum)
+        self.has_wrong_sum = not count and self._sum != self._expected
+        return count
 
 
 def _read(file: BinaryIO, wanted: Filter | None, damaged: OnDamage) -> Iterator[Entry]:
